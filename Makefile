@@ -1,0 +1,50 @@
+# Each target prepares .venv when pyproject.toml is newer than it, and runs from a clean checkout.
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+READY := $(VENV)/.ready
+PYTEST := $(RUN) pytest -q -n $(WORKERS)
+
+.PHONY: help demo test lint format coverage bench fuzz mutants clean
+.DEFAULT_GOAL := help
+
+help:      ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: [^#]*## */\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"tdsl needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]} (make PYTHON=...)")'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(RUN) pip install --quiet --disable-pip-version-check -e '.[all,dev]'
+	@touch $@
+
+demo: $(READY)   ## a tour: schedule, prove, build, run, compare
+	@$(VENV)/bin/python tutorials/demo.py
+
+test: $(READY)   ## unit, property, golden and doc tests
+	@$(PYTEST)
+
+lint: $(READY)   ## ruff, mypy --strict, who-may-import-whom
+	@$(RUN) ruff check --quiet .
+	@$(RUN) ruff format --quiet --check .
+	@$(RUN) mypy
+	@$(VENV)/bin/lint-imports
+
+format: $(READY)   ## ruff format, and the fixes ruff is sure of
+	@$(RUN) ruff check --quiet --fix-only .
+	@$(RUN) ruff format --quiet .
+
+coverage: $(READY)   ## the tests with branch coverage
+	@$(PYTEST) --cov --cov-report=term-missing:skip-covered
+
+bench: $(READY)   ## side by side with the peers that are installed (ARGS="--rows gemm_1024 --threads 1")
+	@$(RUN) benchmarks $(ARGS)
+
+fuzz: $(READY)   ## long random runs: schedules, IR, arguments
+	@$(PYTEST) -m fuzz
+
+mutants: $(READY)   ## seeded faults in the prover: each must be found
+	@$(PYTEST) -m mutants
+
+clean:     ## remove what the other targets made
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
