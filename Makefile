@@ -28,7 +28,7 @@ lint: $(READY)   ## ruff, mypy --strict, who-may-import-whom
 	@$(RUN) ruff check --quiet .
 	@$(RUN) ruff format --quiet --check .
 	@$(RUN) mypy
-	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/lint-imports --no-logo
 
 format: $(READY)   ## ruff format, and the fixes ruff is sure of
 	@$(RUN) ruff check --quiet --fix-only .
