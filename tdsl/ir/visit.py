@@ -1,0 +1,213 @@
+"""Walking and rebuilding trees. Unchanged parts are shared, so `is` tells "nothing changed"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar, cast
+
+from tdsl.ir.expr import Buffer, Expr, Load, Node, Var, field_names
+from tdsl.ir.stmt import (
+    Alloc,
+    Block,
+    For,
+    Guard,
+    Leaf,
+    Part,
+    Prefetch,
+    Stmt,
+    Store,
+    Write,
+)
+
+N = TypeVar("N", bound=Node)
+
+_FIELDS: dict[type, tuple[str, ...]] = {}
+_OPAQUE = (Var, Buffer, Block)  # compared by identity: substitution never rebuilds them
+
+
+def _fields(cls: type) -> tuple[str, ...]:
+    names = _FIELDS.get(cls)
+    if names is None:
+        names = _FIELDS[cls] = field_names(cls)
+    return names
+
+
+def children(n: Node) -> Iterator[Node]:
+    """The nodes directly below *n*, in field order (blocks and buffers are not entered)."""
+    if isinstance(n, _OPAQUE):
+        return
+    for name in _fields(type(n)):
+        value = getattr(n, name)
+        if isinstance(value, Node):
+            yield value
+        elif isinstance(value, tuple):
+            for item in value:
+                if isinstance(item, Node):
+                    yield item
+                elif isinstance(item, (Guard, Part)):
+                    yield from (
+                        part for part in (getattr(item, f) for f in _fields(type(item)))
+                        if isinstance(part, Node)
+                    )  # fmt: skip
+
+
+def walk(n: Node) -> Iterator[Node]:
+    """*n* and everything below it, parents first, iteratively (long sums nest deeply)."""
+    stack = [n]
+    while stack:
+        top = stack.pop()
+        yield top
+        stack.extend(reversed(list(children(top))))
+
+
+def map_children(n: N, f: Callable[[Node], Node]) -> N:
+    """Rebuild *n* with `f` applied to each node directly below it; *n* itself if none changed."""
+    if isinstance(n, _OPAQUE):
+        return n
+    changed: dict[str, object] = {}
+    for name in _fields(type(n)):
+        value = getattr(n, name)
+        new = _map_value(value, f)
+        if new is not value:
+            changed[name] = new
+    if not changed:
+        return n
+    values = {name: changed.get(name, getattr(n, name)) for name in _fields(type(n))}
+    return type(n)(**values)
+
+
+def _map_value(value: object, f: Callable[[Node], Node]) -> object:
+    if isinstance(value, Node):
+        return f(value)
+    if isinstance(value, (Guard, Part)):
+        return map_children(cast("Node", value), f)
+    if isinstance(value, tuple) and value:
+        items = tuple(_map_value(item, f) for item in value)
+        if any(new is not old for new, old in zip(items, value, strict=True)):
+            return items
+    return value
+
+
+def transform(n: N, f: Callable[[Node], Node]) -> Node:
+    """Rebuild bottom-up: children first, then `f` on each rebuilt node."""
+    return f(map_children(n, lambda child: transform(child, f)))
+
+
+def substitute(n: N, mapping: Mapping[Var, Expr]) -> N:
+    """Replace variables by expressions. Loop variables being bound inside *n* are not renamed."""
+    if not mapping:
+        return n
+
+    def visit(m: Node) -> Node:
+        if isinstance(m, Var):
+            return mapping.get(m, m)
+        return map_children(m, visit)
+
+    return cast("N", visit(n))
+
+
+def replace_buffers(n: N, mapping: Mapping[Buffer, Buffer]) -> N:
+    """Make loads, stores and allocations use other buffers (leaves are left alone)."""
+
+    def visit(m: Node) -> Node:
+        if isinstance(m, Buffer):
+            return mapping.get(m, m)
+        return map_children(m, visit)
+
+    return cast("N", visit(n))
+
+
+def free_vars(n: Node) -> set[Var]:
+    """Variables mentioned in *n* (for statements: bound ones too)."""
+    return {m for m in walk(n) if isinstance(m, Var)}
+
+
+def loads(e: Node) -> list[Load]:
+    """All loads in an expression, outermost first."""
+    return [m for m in walk(e) if isinstance(m, Load)]
+
+
+def leaves(s: Stmt) -> list[Leaf]:
+    """The leaves of a tree in static order."""
+    return [m for m in walk(s) if isinstance(m, Leaf)]
+
+
+def path_to(root: Stmt, target: Node) -> tuple[Stmt, ...]:
+    """The statements from *root* down to *target* (both included), found by identity.
+
+    Empty where *target* is not below *root*.
+    """
+    if root is target:
+        return (root,)
+    for child in children(root):
+        if isinstance(child, Stmt):
+            found = path_to(child, target)
+            if found:
+                return (root, *found)
+    return ()
+
+
+def loop_path(root: Stmt, target: Node) -> tuple[For, ...]:
+    """The loops around *target*, outermost first."""
+    return tuple(s for s in path_to(root, target) if isinstance(s, For) and s is not target)
+
+
+def replace_stmt(root: Stmt, old: Stmt, new: Stmt) -> Stmt:
+    """Put *new* in the place of *old* (found by identity)."""
+
+    def visit(n: Node) -> Node:
+        if n is old:
+            return new
+        return map_children(n, visit) if isinstance(n, Stmt) else n
+
+    return cast("Stmt", visit(root))
+
+
+def block_reads(block: Block) -> list[Load]:
+    """Every load of the block: in values, indices and `where`."""
+    found: list[Load] = []
+    for write in block.writes:
+        found += loads(write.value)
+        for index in write.indices:
+            found += loads(index)
+    if block.where is not None:
+        found += loads(block.where)
+    return found
+
+
+def map_block(block: Block, f: Callable[[Expr], Expr]) -> Block:
+    """A new block with `f` applied to each expression of its body (not to extents)."""
+    writes = tuple(
+        Write(w.buffer, tuple(f(i) for i in w.indices), f(w.value)) for w in block.writes
+    )
+    return Block(
+        block.name,
+        block.iters,
+        writes,
+        block.kind,
+        None if block.where is None else f(block.where),
+        block.init,
+        block.reducer,
+        tuple(f(s) for s in block.sources),
+        block.span,
+    )
+
+
+def accessed_buffers(s: Stmt) -> set[Buffer]:
+    """Buffers that leaves, loads, stores and prefetches below *s* touch."""
+    found: set[Buffer] = set()
+    for n in walk(s):
+        match n:
+            case Leaf(block=block):
+                found |= {w.buffer for w in block.writes}
+                found |= {load.buffer for load in block_reads(block)}
+            case Load(buffer=buffer) | Store(buffer=buffer) | Prefetch(buffer=buffer):
+                found.add(buffer)
+            case _:
+                pass
+    return found
+
+
+def allocated(s: Stmt) -> dict[Buffer, Alloc]:
+    """The allocations below *s*."""
+    return {n.buffer: n for n in walk(s) if isinstance(n, Alloc)}
