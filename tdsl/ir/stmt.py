@@ -131,3 +131,159 @@ class Block(Node):
             its iters are fresh variables, one for each DATA iter of this block, in order.
         reducer: how values combine (REDUCE, and UPDATE with an associative op), or None.
         sources: what is combined into the accumulator, one expression per write, with reducer.
+            `writes` spell out the combination by loading the written element itself.
+        span: the user's line that declared it.
+    """
+
+    name: str
+    iters: tuple[IterVar, ...]
+    writes: tuple[Write, ...]
+    kind: BlockKind = BlockKind.COMPUTE
+    where: Expr | None = None
+    init: Block | None = None
+    reducer: Reducer | None = None
+    sources: tuple[Expr, ...] = ()
+    span: Span | None = None
+
+    @property
+    def vars(self) -> tuple[Var, ...]:
+        """The iteration variables."""
+        return tuple(it.var for it in self.iters)
+
+
+@node
+class Guard:
+    """A condition over loop variables under which a leaf runs, and how to realise it."""
+
+    cond: Expr
+    tail: Tail = Tail.GUARD
+
+
+@node
+class Leaf(Stmt):
+    """Run `block` at the instance `bindings` (one expression of loop variables per iter)."""
+
+    block: Block
+    bindings: tuple[Expr, ...]
+    guards: tuple[Guard, ...] = ()
+    atomic: bool = False
+    stream: bool = False
+
+
+@node
+class Part:
+    """One component of a fused loop: `var` in range(extent)."""
+
+    var: Var
+    extent: Expr
+
+
+@node
+class For(Stmt):
+    """`for var in range(extent): body`. Loops start at zero and step by one.
+
+    A fused loop has `parts`, outermost first: it walks their product in lexicographic order, the
+    body mentions the parts' variables, never `var`, and `extent` is the product.
+    """
+
+    var: Var
+    extent: Expr
+    body: Stmt
+    kind: LoopKind = LoopKind.SERIAL
+    parts: tuple[Part, ...] = ()
+    span: Span | None = field(default=None, compare=False)
+
+
+@node
+class Seq(Stmt):
+    """Statements in order."""
+
+    body: tuple[Stmt, ...]
+
+
+@node
+class Layout:
+    """How logical (compacted) indices map to storage: `outputs` in terms of `inputs`.
+
+    `shape` is the storage's shape where it is more than the image of the map (padding), else None.
+    """
+
+    inputs: tuple[Var, ...]
+    outputs: tuple[Expr, ...]
+    shape: tuple[Expr, ...] | None = None
+
+
+@node
+class Alloc(Stmt):
+    """A buffer that lives during `body`: one fresh copy per iteration of the loops around."""
+
+    buffer: Buffer
+    body: Stmt
+    scope: Scope = Scope.GLOBAL
+    layout: Layout | None = None
+
+
+@node
+class Store(Stmt):
+    """`buffer[indices] = value` where `mask` holds (lowered IR)."""
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+    value: Expr
+    mask: Expr | None = None
+    atomic: bool = False
+    stream: bool = False
+
+
+@node
+class If(Stmt):
+    """Lowered conditional."""
+
+    cond: Expr
+    then: Stmt
+    otherwise: Stmt | None = None
+
+
+@node
+class Let(Stmt):
+    """`var = value` inside body (lowered IR)."""
+
+    var: Var
+    value: Expr
+    body: Stmt
+
+
+@node
+class Prefetch(Stmt):
+    """Ask for the cache line of an element; never faults (lowered IR)."""
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+
+
+@node
+class Barrier(Stmt):
+    """All work-items of a group meet (lowered IR for OpenCL)."""
+
+
+@node
+class Param:
+    """A parameter of a program, in ABI order; `layout` where it is passed prepacked."""
+
+    buffer: Buffer
+    role: Role
+    layout: Layout | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program(Node):
+    """A function: parameters, the sizes that occur in shapes, stated facts, and a body."""
+
+    name: str
+    params: tuple[Param, ...]
+    sizes: tuple[Var, ...]
+    assume: tuple[Expr, ...]
+    body: Stmt
+
+
+AnyStmt: TypeAlias = For | Seq | Leaf | Alloc | Store | If | Let | Prefetch | Barrier
