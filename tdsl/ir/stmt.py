@@ -152,7 +152,7 @@ class Block(Node):
 
 
 @node
-class Guard:
+class Guard(Node):
     """A condition over loop variables under which a leaf runs, and how to realise it."""
 
     cond: Expr
@@ -171,7 +171,7 @@ class Leaf(Stmt):
 
 
 @node
-class Part:
+class Part(Node):
     """One component of a fused loop: `var` in range(extent)."""
 
     var: Var

@@ -10,9 +10,7 @@ from tdsl.ir.stmt import (
     Alloc,
     Block,
     For,
-    Guard,
     Leaf,
-    Part,
     Prefetch,
     Stmt,
     Store,
@@ -44,11 +42,6 @@ def children(n: Node) -> Iterator[Node]:
             for item in value:
                 if isinstance(item, Node):
                     yield item
-                elif isinstance(item, (Guard, Part)):
-                    yield from (
-                        part for part in (getattr(item, f) for f in _fields(type(item)))
-                        if isinstance(part, Node)
-                    )  # fmt: skip
 
 
 def walk(n: Node) -> Iterator[Node]:
@@ -79,8 +72,6 @@ def map_children(n: N, f: Callable[[Node], Node]) -> N:
 def _map_value(value: object, f: Callable[[Node], Node]) -> object:
     if isinstance(value, Node):
         return f(value)
-    if isinstance(value, (Guard, Part)):
-        return map_children(cast("Node", value), f)
     if isinstance(value, tuple) and value:
         items = tuple(_map_value(item, f) for item in value)
         if any(new is not old for new, old in zip(items, value, strict=True)):
