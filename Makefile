@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 PYTEST := $(RUN) pytest -q -n $(WORKERS)
 
-.PHONY: help demo test lint format coverage bench fuzz mutants clean
+.PHONY: help demo test lint format coverage bench peers fuzz mutants clean
 .DEFAULT_GOAL := help
 
 help:      ## this list
@@ -39,6 +39,9 @@ coverage: $(READY)   ## the tests with branch coverage
 
 bench: $(READY)   ## side by side with the peers that are installed (ARGS="--rows gemm_1024 --threads 1")
 	@$(RUN) benchmarks $(ARGS)
+
+peers:     ## install the rivals for bench, outside the repository (PEERS_ROOT)
+	@benchmarks/install_peers.sh
 
 fuzz: $(READY)   ## long random runs: schedules, IR, arguments
 	@$(PYTEST) -m fuzz
