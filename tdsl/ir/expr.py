@@ -157,13 +157,15 @@ class Var(Expr):
 class Buffer(Node):
     """A named tensor in memory: row-major, logical shape. Where it lives is said by `Alloc`.
 
-    `strided` marks a parameter declared with strides="any".
+    `strided` marks a parameter declared with strides="any"; `origin` is the declaration that the
+    buffer stands for, opaque to the IR.
     """
 
     name: str
     type: DType
     shape: tuple[Expr, ...]
     strided: bool = False
+    origin: object = None
 
     @property
     def dtype(self) -> DType:

@@ -1,0 +1,1 @@
+"""The algorithm language: what to compute, and nothing about how."""
