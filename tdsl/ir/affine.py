@@ -1,0 +1,274 @@
+"""Linear forms of index expressions: ``sum of coefficient * atom + constant``.
+
+An atom is a variable, a floor division or modulo by a literal, or, where the expression is not
+affine, the expression itself. Equal forms mean equal values, so differences cancel: the form of
+``(i*4 + j)//4 - i`` is the one of ``j//4``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from math import gcd
+
+from tdsl.ir import build
+from tdsl.ir.expr import Binary, BinaryOp, Cast, Const, Expr, Select, Unary, UnaryOp, Var
+from tdsl.ir.visit import free_vars
+
+_DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
+
+
+class Affine:
+    """An immutable sum of integer multiples of atoms, plus a constant.
+
+    >>> i, j = Var("i"), Var("j")
+    >>> linear(build.add(build.mul(i, 4), j)).coefficient(i)
+    4
+    """
+
+    __slots__ = ("const", "terms")
+
+    def __init__(self, terms: Mapping[Expr, int], const: int = 0) -> None:
+        self.terms = {atom: c for atom, c in terms.items() if c}
+        self.const = const
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Affine) and self.const == other.const and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return hash((self.const, frozenset(self.terms.items())))
+
+    def __repr__(self) -> str:
+        terms = [f"{c}*{getattr(a, 'name', a)}" for a, c in self.terms.items()]
+        return " + ".join([*terms, str(self.const)])
+
+    def __add__(self, other: Affine | int) -> Affine:
+        if isinstance(other, int):
+            return Affine(self.terms, self.const + other)
+        terms = dict(self.terms)
+        for atom, c in other.terms.items():
+            terms[atom] = terms.get(atom, 0) + c
+        return Affine(terms, self.const + other.const)
+
+    def __sub__(self, other: Affine | int) -> Affine:
+        return self + (-other if isinstance(other, int) else other * -1)
+
+    def __mul__(self, factor: int) -> Affine:
+        return Affine({atom: c * factor for atom, c in self.terms.items()}, self.const * factor)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no atom is left."""
+        return not self.terms
+
+    def coefficient(self, atom: Expr) -> int:
+        """The factor of an atom, 0 where it does not occur on its own."""
+        return self.terms.get(atom, 0)
+
+    def vars(self) -> set[Var]:
+        """Variables mentioned, inside atoms too."""
+        return {v for atom in self.terms for v in _mentioned(atom)}
+
+    def split(self, inner: Callable[[Var], bool]) -> tuple[Affine, Affine]:
+        """The part whose atoms mention a variable of which `inner` holds, and the rest."""
+        chosen = {a: c for a, c in self.terms.items() if any(inner(v) for v in _mentioned(a))}
+        rest = {a: c for a, c in self.terms.items() if a not in chosen}
+        return Affine(chosen), Affine(rest, self.const)
+
+    def expr(self) -> Expr:
+        """The sum as an expression: positive terms first, the constant last."""
+        total: Expr | None = None
+        for atom, c in sorted(self.terms.items(), key=lambda item: item[1] < 0):
+            term = build.mul(atom, abs(c))
+            if total is None:
+                total = term if c > 0 else build.mul(atom, c)
+            else:
+                total = build.add(total, term) if c > 0 else build.sub(total, term)
+        if total is None:
+            return build.index(self.const)
+        if self.const < 0:
+            return build.sub(total, -self.const)
+        return build.add(total, self.const)
+
+
+def _mentioned(e: Expr) -> Iterable[Var]:
+    return (e,) if isinstance(e, Var) else free_vars(e)
+
+
+def linear(e: Expr) -> Affine:
+    """The linear form of an integer expression; what is not affine becomes an atom."""
+    match e:
+        case Const(value=value):
+            return Affine({}, int(value))
+        case Var():
+            return Affine({e: 1})
+        case Binary(BinaryOp.ADD, a, b):
+            return linear(a) + linear(b)
+        case Binary(BinaryOp.SUB, a, b):
+            return linear(a) - linear(b)
+        case Binary(BinaryOp.MUL, a, b):
+            return _product(e, linear(a), linear(b))
+        case Binary(BinaryOp.FLOORDIV, a, b):
+            return _division(e, linear(a), linear(b), divide)
+        case Binary(BinaryOp.FLOORMOD, a, b):
+            return _division(e, linear(a), linear(b), modulo)
+        case Binary(BinaryOp.MIN | BinaryOp.MAX, _, _):
+            return _extremum(e)
+        case Unary(UnaryOp.NEG, a):
+            return linear(a) * -1
+        case Select(cond, a, b):
+            one, two = linear(a), linear(b)
+            return one if one == two else _atom(Select(cond, one.expr(), two.expr()))
+        case Cast(a, dtype) if (
+            a.dtype.is_integer and dtype.is_integer
+            and a.dtype.min >= dtype.min and a.dtype.max <= dtype.max
+        ):  # fmt: skip
+            return linear(a)
+        case _:
+            return _atom(e)
+
+
+def affine(e: Expr) -> Affine | None:
+    """The linear form of *e*, or None where it is not quasi-affine.
+
+    >>> i, n = Var("i"), Var("N")
+    >>> affine(build.mul(i, n)) is None
+    True
+    """
+    form = linear(e)
+    return form if is_affine(form) else None
+
+
+def is_affine(form: Affine) -> bool:
+    """Whether all atoms are variables, or divisions of affine forms by literals."""
+    return all(_is_affine_atom(atom) for atom in form.terms)
+
+
+def equal(a: Expr, b: Expr) -> bool:
+    """Whether two index expressions have one linear form (False: unknown)."""
+    return a == b or linear(a) == linear(b)
+
+
+def difference(a: Expr, b: Expr) -> int | None:
+    """`a - b` where it is a constant, else None."""
+    form = linear(a) - linear(b)
+    return form.const if form.is_constant else None
+
+
+def stride_of(e: Expr, var: Var) -> int | None:
+    """By how much *e* grows per step of *var*, or None where that is no constant.
+
+    >>> i, j = Var("i"), Var("j")
+    >>> stride_of(build.add(build.mul(i, 8), j), i)
+    8
+    """
+    form = linear(e)
+    for atom in form.terms:
+        if atom is not var and var in _mentioned(atom):
+            return None
+    return form.coefficient(var)
+
+
+def tidy(e: Expr) -> Expr:
+    """*e* rebuilt from its linear form."""
+    return linear(e).expr()
+
+
+def divide(a: Affine, d: int) -> Affine:
+    """`a // d` for d > 0: multiples of d leave the division, nested divisions merge."""
+    if d == 1:
+        return a
+    whole = Affine({t: c // d for t, c in a.terms.items() if c % d == 0}, a.const // d)
+    rest = Affine({t: c for t, c in a.terms.items() if c % d}, a.const % d)
+    if rest.is_constant:
+        return whole
+    common = gcd(d, *rest.terms.values())
+    rest = Affine({t: c // common for t, c in rest.terms.items()}, rest.const // common)
+    d //= common
+    if d == 1:
+        return whole + rest
+    inner = _only_division(rest)
+    if inner is not None:
+        # (x//m + r)//d = (x + m*r)//(m*d)
+        x, m = inner
+        return whole + divide(linear(x) + m * rest.const, m * d)
+    return whole + _atom(Binary(BinaryOp.FLOORDIV, rest.expr(), build.index(d)))
+
+
+def modulo(a: Affine, d: int) -> Affine:
+    """`a % d` for d > 0: multiples of d vanish, common factors leave."""
+    if d == 1:
+        return Affine({})
+    rest = Affine({t: c % d for t, c in a.terms.items()}, a.const % d)
+    if rest.is_constant:
+        return rest
+    common = gcd(d, *rest.terms.values())
+    inner = Affine({t: c // common for t, c in rest.terms.items()}, rest.const // common)
+    if d == common:
+        return Affine({}, rest.const)
+    low = rest.const % common
+    if len(inner.terms) == 1 and inner.const == 0:
+        ((atom, c),) = inner.terms.items()
+        match atom:
+            case Binary(BinaryOp.FLOORMOD, x, Const(value=m)) if (
+                c == 1 and int(m) % (d // common) == 0
+            ):
+                return modulo(linear(x), d // common) * common + low
+            case _:
+                pass
+    tail = Binary(BinaryOp.FLOORMOD, inner.expr(), build.index(d // common))
+    return Affine({tail: common}, low)
+
+
+def _atom(e: Expr) -> Affine:
+    return Affine({e: 1})
+
+
+def _only_division(form: Affine) -> tuple[Expr, int] | None:
+    if len(form.terms) != 1:
+        return None
+    ((atom, c),) = form.terms.items()
+    match atom:
+        case Binary(BinaryOp.FLOORDIV, x, Const(value=m)) if c == 1 and m > 0:
+            return x, int(m)
+        case _:
+            return None
+
+
+def _product(e: Expr, a: Affine, b: Affine) -> Affine:
+    if b.is_constant:
+        return a * b.const
+    if a.is_constant:
+        return b * a.const
+    return _atom(e)
+
+
+def _division(e: Expr, a: Affine, b: Affine, rule: Callable[[Affine, int], Affine]) -> Affine:
+    if not b.is_constant:
+        return _atom(e)
+    if b.const == 0:
+        return Affine({})  # x // 0 and x % 0 are 0
+    if b.const < 0:
+        # x // -d = -x // d and x % -d = -(-x % d)
+        positive = rule(a * -1, -b.const)
+        return positive if rule is divide else positive * -1
+    return rule(a, b.const)
+
+
+def _extremum(e: Expr) -> Affine:
+    assert isinstance(e, Binary)
+    a, b = linear(e.a), linear(e.b)
+    gap = a - b
+    if gap.is_constant:
+        first = gap.const <= 0 if e.op is BinaryOp.MIN else gap.const >= 0
+        return a if first else b
+    return _atom(Binary(e.op, a.expr(), b.expr()))
+
+
+def _is_affine_atom(atom: Expr) -> bool:
+    match atom:
+        case Var():
+            return True
+        case Binary(op, a, Const()) if op in _DIVISIONS:
+            return is_affine(linear(a))
+        case _:
+            return False
