@@ -1,9 +1,10 @@
 import pytest
 
 from tdsl import dtypes
-from tdsl.ir import build
+from tdsl.ir import build, frames
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Load, Select, Var
-from tdsl.ir.polyhedra import Domain, NotAffine, Sizes, Unknown, budget
+from tdsl.ir.frames import Sizes, budget
+from tdsl.ir.polyhedra import Domain, NotAffine, Unknown, leaves_bounds
 
 i, j, k = Var("i"), Var("j"), Var("k")
 M, N = Var("M"), Var("N")
@@ -91,10 +92,8 @@ def test_disjunctions_and_negations():
 
 
 def test_a_spent_budget_is_unknown_and_leaves_no_trace():
-    from tdsl.ir import polyhedra
-
-    m = polyhedra.isl().Map.read_from_str(
-        polyhedra.context(), "{ [i,j,k] -> [a,b,c] : i = 3a + b and 0 <= b < 3 and j = 5c }"
+    m = frames.isl().Map.read_from_str(
+        frames.context(), "{ [i,j,k] -> [a,b,c] : i = 3a + b and 0 <= b < 3 and j = 5c }"
     )
     with pytest.raises(Unknown), budget(5):
         m.is_injective()
@@ -105,3 +104,16 @@ def test_a_spent_budget_is_unknown_and_leaves_no_trace():
 def test_sizes_know_that_they_are_not_negative():
     assert Domain({}, sizes=[N]).proves(build.ge(N, 0))
     assert len(Sizes([M, N])) == 2
+
+
+def test_leaving_always_differs_from_leaving_for_some_sizes():
+    domain = [build.ge(i, 0), build.lt(i, N)]
+    beyond = build.ge(build.add(i, 1), N)
+    found = leaves_bounds([i], [N], domain, [], beyond)
+    assert found is not None
+    assert found.always
+    assert found.values == {i: 0, N: 1}
+    some = leaves_bounds([i], [M, N], domain, [], build.ge(i, M))
+    assert some is not None
+    assert not some.always
+    assert leaves_bounds([i], [N], domain, [build.lt(build.add(i, 1), N)], beyond) is None
