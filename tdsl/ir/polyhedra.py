@@ -1,4 +1,4 @@
-"""Questions about integer points: does a condition always hold, and where does it fail?
+"""Questions about integer points: whether a condition always holds, and where it fails.
 
 Built on `frames`; whoever needs isl's sets themselves (the prover) uses that module.
 """
