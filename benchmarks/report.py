@@ -163,7 +163,7 @@ def _cell(result: Result | None, bound: float | None, timed: list[Result]) -> st
 
 def _ratio_cell(run: Run, row: RowResult) -> str:
     ratio, rival = row.ratio(run.baseline), row.best_other(run.baseline)
-    return "" if ratio is None or rival is None else f"{ratio:.2f} ({rival.peer})"
+    return "" if ratio is None or rival is None else f"{ratio:.3g} ({rival.peer})"
 
 
 def _notes(run: Run) -> list[str]:

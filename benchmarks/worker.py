@@ -65,14 +65,18 @@ class Worker:
         return answer
 
     def burst(self, seconds: float) -> Json:
-        """Time calls for about *seconds* (three at least): seconds per call, and who else ran."""
+        """Time calls for about *seconds*: the seconds of each call, and how many CPUs others used.
+
+        At least three calls, or one of a call that takes over a second.
+        """
         call = self._prepared()
         once = _time(call, 1)
         _call_for(call, min(REWARM_SECONDS, 3 * once))
+        least = 3 if once < 1 else 1
         times: list[float] = []
         with _collector_off():
             others, started = _foreign_seconds(), time.perf_counter()
-            while len(times) < 3 or time.perf_counter() - started < seconds:
+            while len(times) < least or time.perf_counter() - started < seconds:
                 times.append(_time(call, self.number))
             wall = time.perf_counter() - started
             others = max(0.0, _foreign_seconds() - others)

@@ -33,15 +33,13 @@ def make(argument: str, row: Row, inputs: list[Any], threads: int) -> Callable[[
     func = family.workload(shape)
     if func is None:
         return None
+    constants = getattr(family, "CONSTANTS", {})
+    if argument == "const" and not constants:
+        return None
     kernel = _build(argument, family, func, threads)
-    arguments = list(inputs)
     convert = getattr(family, "arguments", None)
-    if convert is not None:
-        arguments = list(convert(*inputs))
+    arguments = list(inputs if convert is None else convert(*inputs))
     if argument == "const":
-        constants = getattr(family, "CONSTANTS", {})
-        if not constants:
-            return None
         for position, tensor in constants.items():
             arguments[position] = kernel.pack(tensor, arguments[position])
     out = kernel(*arguments)
