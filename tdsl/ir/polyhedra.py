@@ -72,6 +72,17 @@ class Domain:
         except Unknown:
             return False
 
+    def always_fails(self, cond: Expr) -> bool:
+        """Whether `cond` fails somewhere for every choice of sizes that admits a point at all.
+
+        Raises:
+            Unknown: `cond` is not affine, or the budget is spent.
+        """
+        frame, points = self._points([cond])
+        with budget():
+            bad = points.intersect(frame.condition(cond).complement())
+            return not points.is_empty() and bool(points.params().is_subset(bad.params()))
+
     def is_empty(self) -> bool:
         """Whether the domain surely has no point (False: it has one, or unknown)."""
         try:
