@@ -1,0 +1,1 @@
+"""Running compiled kernels: calls, threads, memory, devices, and the object cache."""

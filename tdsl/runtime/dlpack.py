@@ -1,0 +1,77 @@
+"""Arrays of other libraries as numpy views, without a copy, through DLPack."""
+
+from __future__ import annotations
+
+import ctypes
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tdsl.dtypes import bfloat16
+
+_DEVICES = {1: "cpu", 2: "cuda", 3: "cpu", 4: "opencl", 7: "vulkan", 8: "metal", 10: "rocm"}
+_BFLOAT = 4  # kDLBfloat
+
+
+class _Tensor(ctypes.Structure):
+    """The head of `DLManagedTensor`."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+class _Memory:
+    """Memory described to numpy; owns the capsule, whose end frees the tensor."""
+
+    def __init__(self, capsule: object, interface: dict[str, Any]) -> None:
+        self.capsule = capsule
+        self.__array_interface__ = interface
+
+
+def device_name(value: Any) -> str:
+    """The device of an object that speaks DLPack, such as ``cpu`` or ``cuda:0``."""
+    kind, number = value.__dlpack_device__()
+    name = _DEVICES.get(int(kind), f"device type {int(kind)}")
+    return name if name == "cpu" else f"{name}:{number}"
+
+
+def view(value: Any) -> np.ndarray[Any, Any]:
+    """A numpy view of a CPU tensor; numpy's own reader knows every dtype but bfloat16.
+
+    Raises whatever the exporter raises, and BufferError for what cannot be shared.
+    """
+    if "bfloat16" not in str(getattr(value, "dtype", "")):
+        return np.from_dlpack(value)
+    capsule = value.__dlpack__()
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype = ctypes.c_void_p
+    pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    tensor = _Tensor.from_address(pointer(capsule, b"dltensor"))
+    if (tensor.code, tensor.bits, tensor.lanes) != (_BFLOAT, 16, 1):
+        raise BufferError(f"DLPack dtype {tensor.code}, {tensor.bits} bits is not bfloat16")
+    shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
+    if prod(shape) == 0:
+        return np.empty(shape, bfloat16.numpy)
+    strides = None
+    if tensor.strides:
+        strides = tuple(2 * tensor.strides[axis] for axis in range(tensor.ndim))
+    address = (tensor.data or 0) + tensor.byte_offset
+    interface = {
+        "version": 3,
+        "data": (address, False),
+        "typestr": "<u2",
+        "shape": shape,
+        "strides": strides,
+    }
+    return np.asarray(_Memory(capsule, interface)).view(bfloat16.numpy)
