@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tdsl.errors import DeclarationError
-from tdsl.ir.build import as_index, ge, lt, sub
+from tdsl.ir.affine import difference, tidy
+from tdsl.ir.build import ge, logical_and, lt
+from tdsl.ir.build import index as index_const
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -24,9 +26,18 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
+from tdsl.ir.expr_text import ExprText
+from tdsl.ir.interval import Interval, bounds
 from tdsl.ir.stmt import Block
 from tdsl.ir.visit import children, walk
 from tdsl.lang.value import SizeVar
+
+_TEXT = ExprText(lambda v: v.name, lambda b: b.name)
+
+
+def format_expr(e: Expr) -> str:
+    """An index expression with the user's names."""
+    return _TEXT.index(e)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +84,15 @@ def _in_expr(e: Expr, conditions: tuple[Expr, ...]) -> Iterator[Access]:
             yield from _in_expr(child, conditions)
 
 
-def _trivially_inside(access: Access, block: Block) -> bool:
-    """The common case, decided without integer sets: an iteration variable over the very extent."""
-    if isinstance(access.index, Var):
-        for it in block.iters:
-            if it.var is access.index:
-                return it.extent == access.extent
-    if isinstance(access.index, Const) and isinstance(access.extent, Const):
-        return 0 <= int(access.index.value) < int(access.extent.value)
-    return False
-
-
-def _domain(block: Block) -> list[Expr]:
-    facts: list[Expr] = []
-    for it in block.iters:
-        facts += [ge(it.var, 0), lt(it.var, it.extent)]
-    return facts
+def _plainly_inside(access: Access, block: Block) -> bool:
+    """The common cases, decided by intervals and without loading isl."""
+    env = {it.var: Interval.of_extent(it.extent) for it in block.iters}
+    lo, hi = bounds(access.index, env)
+    if lo is None or hi is None:
+        return False
+    low = difference(lo, index_const(0))
+    high = difference(access.extent, hi)
+    return low is not None and low >= 0 and high is not None and high >= 1
 
 
 def _sizes(block: Block, facts: Sequence[Expr]) -> list[Var]:
@@ -123,7 +127,7 @@ def check_function(block: Block, assume: Sequence[Expr]) -> None:
 
 def _check(block: Block, assume: Sequence[Expr], *, always: bool) -> None:
     for access in accesses(block):
-        if _trivially_inside(access, block):
+        if _plainly_inside(access, block):
             continue
         _check_access(block, access, assume, always=always)
 
@@ -131,51 +135,56 @@ def _check(block: Block, assume: Sequence[Expr], *, always: bool) -> None:
 def _check_access(block: Block, access: Access, assume: Sequence[Expr], *, always: bool) -> None:
     from tdsl.ir import polyhedra  # noqa: PLC0415 - loads islpy, only for indices that need it
 
-    variables = [it.var for it in block.iters]
     sizes = _sizes(block, assume)
-    domain = [*_domain(block), *assume]
-    inside = Binary(BinaryOp.AND, ge(access.index, 0), lt(access.index, access.extent))
-    outside = Unary(UnaryOp.NOT, inside)
-    found = polyhedra.leaves_bounds(variables, sizes, domain, access.conditions, outside)
-    if found is None or (always and not found.always):
-        return
+    ranges = {it.var: it.extent for it in block.iters}
+    domain = polyhedra.Domain(ranges, access.conditions, sizes=sizes, assume=assume)
+    inside = logical_and(ge(access.index, 0), lt(access.index, access.extent))
+    try:
+        found = domain.counterexample(inside)
+        if found is None or (always and not domain.always_fails(inside)):
+            return
+    except polyhedra.Unknown:
+        if always:
+            return
+        found = {}
+    named = {v.name: v for v in (*block.vars, *sizes)}
+    values = {named[name]: value for name, value in found.items() if name in named}
     raise DeclarationError(
-        _message(block, access, found.values, sizes),
-        span=block.span,
-        hint=_hint(access, found.values, always=always),
+        _message(block, access, values), span=block.span, hint=_hint(access, always=always)
     )
 
 
-def _message(
-    block: Block, access: Access, values: dict[Var, int] | None, sizes: Sequence[Var]
-) -> str:
-    from tdsl.ir.printer import print_expr  # noqa: PLC0415 - only for the message
-
-    index, extent = print_expr(access.index), print_expr(access.extent)
-    shown = ", ".join(print_expr(e) for e in access.buffer.shape)
+def _message(block: Block, access: Access, values: dict[Var, int]) -> str:
+    index, extent = format_expr(access.index), format_expr(access.extent)
+    shown = ", ".join(format_expr(e) for e in access.buffer.shape)
+    env = {it.var: Interval.of_extent(it.extent) for it in block.iters}
+    lo, hi = bounds(access.index, env)
     text = (
         f"{block.name}: index {index} of {access.buffer.name}[{shown}] (dimension {access.dim}) "
         f"leaves 0 <= index < {extent}"
     )
-    if values is None:
-        return f"{text}: its range could not be determined"
-    at = ", ".join(f"{v.name}={values[v]}" for v in [*block.vars, *sizes] if v in values)
-    reached = evaluate(access.index, values)
-    limit = evaluate(access.extent, values)
-    return f"{text}: at {at} the index is {reached} and the extent {limit}"
+    if lo is not None and hi is not None:
+        text += f"; its range is {format_expr(tidy(lo))} .. {format_expr(tidy(hi))}"
+    if not values:
+        return f"{text}; whether it stays inside could not be decided"
+    at = ", ".join(f"{v.name}={n}" for v, n in values.items())
+    reached, limit = evaluate(access.index, values), evaluate(access.extent, values)
+    return f"{text}; at {at} the index is {reached} and the extent {limit}"
 
 
-def _hint(access: Access, values: dict[Var, int] | None, *, always: bool) -> str:
-    from tdsl.ir.printer import print_expr  # noqa: PLC0415 - only for the message
-
-    if always or values is None or not any(isinstance(n, SizeVar) for n in walk(access.extent)):
+def _hint(access: Access, *, always: bool) -> str:
+    symbolic = any(isinstance(n, SizeVar) for e in (access.index, access.extent) for n in walk(e))
+    if always or not symbolic:
         return "shrink the shape or the axis, or guard the load with td.select or td.pad"
-    shown = print_expr(access.extent)
-    last = print_expr(sub(access.extent, as_index(0)))
     return (
-        f"state what makes it fit, such as td.func(..., assume=['{last} >= ...']) about {shown}, "
-        "or guard the load with td.select"
+        f"state which sizes make it fit, as in td.func(..., "
+        f"assume=['{_proposal(access)}']), or guard the load with td.select"
     )
+
+
+def _proposal(access: Access) -> str:
+    """A fact about sizes that would keep the greatest index below the extent, if one is plain."""
+    return f"{format_expr(access.extent)} > {format_expr(access.index)}"
 
 
 def evaluate(e: Expr, values: dict[Var, int]) -> int | str:

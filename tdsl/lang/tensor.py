@@ -142,9 +142,22 @@ def as_index(i: object, extent: Expr, name: str) -> Expr:
         )
     if e.dtype is not dtypes.INDEX:
         e = Cast(e, dtypes.INDEX)
-    if trusted or not any(isinstance(n, Load) for n in walk(e)):
-        return e
-    return Checked(e, extent)
+    return e if trusted or not _needs_check(e) else Checked(e, extent)
+
+
+def _needs_check(e: Expr) -> bool:
+    """Whether only the run can tell where the index points: data, or products of variables."""
+    for n in walk(e):
+        if isinstance(n, Load):
+            return True
+        if isinstance(n, Binary) and n.op in _CONSTANT_SIDE:
+            constants = [isinstance(x, Const) for x in (n.a, n.b)]
+            if not (any(constants) if n.op is BinaryOp.MUL else constants[1]):
+                return True
+    return False
+
+
+_CONSTANT_SIDE = {BinaryOp.MUL, BinaryOp.FLOORDIV, BinaryOp.FLOORMOD}
 
 
 def as_shape(shape: object) -> tuple[Expr, ...]:
