@@ -268,11 +268,16 @@ class Barrier(Stmt):
 
 @node
 class Param:
-    """A parameter of a program, in ABI order; `layout` where it is passed prepacked."""
+    """A parameter of a program, in ABI order; `layout` where it is passed prepacked.
+
+    `strides` (flat lowered IR, only of strided buffers): variables that hold the strides of the
+    argument, in elements, one per dimension.
+    """
 
     buffer: Buffer
     role: Role
     layout: Layout | None = None
+    strides: tuple[Var, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
