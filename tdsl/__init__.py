@@ -42,7 +42,7 @@ _MODULES = {
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 _DTYPES = "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64"
-_HOME.update({name: "tdsl.dtypes" for name in _DTYPES.split()})
+_HOME.update(dict.fromkeys(_DTYPES.split(), "tdsl.dtypes"))
 _PACKAGES = ("autotune", "schedules")
 
 __all__ = sorted(_HOME)  # noqa: PLE0605 - the table above is the one list of public names

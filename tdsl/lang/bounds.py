@@ -1,7 +1,7 @@
-"""Refuse indices that leave their buffer: at the declaration if they always do, at td.func if
-they do for some sizes that `assume=` does not exclude.
+"""Refuse indices that leave their buffer.
 
-Conditions of `td.select` and `where=` are context: the arm that is not taken is never read.
+At the declaration if they always do, at td.func if they do for some sizes that `assume=` does not
+exclude. Conditions of `td.select` and `where=` are context: the arm that is not taken is never read.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _check(block: Block, assume: Sequence[Expr], *, always: bool) -> None:
 
 
 def _check_access(block: Block, access: Access, assume: Sequence[Expr], *, always: bool) -> None:
-    from tdsl.ir import polyhedra  # noqa: PLC0415 - loads islpy, only for indices that need it
+    from tdsl.ir import polyhedra
 
     sizes = _sizes(block, assume)
     ranges = {it.var: it.extent for it in block.iters}

@@ -56,7 +56,8 @@ def compute(
     ]
     result = fn(*(Value(it.var) for it in iters))
     several = isinstance(result, (tuple, list))
-    exprs = [_element(r) for r in (result if several else (result,))]  # type: ignore[union-attr]
+    parts = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    exprs = [_element(part) for part in parts]
     if not exprs:
         raise DeclarationError(f"compute {label} returned an empty tuple")
     stage = group.stage if group else Stage(label, caller_span())
@@ -164,8 +165,9 @@ def make_block(
     renaming = {v: it.var for v, it in zip(old, fresh, strict=True)}
     data = tuple(it.var for it in fresh[: len(iters)])
     if call is None:
-        values = [substitute(e, renaming) for e in exprs]
-        writes = tuple(Write(b, data, v) for b, v in zip(buffers, values, strict=True))
+        writes = tuple(
+            Write(b, data, substitute(e, renaming)) for b, e in zip(buffers, exprs, strict=True)
+        )
         return Block(name, tuple(fresh), writes, span=stage.span), []
     targets, hidden = _component_buffers(buffers, exprs, call, stage)
     sources = tuple(substitute(s, renaming) for s in call.sources)

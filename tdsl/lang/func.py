@@ -63,7 +63,7 @@ def func(
     inputs: Iterable[Tensor],
     outputs: Iterable[Tensor] | Tensor,
     assume: Sequence[object] = (),
-    fp_contract: bool = True,  # noqa: FBT001, FBT002 - the signature is fixed by the design
+    fp_contract: bool = True,
 ) -> Func:
     """Close an algorithm: the arguments in order, the results in order, facts about sizes.
 
@@ -77,9 +77,10 @@ def func(
     check_name(name, "a function")
     given = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    for tensor in (*arguments, *given):
-        if not isinstance(tensor, Tensor):
-            raise TypeMismatch(f"inputs and outputs are tensors, got {type(tensor).__name__}")
+    strangers = [x for x in (*arguments, *given) if not isinstance(x, Tensor)]
+    if strangers:
+        kind = type(strangers[0]).__name__
+        raise TypeMismatch(f"inputs and outputs are tensors, got {kind}")
     if not given:
         raise DeclarationError(f"function {name} has no outputs")
     return Func(name, arguments, given, tuple(assume), fp_contract=fp_contract)
@@ -147,7 +148,7 @@ def _sizes(
 
 def _program(f: Func, *, fp_contract: bool) -> Program:
     outputs = {t.buffer for t in f.outputs}
-    changed = {t.buffer for t in f.outputs if t.stage not in (t.buffer.origin,)}
+    changed = {t.buffer for t in f.outputs if t.stage is not t.buffer.origin}
     params = [Param(t.buffer, Role.INOUT if t.buffer in changed else Role.IN) for t in f.inputs]
     params += [Param(t.buffer, Role.OUT) for t in f.outputs if t.buffer not in changed]
     counter = _AccessCounter()

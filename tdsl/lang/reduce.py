@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce as fold
 
 from tdsl import dtypes
 from tdsl.dtypes import DType, as_dtype
@@ -182,7 +181,9 @@ def _arg(
     if index_type not in (dtypes.int32, dtypes.int64):
         raise TypeMismatch(f"{name} gives int32 or int64 indices, not {index_type}")
     axes = _axes(axis)
-    position = fold(lambda acc, a: add(mul(acc, a.extent), a.expr), axes, index(0))
+    position: Expr = index(0)
+    for a in axes:
+        position = add(mul(position, a.extent), a.expr)
     worst = e.dtype.min if better is BinaryOp.GT else e.dtype.max
 
     def combine(x: tuple[Value, ...], y: tuple[Value, ...]) -> list[Value]:

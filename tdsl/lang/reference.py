@@ -8,7 +8,6 @@ results are closer to the real numbers than those of any schedule.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
 import numpy as np
 
@@ -28,8 +27,20 @@ from tdsl.ir.expr import (
     Unary,
     Var,
 )  # fmt: skip
-from tdsl.ir.stmt import Alloc, Block, BlockKind, For, IterKind, Leaf, Param, Role, Seq, Stmt
-from tdsl.ir.visit import walk
+from tdsl.ir.stmt import (
+    Alloc,
+    Block,
+    BlockKind,
+    For,
+    IterKind,
+    IterVar,
+    Leaf,
+    Param,
+    Role,
+    Seq,
+    Stmt,
+)
+from tdsl.ir.visit import leaves, walk
 from tdsl.lang import reference_values as values
 from tdsl.lang.func import Func
 from tdsl.lang.reference_values import Array
@@ -133,7 +144,7 @@ class _Evaluation:
                 self.memory[buffer] = self._fresh(buffer)
                 self.run(body, outer)
             case For(var=var, extent=extent, body=body):
-                if isinstance(body, (Seq, Alloc)) or self._has_step(body):
+                if _is_step(var, body):
                     for n in range(self._size(extent)):
                         self.run(body, {**outer, var: n})
                 else:
@@ -143,17 +154,8 @@ class _Evaluation:
             case _:
                 raise InternalError(f"no reference for {type(stmt).__name__}")
 
-    def _has_step(self, stmt: Stmt) -> bool:
-        """Whether the loop is the ordered one of a scan."""
-        leaf = next((n for n in walk(stmt) if isinstance(n, Leaf)), None)
-        if leaf is None or leaf.block.kind is BlockKind.UPDATE:
-            return False
-        ordered = [it for it in leaf.block.iters if it.kind is IterKind.ORDERED]
-        inner = sum(isinstance(n, For) for n in walk(stmt))
-        return bool(ordered) and inner < len(leaf.block.iters)
-
     def _block(self, block: Block, bindings: Mapping[Var, Expr], outer: dict[Var, int]) -> None:
-        fixed = {v: outer[cast("Var", e)] for v, e in bindings.items() if e in outer}
+        fixed = {v: outer[e] for v, e in bindings.items() if isinstance(e, Var) and e in outer}
         extents = {it.var: self._size(it.extent) for it in block.iters if it.var not in fixed}
         if block.kind is BlockKind.UPDATE:
             self._update(block, extents)
@@ -171,7 +173,7 @@ class _Evaluation:
         else:
             self._assign(block, fixed, extents)
 
-    def _data(self, block: Block) -> list[tuple[object, object]]:  # pairs of IterVar
+    def _data(self, block: Block) -> list[tuple[IterVar, IterVar]]:
         assert block.init is not None
         old = [it for it in block.iters if it.kind is not IterKind.REDUCE]
         return list(zip(block.init.iters, old, strict=True))
@@ -231,7 +233,7 @@ class _Evaluation:
                 np.broadcast_to(self._eval(block.where, grid), full), source, identity
             )
         over = tuple(range(len(data), len(full)))
-        wide = source.astype(np.float64) if dtype.is_float and dtype.bits < 64 else source  # noqa: PLR2004
+        wide = source.astype(np.float64) if dtype.is_float and dtype.bits < 64 else source
         table = {
             "sum": np.add, "prod": np.multiply, "min": np.minimum, "max": np.maximum,
             "any": np.logical_or, "all": np.logical_and,
@@ -323,7 +325,7 @@ class _Evaluation:
         """Elements at indices; those outside read as zero: they stand in an arm not taken."""
         memory = self.memory[buffer]
         if not indices:
-            return memory[()] if isinstance(memory[()], np.ndarray) else np.asarray(memory[()])
+            return memory.reshape(())
         grids = np.broadcast_arrays(*indices)
         inside = np.ones(grids[0].shape, np.bool_)
         for index, n in zip(grids, memory.shape, strict=True):
@@ -339,3 +341,14 @@ class _Evaluation:
             worst = np.broadcast_to(index, bad.shape)[bad].flat[0]
             self.out_of_range = f"index {worst} is outside 0 <= index < {extent}"
         return np.clip(index, 0, np.maximum(extent - 1, 0))
+
+
+def _is_step(var: Var, body: Stmt) -> bool:
+    """Whether a loop is the ordered one of a scan: its iterations depend on each other."""
+    for leaf in leaves(body):
+        if leaf.block.kind is BlockKind.UPDATE:
+            continue
+        for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True):
+            if it.kind is IterKind.ORDERED and binding is var:
+                return True
+    return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from tdsl.dtypes import DType
 from tdsl.errors import InternalError
 from tdsl.ir.expr import BinaryOp, MathFn, UnaryOp
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 def wrap(values: Array, dtype: DType) -> Array:
@@ -168,7 +169,7 @@ def cast(a: Array, source: DType, target: DType) -> Array:
     wide = a.astype(np.float64)
     whole = np.trunc(np.where(np.isnan(wide), 0.0, wide))
     low, high = int(target.min), int(target.max)
-    too_high = whole >= float(high) if target.bits >= 53 else whole > high  # noqa: PLR2004
+    too_high = whole >= float(high) if target.bits >= 53 else whole > high
     too_low = whole < float(low)
     inside = np.where(too_high | too_low, 0.0, whole).astype(target.numpy)
     ceiling, floor = np.asarray(high, target.numpy), np.asarray(low, target.numpy)
@@ -177,7 +178,7 @@ def cast(a: Array, source: DType, target: DType) -> Array:
 
 def fma(a: Array, b: Array, c: Array, dtype: DType) -> Array:
     """`a * b + c` rounded once (float64: through the exact product in two parts)."""
-    if dtype.bits <= 32:  # noqa: PLR2004 - products of 24-bit significands are exact in float64
+    if dtype.bits <= 32:
         exact = a.astype(np.float64) * b.astype(np.float64)
         return wrap(_add_round_odd(exact, c.astype(np.float64)), dtype)
     wide = np.longdouble
@@ -197,7 +198,7 @@ def _add_round_odd(x: Array, y: Array) -> Array:
 
 def math_call(fn: MathFn, args: list[Array], dtype: DType) -> Array:
     """A transcendental function, computed in a wider type and rounded."""
-    wide = [a.astype(np.longdouble if dtype.bits == 64 else np.float64) for a in args]  # noqa: PLR2004
+    wide = [a.astype(np.longdouble if dtype.bits == 64 else np.float64) for a in args]
     with np.errstate(all="ignore"):
         return wrap(_math(fn, wide), dtype)
 
@@ -217,9 +218,9 @@ def _math(fn: MathFn, args: list[Array]) -> Array:
         case MathFn.ERF:
             return np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64))
         case MathFn.SIGMOID:
-            return np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))  # type: ignore[operator]
+            return np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))
         case MathFn.RSQRT:
-            return 1 / np.sqrt(x)
+            return np.asarray(1 / np.sqrt(x))
         case _:
             function = getattr(np, _NUMPY_NAMES.get(fn, fn.value), None)
             if function is None:

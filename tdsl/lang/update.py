@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 from tdsl.errors import DeclarationError, TypeMismatch, caller_span
@@ -99,7 +98,7 @@ def _indices(base: Tensor, at: object) -> tuple[Expr, ...]:
 
 
 def _value(value: object, current: Tensor, base: Tensor) -> Expr:
-    result = value(current) if isinstance(value, Callable) else value  # type: ignore[arg-type]
+    result = value(current) if callable(value) else value
     e = as_expr(result, None if isinstance(result, Value) else base.dtype)
     if isinstance(e, Reduction):
         raise DeclarationError("the value of an update is a reduction", hint="td.compute it first")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 from tdsl import dtypes
 from tdsl.dtypes import DType, as_dtype
@@ -30,7 +31,7 @@ from tdsl.ir.expr import (
 )
 
 Scalar = int | float | bool
-Operand = "Value | Scalar"
+Operand: TypeAlias = "Value | Scalar"
 
 
 class Value:
@@ -198,7 +199,7 @@ def sizes(names: str) -> Size | tuple[Size, ...]:
 
 def check_name(name: str, what: str) -> None:
     """Refuse names that IR text could not hold."""
-    pieces = name.split(".") if isinstance(name, str) else [""]
+    pieces = str(name).split(".")
     if not all(piece and piece.replace("_", "a").isalnum() for piece in pieces):
         raise DeclarationError(
             f"{what} cannot be called {name!r}", hint="use letters, digits, _ and . between them"
