@@ -1,0 +1,292 @@
+"""Loads, stores and prefetches: dense, reversed, strided, gathered; masked; non-temporal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tdsl.codegen.llvm import floats
+from tdsl.codegen.llvm.frame import Frame
+from tdsl.codegen.llvm.types import (
+    Value,
+    lane_count,
+    literal,
+    memory_type,
+    suffix,
+    vector,
+)
+from tdsl.errors import InternalError
+from tdsl.ir.expr import Buffer, Const, Expr, Load, Ramp
+from tdsl.ir.stmt import Prefetch, Store
+
+_WIDE_STRIDE = 4  # strides up to this are read as whole vectors and shuffled
+_ZEROS_BYTES = 256  # a masked-off scalar or vector read goes to this many zeros
+_STREAM_ALIGN = 16  # narrower non-temporal stores fall apart into scalars
+
+
+def load(f: Frame, e: Load) -> Value:
+    """The value of a load, zero in lanes where its mask is false."""
+    b = f.builder
+    mask = f.value(e.mask) if e.mask is not None else None
+    with f.under(mask):
+        stored = _load(f, e, mask)
+    return floats.from_memory(b, stored, e.dtype)
+
+
+def _load(f: Frame, e: Load, mask: Value | None) -> Value:
+    (index,) = e.indices
+    stride = _stride(index)
+    base = f.pointer(e.buffer)
+    if index.lanes == 1:
+        return _load_here(f, e.buffer, base, f.value(index), 1, mask)
+    if stride is None or (stride not in (1, -1) and (mask is not None or _far(stride))):
+        return _gather(f, e, base, f.value(index), mask)
+    assert isinstance(index, Ramp)
+    start = f.value(index.base)
+    if stride == 1:
+        return _load_here(f, e.buffer, base, start, index.lanes, mask)
+    if stride == -1:
+        return _load_reversed(f, e.buffer, base, start, index.lanes, mask)
+    return _load_strided(f, e.buffer, base, start, index.lanes, stride)
+
+
+def _far(stride: int) -> bool:
+    return not 1 < stride <= _WIDE_STRIDE
+
+
+def _stride(index: Expr) -> int | None:
+    if isinstance(index, Ramp) and isinstance(index.stride, Const):
+        return int(index.stride.value)
+    return None
+
+
+def _load_here(
+    f: Frame, buffer: Buffer, base: Value, start: Value, lanes: int, mask: Value | None
+) -> Value:
+    """`lanes` consecutive elements."""
+    b = f.builder
+    element_type = memory_type(buffer.dtype)
+    type_ = vector(element_type, lanes)
+    align = buffer.dtype.bytes
+    address = b.address(base, start, element_type)
+    if mask is None:
+        return b.load(address, type_, align, buffer)
+    if lane_count(mask.type) == 1:
+        if lanes * align > _ZEROS_BYTES:
+            mask = b.broadcast(mask, lanes)
+        else:
+            zeros = Value(b.module.define_global("tdsl.zeros", _ZEROS), "ptr")
+            return b.load(b.select(mask, address, zeros), type_, align, buffer)
+    name = f"llvm.masked.load.{suffix(type_)}.p0"
+    mask_type = vector("i1", lanes)
+    b.module.declare(name, f"{type_} @{name}(ptr, {mask_type}, {type_})")
+    return b.emit(
+        f"call {type_} @{name}(ptr align {align} {address.text}, {mask.typed}, "
+        f"{type_} zeroinitializer)",
+        type_,
+    )
+
+
+_ZEROS = f"internal constant [{_ZEROS_BYTES} x i8] zeroinitializer, align 64"
+
+
+def _load_reversed(
+    f: Frame, buffer: Buffer, base: Value, last: Value, lanes: int, mask: Value | None
+) -> Value:
+    b = f.builder
+    start = b.binary("sub", last, literal(lanes - 1, last.type))
+    backwards = range(lanes - 1, -1, -1)
+    if mask is not None and lane_count(mask.type) > 1:
+        mask = shuffle(f, [mask], backwards)
+    return shuffle(f, [_load_here(f, buffer, base, start, lanes, mask)], backwards)
+
+
+def _load_strided(
+    f: Frame, buffer: Buffer, base: Value, start: Value, lanes: int, stride: int
+) -> Value:
+    """Whole vectors that end at the last element wanted, so that nothing beyond it is read."""
+    b = f.builder
+    span = (lanes - 1) * stride + 1
+    starts = [min(k * lanes, span - lanes) for k in range(-(-span // lanes))]
+    parts = [
+        _load_here(f, buffer, base, b.binary("add", start, literal(s, start.type)), lanes, None)
+        for s in starts
+    ]
+    picks = []
+    for lane in range(lanes):
+        part = min(lane * stride // lanes, len(starts) - 1)
+        picks.append(part * lanes + lane * stride - starts[part])
+    return shuffle(f, parts, picks)
+
+
+def _gather(f: Frame, e: Load, base: Value, index: Value, mask: Value | None) -> Value:
+    b = f.builder
+    lanes = lane_count(index.type)
+    element_type = memory_type(e.dtype)
+    type_ = vector(element_type, lanes)
+    pointers = b.pure(
+        f"getelementptr {element_type}, {base.typed}, {index.typed}", vector("ptr", lanes)
+    )
+    chosen = literal(1, "i1", lanes) if mask is None else b.broadcast(mask, lanes)
+    name = f"llvm.masked.gather.{suffix(type_)}.v{lanes}p0"
+    b.module.declare(name, f"{type_} @{name}({pointers.type}, {chosen.type}, {type_})")
+    # the alignment belongs to the pointers; without it LLVM assumes nothing
+    return b.emit(
+        f"call {type_} @{name}({pointers.type} align {e.dtype.bytes} {pointers.text}, "
+        f"{chosen.typed}, {type_} zeroinitializer)",
+        type_,
+    )
+
+
+def store(f: Frame, s: Store) -> None:
+    """Write a value where the mask holds."""
+    b = f.builder
+    (index,) = s.indices
+    lanes = max(index.lanes, s.value.lanes)
+    mask = f.value(s.mask) if s.mask is not None else None
+    if mask is not None and lane_count(mask.type) == 1:
+        with b.when(mask):
+            _store(f, s, index, lanes, None)
+    else:
+        _store(f, s, index, lanes, mask)
+
+
+def _store(f: Frame, s: Store, index: Expr, lanes: int, mask: Value | None) -> None:
+    b = f.builder
+    with f.under(mask):
+        value = b.broadcast(f.value(s.value), lanes)
+        stored = floats.to_memory(b, value, s.buffer.dtype)
+        base = f.pointer(s.buffer)
+        stride = _stride(index)
+        if index.lanes == 1 and lanes > 1:
+            raise InternalError(f"{lanes} lanes stored to one element of {s.buffer.name}")
+        if index.lanes == 1:
+            _store_here(f, s, base, f.value(index), stored, None)
+        elif stride == 1:
+            assert isinstance(index, Ramp)
+            _store_here(f, s, base, f.value(index.base), stored, mask)
+        elif stride == -1 and mask is None:
+            assert isinstance(index, Ramp)
+            last = f.value(index.base)
+            start = b.binary("sub", last, literal(lanes - 1, last.type))
+            flipped = shuffle(f, [stored], range(lanes - 1, -1, -1))
+            _store_here(f, s, base, start, flipped, None)
+        else:
+            _scatter(f, s, base, f.value(index), stored, mask)
+
+
+def _store_here(
+    f: Frame, s: Store, base: Value, start: Value, stored: Value, mask: Value | None
+) -> None:
+    b = f.builder
+    buffer = s.buffer
+    align = buffer.dtype.bytes
+    address = b.address(base, start, memory_type(buffer.dtype))
+    lanes = lane_count(stored.type)
+    if mask is not None:
+        name = f"llvm.masked.store.{suffix(stored.type)}.p0"
+        b.module.declare(name, f"void @{name}({stored.type}, ptr, {mask.type})")
+        b.effect(
+            f"call void @{name}({stored.typed}, ptr align {align} {address.text}, {mask.typed})"
+        )
+        b.forget(buffer)
+    elif s.stream and lanes * align >= _STREAM_ALIGN and lanes * align % _STREAM_ALIGN == 0:
+        _store_streaming(f, buffer, stored, address, align)
+    else:
+        b.store(stored, address, align, buffer)
+
+
+def _store_streaming(f: Frame, buffer: Buffer, stored: Value, address: Value, align: int) -> None:
+    """Past the caches where the address allows; a plain store elsewhere.
+
+    The check costs nothing beside the memory traffic, and one code serves every array.
+    """
+    b = f.builder
+    f.streams = True
+    bits = b.convert("ptrtoint", address, "i64")
+    low = b.binary("and", bits, literal(_STREAM_ALIGN - 1, "i64"))
+    past, plain, after = b.label("stream"), b.label("plain"), b.label("end")
+    b.branch(b.icmp("eq", low, literal(0, "i64")), past, plain)
+    b.start(past)
+    b.effect(f"store {stored.typed}, {address.typed}, align {_STREAM_ALIGN}, !nontemporal !1")
+    b.module.define_nontemporal()
+    b.jump(after)
+    b.start(plain)
+    b.store(stored, address, align, buffer)
+    b.jump(after)
+    b.start(after)
+
+
+def _scatter(
+    f: Frame, s: Store, base: Value, index: Value, stored: Value, mask: Value | None
+) -> None:
+    b = f.builder
+    lanes = lane_count(index.type)
+    element_type = memory_type(s.buffer.dtype)
+    if mask is None:  # scalar stores beat the scatter instruction by far
+        for lane in range(lanes):
+            address = b.address(base, b.extract(index, lane, "i64"), element_type)
+            b.store(b.extract(stored, lane, element_type), address, s.buffer.dtype.bytes, s.buffer)
+        return
+    pointers = b.pure(
+        f"getelementptr {element_type}, {base.typed}, {index.typed}", vector("ptr", lanes)
+    )
+    name = f"llvm.masked.scatter.{suffix(stored.type)}.v{lanes}p0"
+    b.module.declare(name, f"void @{name}({stored.type}, {pointers.type}, {mask.type})")
+    b.effect(
+        f"call void @{name}({stored.typed}, {pointers.type} align {s.buffer.dtype.bytes} "
+        f"{pointers.text}, {mask.typed})"
+    )
+    b.forget(s.buffer)
+
+
+def prefetch(f: Frame, s: Prefetch) -> None:
+    """Ask for a cache line; a wrong address is harmless."""
+    b = f.builder
+    (index,) = s.indices
+    address = b.address(f.pointer(s.buffer), f.value(index), memory_type(s.buffer.dtype))
+    b.module.declare("llvm.prefetch.p0", "void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+    b.effect(f"call void @llvm.prefetch.p0({address.typed}, i32 0, i32 3, i32 1)")
+
+
+def shuffle(f: Frame, vectors: Sequence[Value], picks: Sequence[int]) -> Value:
+    """Lanes picked from the concatenation of vectors of one length; -1 leaves a lane undefined."""
+    b = f.builder
+    lanes = lane_count(vectors[0].type)
+    if len(vectors) > 2:
+        return _shuffle_many(f, vectors, picks, lanes)
+    if len(vectors) == 1 and list(picks) == list(range(lanes)):
+        return vectors[0]
+    second = vectors[1].typed if len(vectors) == 2 else f"{vectors[0].type} poison"
+    numbers = ", ".join(f"i32 {'poison' if p < 0 else p}" for p in picks)
+    element_type = vectors[0].type[1:-1].partition(" x ")[2]
+    return b.pure(
+        f"shufflevector {vectors[0].typed}, {second}, <{len(picks)} x i32> <{numbers}>",
+        vector(element_type, len(picks)),
+    )
+
+
+def _shuffle_many(
+    f: Frame, vectors: Sequence[Value], picks: Sequence[int], lanes: int
+) -> Value:
+    """Pick from each pair of vectors, then merge the pairs' results lane by lane."""
+    width = len(picks)
+    merged: Value | None = None
+    taken = [False] * width
+    for k in range(0, len(vectors), 2):
+        pair = vectors[k : k + 2]
+        inside = [k * lanes <= p < (k + len(pair)) * lanes for p in picks]
+        if not any(inside):
+            continue
+        local = [p - k * lanes if here else -1 for p, here in zip(picks, inside, strict=True)]
+        part = shuffle(f, pair, local)
+        if merged is None:
+            merged = part
+        else:
+            blend = [
+                lane if was else lane + width if here else -1
+                for lane, (was, here) in enumerate(zip(taken, inside, strict=True))
+            ]
+            merged = shuffle(f, [merged, part], blend)
+        taken = [was or here for was, here in zip(taken, inside, strict=True)]
+    assert merged is not None
+    return merged
