@@ -1,0 +1,112 @@
+"""Commands, and how errors are shown."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tdsl.errors import TdslError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Schedule, inspect and check tensor kernels. FILE.py:NAME runs FILE.py.",
+)
+
+Spec = Annotated[str, typer.Argument(metavar="FILE.py:NAME", help="A Func or a Schedule.")]
+Sizes = Annotated[str | None, typer.Option("-s", "--sizes", help="Sizes, such as 512x512x512.")]
+
+
+@app.command()
+def show(
+    what: Spec,
+    *,
+    ir: Annotated[bool, typer.Option("--ir", help="The program as IR text.")] = False,
+    lowered: Annotated[bool, typer.Option("--lowered", help="After the passes.")] = False,
+    llvm: Annotated[bool, typer.Option("--llvm", help="LLVM IR.")] = False,
+    asm: Annotated[bool, typer.Option("--asm", help="Assembly.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="The steps, as Python.")] = False,
+    sizes: Sizes = None,
+) -> None:
+    """Print the loop nest of a kernel, or its IR, LLVM IR or assembly.
+
+    Example: tdsl show tutorials/demo.py:matmul --asm
+    """
+    from tdsl.api import build, schedule_for
+    from tdsl.cli.locate import locate
+
+    schedule = schedule_for(locate(what, sizes))
+    kinds = {"ir": ir, "lowered": lowered, "llvm": llvm, "asm": asm}
+    chosen = [kind for kind, wanted in kinds.items() if wanted]
+    if trace:
+        typer.echo(str(schedule.trace))
+    if not chosen and not trace:
+        typer.echo(str(schedule))
+    if chosen:
+        kernel = build(schedule)
+        for kind in chosen:
+            typer.echo(kernel.source(kind))
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A schedule file.")],
+    *,
+    allow_unsafe: Annotated[
+        bool, typer.Option("--allow-unsafe", help="Accept steps marked unsafe=True.")
+    ] = False,
+) -> None:
+    """Prove a schedule file again, step by step, against its algorithm as it is now.
+
+    Example: tdsl check matmul.schedule
+    """
+    from tdsl.scheduling.files import check_file
+
+    report = check_file(file, allow_unsafe=allow_unsafe)
+    typer.echo(str(report))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def cache(
+    *,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove every compiled kernel.")] = False,
+) -> None:
+    """Show the cache of compiled kernels, or empty it.
+
+    Example: tdsl cache --clear
+    """
+    from tdsl.runtime.cache import default_cache
+
+    store = default_cache()
+    if clear:
+        typer.echo(f"removed {store.clear()} entries")
+    typer.echo(str(store.stats()))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine is to tdsl: target, threads, cache.
+
+    Example: tdsl doctor
+    """
+    from tdsl.runtime import pool
+    from tdsl.runtime.cache import default_cache
+    from tdsl.target import target
+
+    typer.echo(f"target:  {target('llvm')}")
+    typer.echo(f"threads: {pool.num_threads()}")
+    typer.echo(f"cache:   {default_cache().stats()}")
+
+
+def main() -> None:
+    """Run the command line; errors of tdsl are printed without a traceback."""
+    try:
+        app()
+    except TdslError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(1)
