@@ -1,0 +1,44 @@
+"""Layer normalisation of the rows of a matrix, in the two-pass form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tdsl as td
+
+LANES = 64
+
+
+def workload(shape: Mapping[str, int]) -> td.Func:
+    """(x - mean) / sqrt(variance + 1e-5) * gain + bias."""
+    r, c = shape["r"], shape["c"]
+    X = td.placeholder((r, c), "float32", name="X")
+    G = td.placeholder((c,), "float32", name="G")
+    B = td.placeholder((c,), "float32", name="B")
+    k = td.reduce_axis(c, name="k")
+    T = td.compute((r,), lambda i: td.sum(X[i, k], axis=k), name="T")
+    U = td.compute((r,), lambda i: T[i] * (1.0 / c), name="U")
+    V = td.compute((r,), lambda i: td.sum((X[i, k] - U[i]) * (X[i, k] - U[i]), axis=k), name="V")
+    W = td.compute((r,), lambda i: 1.0 / td.sqrt(V[i] * (1.0 / c) + 1e-5), name="W")
+    Y = td.compute((r, c), lambda i, j: (X[i, j] - U[i]) * W[i] * G[j] + B[j], name="Y")
+    return td.func("layernorm", [X, G, B], [Y])
+
+
+def schedule(func: td.Func, threads: int) -> td.Schedule:
+    """A row at a time; 64 rows a chunk."""
+    del threads
+    s = td.Schedule(func)
+    i, j = s.loops("Y")
+    io, ii = s.split(i, 64)
+    for block in ("W", "V", "U", "T"):
+        s.compute_at(block, at=ii)
+    for block in ("T", "V"):
+        _, lane = s.split(s.loops(block)[-1], LANES)
+        partial = s.rfactor(lane)
+        s.compute_at(partial, at=ii)
+        s.set_scope(partial, "register")
+        s.vectorize(s.loops(partial)[-1])
+        s.unroll(s.loops(block)[-1])
+    s.vectorize(j)
+    s.parallel(io)
+    return s

@@ -1,0 +1,53 @@
+"""Unsharp mask of a colour image with a 7 x 7 separable Gaussian."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+import tdsl as td
+
+_WEIGHTS = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 1.5 * 1.5))
+GAUSS = tuple(float(x) for x in _WEIGHTS / _WEIGHTS.sum())
+
+
+def workload(shape: Mapping[str, int]) -> td.Func:
+    """image * (2 gray - blurred gray) / gray."""
+    h, w = shape["h"], shape["w"]
+    A = td.placeholder((3, h + 6, w + 6), "float32", name="A")
+    G = td.compute(
+        (h + 6, w + 6),
+        lambda y, x: A[0, y, x] * 0.299 + A[1, y, x] * 0.587 + A[2, y, x] * 0.114,
+        name="G",
+    )
+    D = td.compute((h, w + 6), lambda y, x: sum(G[y + k, x] * GAUSS[k] for k in range(7)), name="D")
+    R = td.compute(
+        (h, w),
+        lambda y, x: (
+            (G[y + 3, x + 3] * 2.0 - sum(D[y, x + k] * GAUSS[k] for k in range(7)))
+            / G[y + 3, x + 3]
+        ),
+        name="R",
+    )
+    S = td.compute((3, h, w), lambda c, y, x: R[y, x] * A[c, y + 3, x + 3], name="S")
+    return td.func("unsharp", [A], [S])
+
+
+def schedule(func: td.Func, threads: int) -> td.Schedule:
+    """Strips of 32 rows; gray for the strip, the vertical pass and the ratio for a row."""
+    del threads
+    s = td.Schedule(func)
+    c, y, x = s.loops("S")
+    yo, yi = s.split(y, 32)
+    s.reorder(yo, yi, c, x)
+    s.compute_at("R", at=yi)
+    s.compute_at("D", at=yi)
+    s.compute_at("G", at=yo)
+    s.unroll(c)
+    s.vectorize(x)
+    for block in ("R", "D", "G"):
+        s.vectorize(s.loops(block)[-1])
+    s.stream("S")
+    s.parallel(yo)
+    return s
