@@ -1,7 +1,8 @@
 """Refuse indices that leave their buffer.
 
 At the declaration if they always do, at td.func if they do for some sizes that `assume=` does not
-exclude. Conditions of `td.select` and `where=` are context: the arm that is not taken is never read.
+exclude. Conditions of `td.select` and `where=` are context: the arm not taken is never
+read.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Func:
 
 def func(
     name: str,
-    inputs: Iterable[Tensor],
+    inputs: Iterable[Tensor] | Tensor,
     outputs: Iterable[Tensor] | Tensor,
     assume: Sequence[object] = (),
     fp_contract: bool = True,
@@ -77,7 +77,8 @@ def func(
     check_name(name, "a function")
     given = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    strangers = [x for x in (*arguments, *given) if not isinstance(x, Tensor)]
+    listed: tuple[object, ...] = (*arguments, *given)
+    strangers = [x for x in listed if not isinstance(x, Tensor)]
     if strangers:
         kind = type(strangers[0]).__name__
         raise TypeMismatch(f"inputs and outputs are tensors, got {kind}")

@@ -216,7 +216,8 @@ def _math(fn: MathFn, args: list[Array]) -> Array:
     x = args[0]
     match fn:
         case MathFn.ERF:
-            return np.vectorize(math.erf, otypes=[np.float64])(x.astype(np.float64))
+            erf = np.vectorize(math.erf, otypes=[np.float64])
+            return np.asarray(erf(x.astype(np.float64)))
         case MathFn.SIGMOID:
             return np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))
         case MathFn.RSQRT:
