@@ -1,0 +1,56 @@
+"""Blocks become stores: ``leaf C(i:=e)`` -> ``if guards: if where: C[e] = value``.
+
+Where a block writes several elements, every value is computed before the first store.
+"""
+
+from __future__ import annotations
+
+from tdsl.ir.build import TRUE, conjunction
+from tdsl.ir.expr import Expr, Node, Var
+from tdsl.ir.stmt import If, Leaf, Let, Program, Seq, Stmt, Store, Write
+from tdsl.ir.visit import substitute, transform
+from tdsl.lower.bodies import with_body
+from tdsl.target import Target
+
+
+def expand_blocks(program: Program, target: Target) -> Program:
+    """Replace each leaf by stores under its guards and its block's `where`."""
+    del target
+
+    def visit(n: Node) -> Node:
+        return _expand(n) if isinstance(n, Leaf) else n
+
+    return with_body(program, transform(program.body, visit))
+
+
+def _expand(leaf: Leaf) -> Stmt:
+    block = leaf.block
+    mapping: dict[Var, Expr] = dict(zip(block.vars, leaf.bindings, strict=True))
+    body = _stores(leaf, mapping)
+    if block.where is not None:
+        # Loads in `where` are in bounds only where the guards hold: hence two conditionals.
+        body = If(substitute(block.where, mapping), body)
+    guard = conjunction([g.cond for g in leaf.guards])
+    return body if guard == TRUE else If(guard, body)
+
+
+def _stores(leaf: Leaf, mapping: dict[Var, Expr]) -> Stmt:
+    writes = [
+        Write(
+            w.buffer, tuple(substitute(i, mapping) for i in w.indices), substitute(w.value, mapping)
+        )
+        for w in leaf.block.writes
+    ]
+    if len(writes) == 1:
+        (one,) = writes
+        return Store(one.buffer, one.indices, one.value, None, leaf.atomic, leaf.stream)
+    values = [Var(f"{write.buffer.name}.value", write.value.dtype) for write in writes]
+    stores: Stmt = Seq(
+        tuple(
+            Store(write.buffer, write.indices, value, None, leaf.atomic, leaf.stream)
+            for write, value in zip(writes, values, strict=True)
+        )
+    )
+    for write, value in reversed(list(zip(writes, values, strict=True))):
+        stores = Let(value, write.value, stores)
+    return stores

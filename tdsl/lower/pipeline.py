@@ -1,0 +1,126 @@
+"""The passes of lowering, in order, each with the reason for its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tdsl import options
+from tdsl.ir.expr import Node
+from tdsl.ir.inits import derive_inits
+from tdsl.ir.printer import print_program
+from tdsl.ir.stmt import Leaf, Program
+from tdsl.ir.visit import transform
+from tdsl.lower.apply_layouts import apply_layouts
+from tdsl.lower.bodies import with_body
+from tdsl.lower.compact_storage import compact_storage
+from tdsl.lower.expand_blocks import expand_blocks
+from tdsl.lower.fused_loops import compute_parts, unfuse_serial
+from tdsl.lower.partition_loops import partition_loops
+from tdsl.lower.relax_guards import relax_guards
+from tdsl.lower.settle_conditions import settle_conditions
+from tdsl.lower.split_breakpoints import split_breakpoints
+from tdsl.lower.tidy_indices import tidy_indices
+from tdsl.lower.tighten_loops import tighten_loops
+from tdsl.lower.unroll import unroll
+from tdsl.lower.warn import LoweringWarning
+from tdsl.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One step of lowering: what runs, and why it runs here."""
+
+    run: Callable[[Program, Target], Program]
+    why: str
+
+    @property
+    def name(self) -> str:
+        """The name of the function, as dumps and timings show it."""
+        return self.run.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A program in flat loops over vectors; `dumps` holds (pass, program after it) where asked."""
+
+    program: Program
+    dumps: tuple[tuple[str, Program], ...] = ()
+
+
+def inits(program: Program, target: Target) -> Program:
+    """Put the nests that set reduced elements to their identity in front of the reductions."""
+    del target
+    body = derive_inits(program.body)
+
+    def settled(n: Node) -> Node:
+        # passes rebuild blocks: an init that is in the tree must not be derived again
+        if isinstance(n, Leaf) and n.block.init is not None:
+            return replace(n, block=replace(n.block, init=None))
+        return n
+
+    return with_body(program, transform(body, settled))
+
+
+PIPELINE: tuple[Pass, ...] = (
+    Pass(inits, "every statement that will run is in the tree from here on"),
+    Pass(unfuse_serial, "ranges of loops are read off more easily without divisions"),
+    Pass(relax_guards, "logical indices still tell what nobody reads; before boxes are fitted"),
+    Pass(compact_storage, "boxes follow what is accessed once guards were dropped"),
+    Pass(apply_layouts, "a layout maps compacted indices"),
+    Pass(expand_blocks, "loops and conditions are all that is left"),
+    Pass(split_breakpoints, "parts of a balanced split get loops of their own"),
+    Pass(settle_conditions, "guards that always hold must not make versions"),
+    Pass(tidy_indices, "bindings were put in the place of variables"),
+    Pass(tighten_loops, "conditions that are bounds of loops need no version either"),
+    Pass(partition_loops, "what is left is worth a steady state"),
+    Pass(settle_conditions, "ranges and branches decide more conditions"),
+    Pass(unroll, "extents are as constant as they get"),
+    Pass(compute_parts, "nothing asks for ranges of fused loops any more"),
+    Pass(settle_conditions, "copies know their index"),
+    Pass(tidy_indices, "copies know their index"),
+)
+
+
+def lower(program: Program, target: Target, *, keep: bool = False) -> Lowered:
+    """Lower a scheduled program for a target.
+
+    `keep` collects the program after each pass. `TDSL_DUMP=dir` writes them to files,
+    `TDSL_DEBUG=1` prints the time of each pass.
+
+    Raises:
+        LoweringError: the target cannot run the schedule as written.
+    """
+    dumps: list[tuple[str, Program]] = []
+    directory = options.dump_dir()
+    for number, step in enumerate(PIPELINE):
+        start = time.perf_counter()
+        after = step.run(program, target)
+        elapsed = time.perf_counter() - start
+        _report(step, elapsed, changed=after is not program)
+        if directory is not None:
+            _dump(directory, number, step, program, after)
+        if keep:
+            dumps.append((step.name, after))
+        program = after
+    return Lowered(program, tuple(dumps))
+
+
+def _report(step: Pass, seconds: float, *, changed: bool) -> None:
+    if options.debug_level() >= 1:
+        note = "" if changed else "  (unchanged)"
+        print(f"lower {step.name:18} {seconds * 1e3:8.2f} ms{note}")  # noqa: T201 - asked for
+
+
+def _dump(directory: Path, number: int, step: Pass, before: Program, after: Program) -> None:
+    folder = directory / after.name
+    folder.mkdir(parents=True, exist_ok=True)
+    if number == 0:
+        (folder / "00-scheduled.tdsl").write_text(print_program(before), encoding="utf-8")
+    text = print_program(after) if after is not before else "(unchanged)\n"
+    (folder / f"{number + 1:02}-{step.name}.tdsl").write_text(text, encoding="utf-8")
+
+
+__all__ = ["PIPELINE", "Lowered", "LoweringWarning", "Pass", "lower"]
