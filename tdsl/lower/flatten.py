@@ -13,7 +13,7 @@ from tdsl.ir.build import index, product
 from tdsl.ir.expr import BinaryOp, Buffer, Expr, Load, Node, Var
 from tdsl.ir.stmt import Param, Prefetch, Program, Stmt, Store
 from tdsl.ir.visit import map_children
-from tdsl.lower.lanes import binary
+from tdsl.lower.lanes import binary, widen
 from tdsl.target import Target
 
 
@@ -32,7 +32,10 @@ def flatten_storage(program: Program, target: Target) -> Program:
             return found
         new = map_children(n, visit)
         if isinstance(new, Load | Store | Prefetch):
-            new = replace(new, indices=(_flat(new, strides),))
+            flat_index = _flat(new, strides)
+            if isinstance(new, Load) and new.mask is not None:
+                flat_index = widen(flat_index, max(flat_index.lanes, new.mask.lanes))
+            new = replace(new, indices=(flat_index,))
         flat[id(n)] = new
         return new
 

@@ -54,9 +54,9 @@ def call(address, arrays, sizes=()):
     arguments = [_argument(a, holders) for a in (*arrays, *keep)]
     table = (TensorBuffer * len(arguments))(*arguments)
     context = Context(version=1, num_threads=2)
-    function = ctypes.CFUNCTYPE(
-        ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p
-    )(address)
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p)(
+        address
+    )
     code = function(ctypes.addressof(table), len(arguments), ctypes.addressof(context))
     return code, context
 
@@ -73,7 +73,9 @@ def run_program(program, arrays, sizes=(), where="llvm"):
     bound = dict(zip((s.name for s in program.sizes), sizes, strict=True))
     for param in program.params:
         if param.role is Role.OUT and param.buffer.name not in values:
-            shape = [bound[e.name] if hasattr(e, "name") else int(e.value) for e in param.buffer.shape]
+            shape = [
+                bound[e.name] if hasattr(e, "name") else int(e.value) for e in param.buffer.shape
+            ]
             values[param.buffer.name] = np.zeros(shape, param.buffer.dtype.numpy)
     loaded, _ = build(program, where)
     ordered = [values[param.buffer.name] for param in program.params]

@@ -146,9 +146,7 @@ class Builder:
 
     def fcmp(self, predicate: str, a: Value, b: Value) -> Value:
         """Compare floats."""
-        return self.pure(
-            f"fcmp {predicate} {a.typed}, {b.text}", vector("i1", lane_count(a.type))
-        )
+        return self.pure(f"fcmp {predicate} {a.typed}, {b.text}", vector("i1", lane_count(a.type)))
 
     def select(self, cond: Value, a: Value, b: Value) -> Value:
         """Choose lane by lane; both arms have been computed."""

@@ -97,9 +97,7 @@ def odd_sum(b: Builder, x: Value, y: Value) -> Value:
     lanes = lane_count(x.type)
     total = b.binary("fadd", x, y)
     z = b.binary("fsub", total, x)
-    lost = b.binary(
-        "fadd", b.binary("fsub", x, b.binary("fsub", total, z)), b.binary("fsub", y, z)
-    )
+    lost = b.binary("fadd", b.binary("fsub", x, b.binary("fsub", total, z)), b.binary("fsub", y, z))
     i64 = integer(64, lanes)
     zero = literal(0.0, "double", lanes)
     bits = b.convert("bitcast", total, i64)

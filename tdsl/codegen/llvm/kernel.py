@@ -134,4 +134,3 @@ def _check_fact(f: Frame, number: int, fact: Expr) -> None:
         b.effect(f"store i32 3, {f.field_address(CONTEXT_ERROR_CODE).typed}, align 4")
     b.effect("ret i32 3")
     b.start(after)
-

@@ -265,9 +265,7 @@ def shuffle(f: Frame, vectors: Sequence[Value], picks: Sequence[int]) -> Value:
     )
 
 
-def _shuffle_many(
-    f: Frame, vectors: Sequence[Value], picks: Sequence[int], lanes: int
-) -> Value:
+def _shuffle_many(f: Frame, vectors: Sequence[Value], picks: Sequence[int], lanes: int) -> Value:
     """Pick from each pair of vectors, then merge the pairs' results lane by lane."""
     width = len(picks)
     merged: Value | None = None

@@ -237,4 +237,3 @@ def bitcast(b: Builder, x: Value, source: DType, to: DType) -> Value:
     lanes = lane_count(x.type)
     stored = b.convert("bitcast", floats.to_memory(b, x, source), memory_type(to, lanes))
     return floats.from_memory(b, stored, to)
-

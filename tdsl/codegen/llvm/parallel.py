@@ -55,9 +55,7 @@ def emit_parallel(f: Frame, s: For, body: Body) -> None:
 
 
 def _field(b: Builder, closure_type: str, closure: Value, number: int) -> Value:
-    return b.pure(
-        f"getelementptr {closure_type}, {closure.typed}, i32 0, i32 {number}", "ptr"
-    )
+    return b.pure(f"getelementptr {closure_type}, {closure.typed}, i32 0, i32 {number}", "ptr")
 
 
 def _write_body(
@@ -86,9 +84,7 @@ def _write_body(
 
 def _write_region(f: Frame, stem: str, closure_type: str, types: list[str]) -> None:
     """The function that the pool calls."""
-    head = (
-        f"define internal void @{stem}(ptr %closure, i64 %begin, i64 %end, i32 %worker) nounwind"
-    )
+    head = f"define internal void @{stem}(ptr %closure, i64 %begin, i64 %end, i32 %worker) nounwind"
     b = Builder(f.builder.module, head)
     closure = Value("%closure", "ptr")
     arguments = [

@@ -1,7 +1,8 @@
 """How element types look in LLVM IR: in memory, as values, and as literals.
 
 A value of float16 or bfloat16 is held as a `float` that is already rounded to the narrow type, so
-that chains of operations need no conversions; memory holds their bits as `i16`. A bool is `i1` as a value and one byte in memory.
+that chains of operations need no conversions; memory holds their bits as `i16`. A bool is `i1` as a
+value and one byte in memory.
 """
 
 from __future__ import annotations

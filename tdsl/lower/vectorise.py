@@ -1,0 +1,312 @@
+"""Vectorise loops: ``for j in vectorized(16): C[j] = s[0] * B[j]`` -> ``C[ramp(0, 1, 16)] = ...``.
+
+The loop variable becomes a ramp, and what depends on it becomes a vector; the rest stays scalar.
+Conditions on the lane become masks of stores and loads, serial loops stay loops around vectors, an
+allocation inside gets a dimension for the lanes. A loop whose body does not allow this runs as
+scalar code, with a warning that names the loop.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterable
+from typing import cast
+
+from tdsl.ir.build import TRUE, add, index, logical_and, mul
+from tdsl.ir.expr import (
+    Binary,
+    BinaryOp,
+    Buffer,
+    Const,
+    Expr,
+    Extern,
+    Load,
+    Node,
+    Ramp,
+    Unary,
+    UnaryOp,
+    Var,
+)
+from tdsl.ir.stmt import (
+    Alloc,
+    For,
+    If,
+    Let,
+    LoopKind,
+    Prefetch,
+    Program,
+    Scope,
+    Seq,
+    Stmt,
+    Store,
+)
+from tdsl.ir.visit import allocated, children, free_vars, map_children, walk
+from tdsl.lower.bodies import sequence, with_body
+from tdsl.lower.conditions import conjuncts
+from tdsl.lower.copies import fresh_copy
+from tdsl.lower.facts import Facts, program_facts
+from tdsl.lower.lanes import any_lane, rebuild, widen
+from tdsl.lower.safe_loads import Access, all_in_range
+from tdsl.lower.warn import LoweringWarning
+from tdsl.target import Target
+
+_MOST_COPIES = 64  # a loop this short that stays scalar is copied: registers need known indices
+
+
+class _CannotVectoriseError(Exception):
+    """Why a loop stays scalar; caught in this module."""
+
+
+def vectorise(program: Program, target: Target) -> Program:
+    """Turn each vectorized loop into statements on vectors."""
+    del target
+    registers = frozenset(
+        alloc.buffer for alloc in allocated(program.body).values() if alloc.scope is Scope.REGISTER
+    )
+    body = _visit(program.body, program_facts(program), registers)
+    return with_body(program, body)
+
+
+def _visit(s: Stmt, facts: Facts, registers: frozenset[Buffer]) -> Stmt:
+    if isinstance(s, For):
+        inner = facts.inside(s)
+    elif isinstance(s, If):
+        inner = facts.given(s.cond)
+    else:
+        inner = facts
+    if isinstance(s, If) and s.otherwise is not None:
+        then, otherwise = _visit(s.then, inner, registers), _visit(s.otherwise, facts, registers)
+        if then is s.then and otherwise is s.otherwise:
+            return s
+        return If(s.cond, then, otherwise)
+
+    def below(n: Node) -> Node:
+        return _visit(n, inner, registers) if isinstance(n, Stmt) else n
+
+    new = map_children(s, below)
+    if isinstance(new, For) and new.kind is LoopKind.VECTORIZED:
+        return _vectorise_loop(new, facts, registers)
+    return new
+
+
+def _vectorise_loop(loop: For, facts: Facts, registers: frozenset[Buffer]) -> Stmt:
+    if not isinstance(loop.extent, Const):
+        return _as_scalar(loop, "its extent is not constant")
+    lanes = int(loop.extent.value)
+    if lanes == 1:
+        return fresh_copy(loop.body, {loop.var: index(0)})
+    try:
+        return _Lanes(loop, lanes, facts, registers).stmt(loop.body, None, facts)
+    except _CannotVectoriseError as reason:
+        return _as_scalar(loop, str(reason))
+
+
+def _as_scalar(loop: For, why: str) -> Stmt:
+    message = f"loop '{loop.var.name}' is not vectorized: {why}; it runs as scalar code"
+    warnings.warn(message, LoweringWarning, stacklevel=2)
+    match loop.extent:
+        case Const(value=extent) if int(extent) <= _MOST_COPIES:
+            copies = (fresh_copy(loop.body, {loop.var: index(k)}) for k in range(int(extent)))
+            return sequence(copies)
+        case _:
+            return dataclasses.replace(loop, kind=LoopKind.SERIAL)
+
+
+class _Lanes:
+    """One loop being vectorised: how its variables and buffers look with all lanes at once."""
+
+    def __init__(self, loop: For, lanes: int, facts: Facts, registers: frozenset[Buffer]) -> None:
+        self.lanes = lanes
+        self.facts = facts
+        self.registers = registers
+        self.variables: dict[Var, Expr] = {loop.var: Ramp(index(0), index(1), lanes)}
+        self.buffers: dict[Buffer, Buffer] = {}
+        self.loop = loop
+
+    # -- expressions ----------------------------------------------------------------------------
+
+    def expr(self, e: Expr, mask: Expr | None) -> Expr:
+        """*e* in all lanes; loads stay inside their buffers where `mask` is false."""
+        match e:
+            case Var():
+                return self.variables.get(e, e)
+            case Const():
+                return e
+            case Load():
+                return self._load(e, mask)
+            case Extern():
+                new = rebuild(e, [self.expr(a, mask) for a in e.args])
+                if new.lanes > 1:
+                    raise _CannotVectoriseError(f"it calls the foreign function {e.symbol!r}")
+                return new
+            case _ if e.lanes > 1:
+                raise _CannotVectoriseError("it holds another vectorized loop")
+            case _:
+                operands = [cast("Expr", n) for n in children(e)]
+                return rebuild(e, [self.expr(operand, mask) for operand in operands])
+
+    def _load(self, e: Load, mask: Expr | None) -> Expr:
+        indices, mask_here = self._access(e.buffer, e.indices, mask), None
+        if e.mask is not None:
+            mask_here = self.expr(e.mask, mask)
+        vector = any(i.lanes > 1 for i in indices)
+        if mask is not None and not self._is_safe(e.buffer, indices, vector=vector):
+            active = mask if vector else any_lane(mask)
+            mask_here = active if mask_here is None else rebuild_and(mask_here, active)
+        if mask_here is not None and mask_here.lanes > 1 and not vector:
+            indices = (*indices[:-1], widen(indices[-1], self.lanes)) if indices else indices
+            if not indices:
+                mask_here = any_lane(mask_here)
+            vector = bool(indices)
+        if mask_here is not None and vector:
+            mask_here = widen(mask_here, self.lanes)
+        return Load(self.buffers.get(e.buffer, e.buffer), indices, mask_here)
+
+    def _is_safe(self, buffer: Buffer, indices: tuple[Expr, ...], *, vector: bool) -> bool:
+        """Whether a load may run in lanes that do nothing."""
+        if buffer in self.registers:
+            return True
+        return not vector and all_in_range(self.facts, Access(buffer, indices))
+
+    def _access(
+        self, buffer: Buffer, indices: Iterable[Expr], mask: Expr | None
+    ) -> tuple[Expr, ...]:
+        new = tuple(self.expr(i, mask) for i in indices)
+        if buffer in self.buffers:
+            new = (*new, Ramp(index(0), index(1), self.lanes))
+        return new
+
+    # -- statements -----------------------------------------------------------------------------
+
+    def stmt(self, s: Stmt, mask: Expr | None, facts: Facts) -> Stmt:
+        """*s* in all lanes where `mask` (None: everywhere) holds."""
+        self.facts = facts
+        match s:
+            case Seq(body=body):
+                return sequence(self.stmt(child, mask, facts) for child in body)
+            case Store():
+                return self._store(s, mask)
+            case If():
+                return self._if(s, mask, facts)
+            case For():
+                return self._for(s, mask, facts)
+            case Let(var=var, value=value, body=body):
+                new = self.expr(value, mask)
+                named = var if new.lanes == 1 else Var(var.name, var.type, new.lanes)
+                self.variables[var] = named
+                return Let(named, new, self.stmt(body, mask, facts))
+            case Alloc():
+                return self._alloc(s, mask, facts)
+            case Prefetch():
+                return self._prefetch(s)
+            case _:
+                raise _CannotVectoriseError(f"it holds a {type(s).__name__}")
+
+    def _store(self, s: Store, mask: Expr | None) -> Stmt:
+        indices = self._access(s.buffer, s.indices, mask)
+        value = self.expr(s.value, mask)
+        here = None if s.mask is None else self.expr(s.mask, mask)
+        if mask is not None:
+            here = mask if here is None else rebuild_and(here, mask)
+        if not any(i.lanes > 1 for i in indices):
+            self._check_uniform(s, value)
+            if here is not None and here.lanes > 1 and not s.atomic:
+                here = any_lane(here)
+            if s.atomic:
+                value = widen(value, self.lanes)
+        else:
+            value = widen(value, self.lanes)
+            here = None if here is None else widen(here, self.lanes)
+        return dataclasses.replace(
+            s,
+            buffer=self.buffers.get(s.buffer, s.buffer),
+            indices=indices,
+            value=value,
+            mask=here,
+        )
+
+    def _check_uniform(self, s: Store, value: Expr) -> None:
+        """All lanes store to one element: fine if they store one value, and once is as good."""
+        if s.atomic:
+            return
+        if value.lanes > 1:
+            raise _CannotVectoriseError(f"its iterations store to one element of {s.buffer.name}")
+        if any(isinstance(n, Load) and n.buffer is s.buffer for n in walk(s.value)):
+            raise _CannotVectoriseError(f"its iterations update one element of {s.buffer.name}")
+
+    def _if(self, s: If, mask: Expr | None, facts: Facts) -> Stmt:
+        inside = facts.given(s.cond)
+        if s.otherwise is None:
+            scalar, varying = self._split(s.cond, mask)
+            both = (
+                varying if mask is None else mask if varying is None else rebuild_and(mask, varying)
+            )
+            kept = facts.given(*(c for c in conjuncts(s.cond) if not self._varies(c)))
+            then = self.stmt(s.then, both, kept if varying is not None else inside)
+            return then if scalar == TRUE else If(scalar, then)
+        cond = self.expr(s.cond, mask)
+        if cond.lanes == 1:
+            then = self.stmt(s.then, mask, inside)
+            return If(cond, then, self.stmt(s.otherwise, mask, facts))
+        opposite: Expr = Unary(UnaryOp.NOT, cond)
+        if mask is not None:
+            cond, opposite = rebuild_and(mask, cond), rebuild_and(mask, opposite)
+        return sequence([self.stmt(s.then, cond, facts), self.stmt(s.otherwise, opposite, facts)])
+
+    def _split(self, cond: Expr, mask: Expr | None) -> tuple[Expr, Expr | None]:
+        """The conjuncts that are the same in all lanes, and the others (None: there are none)."""
+        scalar: Expr = TRUE
+        varying: Expr | None = None
+        for part in conjuncts(cond):
+            new = self.expr(part, mask)
+            if new.lanes == 1:
+                scalar = logical_and(scalar, new)
+                continue
+            varying = new if varying is None else rebuild_and(varying, new)
+            mask = new if mask is None else rebuild_and(mask, new)
+        return scalar, varying
+
+    def _varies(self, e: Expr) -> bool:
+        return any(v is self.loop.var or self.variables.get(v, v).lanes > 1 for v in free_vars(e))
+
+    def _for(self, s: For, mask: Expr | None, facts: Facts) -> Stmt:
+        if s.kind is not LoopKind.SERIAL:
+            raise _CannotVectoriseError(f"it holds the {s.kind.value} loop '{s.var.name}'")
+        extent = self.expr(s.extent, mask)
+        if extent.lanes > 1:
+            raise _CannotVectoriseError(
+                f"the extent of the loop '{s.var.name}' inside differs between its iterations"
+            )
+        return dataclasses.replace(s, extent=extent, body=self.stmt(s.body, mask, facts.inside(s)))
+
+    def _alloc(self, s: Alloc, mask: Expr | None, facts: Facts) -> Stmt:
+        shape = tuple(self.expr(extent, mask) for extent in s.buffer.shape)
+        if any(extent.lanes > 1 for extent in shape):
+            raise _CannotVectoriseError(f"the size of {s.buffer.name} differs between iterations")
+        new = dataclasses.replace(s.buffer, shape=(*shape, index(self.lanes)))
+        self.buffers[s.buffer] = new
+        if s.scope is Scope.REGISTER:
+            self.registers |= {new}
+        return dataclasses.replace(s, buffer=new, body=self.stmt(s.body, mask, facts))
+
+    def _prefetch(self, s: Prefetch) -> Stmt:
+        """The lines of the first and the last lane; vectors are seldom longer than two lines."""
+        indices = self._access(s.buffer, s.indices, None)
+        if any(i.lanes > 1 and not isinstance(i, Ramp) for i in indices):
+            return Seq(())
+        buffer = self.buffers.get(s.buffer, s.buffer)
+        ends = (
+            Prefetch(buffer, tuple(_lane(i, lane) for i in indices)) for lane in (0, self.lanes - 1)
+        )
+        return sequence(dict.fromkeys(ends))
+
+
+def _lane(i: Expr, lane: int) -> Expr:
+    """One lane of an index."""
+    return add(i.base, mul(i.stride, lane)) if isinstance(i, Ramp) else i
+
+
+def rebuild_and(a: Expr, b: Expr) -> Expr:
+    """`a and b` of masks with any lane counts."""
+    return rebuild(Binary(BinaryOp.AND, a, b), [a, b])
