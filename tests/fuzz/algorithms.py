@@ -1,0 +1,162 @@
+"""A fuzzed algorithm as data: it can be built, run, made smaller, and written as a script."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+import tdsl as td
+from tdsl.dtypes import as_dtype
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """`scale * dim + offset`, or the number `offset`."""
+
+    dim: str | None
+    scale: int = 1
+    offset: int = 0
+
+    def __str__(self) -> str:
+        if self.dim is None or self.scale == 0:
+            return str(self.offset)
+        text = self.dim if self.scale == 1 else f"{self.scale} * {self.dim}"
+        if self.offset:
+            text += f" {'+' if self.offset > 0 else '-'} {abs(self.offset)}"
+        return text
+
+    def value(self, dims: dict[str, int]) -> int:
+        return self.offset + (0 if self.dim is None else self.scale * dims[self.dim])
+
+    def plus(self, n: int) -> Extent:
+        return replace(self, offset=self.offset + n)
+
+    def times(self, n: int) -> Extent:
+        return Extent(self.dim, self.scale * n, self.offset * n)
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A named extent: a symbolic size with the value that tests give it, or a plain number."""
+
+    name: str
+    value: int
+    symbolic: bool
+
+
+@dataclass(frozen=True)
+class Input:
+    """An argument. Where `below` is given, its numbers lie in [0, below): it holds indices."""
+
+    name: str
+    shape: tuple[Extent, ...]
+    dtype: str
+    below: Extent | None = None
+    inout: bool = False
+
+    def source(self) -> str:
+        shape = ", ".join(map(str, self.shape)) + ("," if len(self.shape) == 1 else "")
+        made = f'td.placeholder(({shape}), "{self.dtype}", name="{self.name}")'
+        return f"{self.name} = td.inout({made})" if self.inout else f"{self.name} = {made}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One declaration: the Python names it defines and the lines that do it."""
+
+    defines: tuple[str, ...]
+    lines: tuple[str, ...]
+    reads: frozenset[str]
+    must_output: bool = False
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """Dims, arguments, declarations and results. `smooth`: rounding stays small everywhere."""
+
+    dims: tuple[Dim, ...]
+    inputs: tuple[Input, ...]
+    stages: tuple[Stage, ...]
+    outputs: tuple[str, ...]
+    assume: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def is_symbolic(self) -> bool:
+        return any(d.symbolic for d in self.dims)
+
+    def source(self) -> str:
+        """Python that declares the algorithm as `f`."""
+        lines = [
+            f'{d.name} = td.sizes("{d.name}")' if d.symbolic else f"{d.name} = {d.value}"
+            for d in self.dims
+        ]
+        lines += [x.source() for x in self.inputs]
+        for stage in self.stages:
+            lines += stage.lines
+        inputs = ", ".join(x.name for x in self.inputs)
+        facts = self._facts("\n".join(lines[len(self.dims) :]))
+        assume = f", assume={facts!r}" if facts else ""
+        lines.append(f'f = td.func("f", [{inputs}], [{", ".join(self.outputs)}]{assume})')
+        return "\n".join(lines)
+
+    def _facts(self, text: str) -> list[str]:
+        """Facts about sizes that occur in the text: td.func knows no others."""
+        known = {d.name for d in self.dims if d.symbolic and re.search(rf"\b{d.name}\b", text)}
+        return [fact for fact in self.assume if set(re.findall(r"[A-Z]\w*", fact)) <= known]
+
+    @cached_property
+    def func(self) -> td.Func:
+        """The declared function."""
+        text = self.source()
+        name = f"<fuzzed algorithm {abs(hash(text)):x}>"
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        scope: dict[str, object] = {"td": td}
+        exec(compile(text, name, "exec"), scope)  # noqa: S102 - the text is our own
+        return scope["f"]
+
+    def sizes(self) -> dict[str, int]:
+        """The values of the symbolic sizes."""
+        return {d.name: d.value for d in self.dims if d.symbolic}
+
+    def with_sizes(self, sizes: dict[str, int]) -> Algorithm:
+        """The same algorithm, to be run at other sizes (`func` is shared)."""
+        dims = tuple(replace(d, value=sizes.get(d.name, d.value)) for d in self.dims)
+        other = replace(self, dims=dims)
+        if all(d.symbolic or d.value == e.value for d, e in zip(self.dims, dims, strict=True)):
+            other.__dict__["func"] = self.func
+        return other
+
+    def admits(self, sizes: dict[str, int]) -> bool:
+        """Whether the facts assumed hold at these sizes and nothing is of negative extent."""
+        values = {d.name: d.value for d in self.dims} | sizes
+        return all(eval(fact, {}, values) for fact in self.assume) and all(  # noqa: S307
+            e.value(values) >= 0 for x in self.inputs for e in x.shape
+        )
+
+    def arrays(self, seed: int = 0) -> Arrays:
+        """Random arguments. Seeds 0, 1, 2, ... give other data; odd ones many equal indices."""
+        rng = np.random.default_rng(seed + 1)
+        values = {d.name: d.value for d in self.dims}
+        return {x.name: _array(rng, x, values, seed) for x in self.inputs}
+
+
+def _array(rng: np.random.Generator, x: Input, dims: dict[str, int], seed: int) -> np.ndarray:
+    shape = tuple(e.value(dims) for e in x.shape)
+    dtype = as_dtype(x.dtype)
+    if x.below is not None:
+        high = max(1, x.below.value(dims))
+        data = rng.integers(0, min(high, 2) if seed % 2 else high, shape)
+        return data.astype(dtype.numpy)
+    if dtype.is_bool:
+        return rng.integers(0, 2, shape).astype(np.bool_)
+    if dtype.is_float:
+        return rng.normal(size=shape).astype(dtype.numpy)
+    low, high = (0, 200) if dtype.min == 0 else (-100, 100)
+    return rng.integers(low, high, shape).astype(dtype.numpy)
