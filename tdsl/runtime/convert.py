@@ -45,7 +45,8 @@ def as_array(value: object, param: Param, where: str) -> Array:
         )
     if _is_number(value):
         return _number(value, param, where)
-    if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+    # a class has the methods of its instances
+    if not isinstance(value, type) and hasattr(value, "__dlpack__"):
         return _from_dlpack(value, where)
     return _from_buffer(value, param, where)
 

@@ -19,14 +19,25 @@ from typing import Any
 
 from llvmlite import binding
 
+from tdsl.runtime.cache import content_key, default_cache
 from tdsl.runtime.cpus import default_num_threads
 from tdsl.runtime.errors import LoadError
-from tdsl.runtime.native.compiler import compile_ir
+from tdsl.runtime.native.compiler import compile_ir, llvm_version
 
 ARCHITECTURES = ("x86_64", "aarch64")
 
 # The symbols that kernels may import.
-KERNEL_SYMBOLS = ("tdsl_parallel_for", "tdsl_alloc", "tdsl_free", "tdsl_num_threads")
+KERNEL_SYMBOLS = (
+    "tdsl_parallel_for",
+    "tdsl_alloc",
+    "tdsl_free",
+    "tdsl_num_threads",
+    "__extendhfsf2",
+    "__truncsfhf2",
+    "__truncdfhf2",
+    "__truncsfbf2",
+    "__truncdfbf2",
+)
 _RUNTIME_SYMBOLS = (
     *KERNEL_SYMBOLS,
     "tdsl_set_num_threads",
@@ -133,12 +144,20 @@ def _keep_for_ever(reference: Any) -> Any:
 
 def _runtime_text() -> str:
     here = Path(__file__).parent
-    names = (platform.machine(), "alloc", "pool")
+    names = (platform.machine(), "alloc", "pool", "float16")
     return "\n".join((here / f"{name}.ll").read_text(encoding="utf-8") for name in names)
 
 
 def _runtime_object() -> bytes:
-    return compile_ir(_runtime_text())
+    text = _runtime_text()
+    key = content_key("native runtime", text, llvm_version(), binding.get_process_triple())
+    cache = default_cache()
+    entry = cache.load(key)
+    if entry is not None:
+        return entry.code
+    code = compile_ir(text)
+    cache.store(key, code, {"what": "native runtime"})
+    return code
 
 
 _session: _Session | None = None

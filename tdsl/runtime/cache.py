@@ -1,0 +1,333 @@
+r"""Compiled objects on disk, so that the second process does not compile what the first one did.
+
+An entry is one file, named by its key::
+
+    tdsl-object-1 <sha256 of the file's name and all that follows>\n
+    <length of the metadata, 8 bytes little-endian><metadata, JSON><object code>
+
+Loading an object runs code, so nothing is read from, or written to, a directory that somebody else
+owns or may write. A process that cannot use the directory works without a cache: a cache never
+makes a build fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from tdsl.errors import InternalError
+
+_MAGIC = b"tdsl-object-1 "
+_SUFFIX = ".tdslobj"
+_KEY = re.compile(r"[0-9a-f]{16,128}\Z")
+_ABANDONED_SECONDS = 3600  # a temporary file this old belongs to a process that died
+_KEPT_AFTER_EVICTION = 0.8  # of the limit, so that not every store evicts
+
+
+class CacheWarning(RuntimeWarning):
+    """The cache directory cannot be used; builds work, but are not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """An object and what was stored with it."""
+
+    code: bytes
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """What the directory holds, and what this process did.
+
+    Attributes:
+        directory: where the entries are; None for a cache that is switched off.
+        entries: how many.
+        bytes: their size on disk.
+        max_bytes: the size above which the least recently used ones go.
+        hits, misses, stores: of this process.
+    """
+
+    directory: Path | None
+    entries: int
+    bytes: int
+    max_bytes: int
+    hits: int
+    misses: int
+    stores: int
+
+
+def content_key(*parts: str | bytes) -> str:
+    """A key of everything that an object depends on: the order and the borders of parts count.
+
+    >>> content_key("ab", "c") == content_key("a", "bc")
+    False
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def cache_directory() -> Path | None:
+    """`TDSL_CACHE_DIR`, or tdsl's place among the user's caches; None where it is set but empty."""
+    value = os.environ.get("TDSL_CACHE_DIR")
+    if value is None:
+        return Path(platformdirs.user_cache_path("tdsl")) / "objects"
+    return Path(value).expanduser() if value else None
+
+
+class ObjectCache:
+    """A directory of objects by key. Any number of processes may share it."""
+
+    def __init__(self, directory: Path | None, *, max_bytes: int = 1 << 29) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._known_bytes: int | None = None  # on disk, as far as we know; None: never looked
+        self._warned = False
+        self._hits = self._misses = self._stores = 0
+
+    def load(self, key: str) -> CacheEntry | None:
+        """The entry of a key; None where there is none, or where its bytes are damaged."""
+        name = _file_name(key)
+        with self._open(create=False) as directory:
+            entry = None if directory is None else _read(directory, name)
+        if entry is None:
+            self._misses += 1
+        else:
+            self._hits += 1
+        return entry
+
+    def store(self, key: str, code: bytes, metadata: Mapping[str, Any]) -> None:
+        """Keep an object; metadata is anything that JSON holds. A full disk is not an error."""
+        name = _file_name(key)
+        data = _encode(name, code, metadata)
+        if len(data) > self._max_bytes:
+            return
+        with self._open(create=True) as directory:
+            if directory is None:
+                return
+            try:
+                _write_atomically(directory, name, data)
+            except OSError as error:
+                self._warn(f"it cannot be written: {error.strerror}")
+                return
+            self._stores += 1
+            self._make_room(directory, len(data))
+
+    def clear(self) -> int:
+        """Remove all entries; return how many there were."""
+        with self._open(create=False) as directory:
+            if directory is None:
+                return 0
+            files = _entries(directory, _SUFFIX) + _entries(directory, ".tmp")
+            removed = [_remove(directory, file.name) for file in files]
+        self._known_bytes = None
+        return sum(
+            gone for gone, file in zip(removed, files, strict=True) if file.name.endswith(_SUFFIX)
+        )
+
+    def stats(self) -> CacheStats:
+        """Count the entries and their bytes."""
+        with self._open(create=False) as directory:
+            files = [] if directory is None else _entries(directory, _SUFFIX)
+        return CacheStats(
+            self._directory,
+            len(files),
+            sum(file.size for file in files),
+            self._max_bytes,
+            self._hits,
+            self._misses,
+            self._stores,
+        )
+
+    @contextlib.contextmanager
+    def _open(self, *, create: bool) -> Iterator[int | None]:
+        """A descriptor of the directory, if it is ours alone.
+
+        Names are resolved against it: nobody can exchange the directory after the check.
+        """
+        descriptor = self._open_directory(create)
+        try:
+            yield descriptor
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _open_directory(self, create: bool) -> int | None:
+        if self._directory is None:
+            return None
+        try:
+            if create:
+                self._directory.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileExistsError):
+                    self._directory.mkdir(mode=0o700)
+            descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._warn(f"it cannot be opened: {error.strerror}")
+            return None
+        problem = _trust_problem(os.fstat(descriptor))
+        if problem is not None:
+            os.close(descriptor)
+            self._warn(f"it is not safe to load code from: {problem}")
+            return None
+        return descriptor
+
+    def _warn(self, problem: str) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        warnings.warn(
+            f"tdsl works without its object cache in {self._directory}: {problem} "
+            "(TDSL_CACHE_DIR=DIR names another place; empty, it switches the cache off)",
+            CacheWarning,
+            stacklevel=4,
+        )
+
+    def _make_room(self, directory: int, added: int) -> None:
+        """Remove the least recently used entries once the limit is passed."""
+        if self._known_bytes is not None:
+            self._known_bytes += added
+            if self._known_bytes <= self._max_bytes:
+                return
+        files = sorted(_entries(directory, _SUFFIX), key=lambda file: file.used)
+        total = sum(file.size for file in files)
+        if total > self._max_bytes:
+            for file in files[:-1]:  # never the newest: it is the one just stored
+                if total <= self._max_bytes * _KEPT_AFTER_EVICTION:
+                    break
+                total -= file.size
+                _remove(directory, file.name)
+        for file in _entries(directory, ".tmp"):
+            if file.used < time.time() - _ABANDONED_SECONDS:
+                _remove(directory, file.name)
+        self._known_bytes = total
+
+
+_caches: dict[Path | None, ObjectCache] = {}
+
+
+def default_cache() -> ObjectCache:
+    """The cache in `cache_directory()`, one per directory and process."""
+    directory = cache_directory()
+    if directory not in _caches:
+        _caches[directory] = ObjectCache(directory)
+    return _caches[directory]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    size: int
+    used: float
+
+
+def _file_name(key: str) -> str:
+    if not _KEY.match(key):
+        raise InternalError(f"{key!r} is no cache key: lower-case hex digits are")
+    return key + _SUFFIX
+
+
+def _trust_problem(status: os.stat_result) -> str | None:
+    """Why code in a file or directory may not be ours; None where it is."""
+    if status.st_uid != os.geteuid():
+        return f"it belongs to user {status.st_uid}, not to {os.geteuid()}"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"others may write it (mode {stat.S_IMODE(status.st_mode):04o})"
+    return None
+
+
+def _digest(name: str, body: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + body).hexdigest().encode()
+
+
+def _encode(name: str, code: bytes, metadata: Mapping[str, Any]) -> bytes:
+    text = json.dumps(metadata, sort_keys=True).encode()
+    body = len(text).to_bytes(8, "little") + text + code
+    return _MAGIC + _digest(name, body) + b"\n" + body
+
+
+def _decode(name: str, data: bytes) -> CacheEntry | None:
+    head, newline, body = data.partition(b"\n")
+    if not newline or head != _MAGIC + _digest(name, body):
+        return None
+    length = int.from_bytes(body[:8], "little")
+    return CacheEntry(body[8 + length :], json.loads(body[8 : 8 + length]))
+
+
+def _read(directory: int, name: str) -> CacheEntry | None:
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(name, flags, dir_fd=directory)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or _trust_problem(status) is not None:
+            return None
+        try:
+            entry = _decode(name, file.read())
+        except OSError:
+            return None
+        if entry is not None:
+            with contextlib.suppress(OSError):
+                os.utime(descriptor)  # the time of use, by which eviction sorts
+    if entry is None:
+        _remove(directory, name)
+    return entry
+
+
+def _write_atomically(directory: int, name: str, data: bytes) -> None:
+    temporary = f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, mode=0o600, dir_fd=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        _remove(directory, temporary)
+        raise
+
+
+def _remove(directory: int, name: str) -> bool:
+    """Remove a file; another process may have been quicker."""
+    try:
+        os.unlink(name, dir_fd=directory)
+    except OSError:
+        return False
+    return True
+
+
+def _entries(directory: int, suffix: str) -> list[_File]:
+    found = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not entry.name.endswith(suffix):
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                continue
+            found.append(_File(entry.name, status.st_size, status.st_mtime))
+    return found
