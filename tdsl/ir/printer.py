@@ -18,6 +18,7 @@ from typing import assert_never, cast
 from tdsl.ir.build import product
 from tdsl.ir.expr import Buffer, Expr, Var
 from tdsl.ir.expr_text import ExprText
+from tdsl.ir.nest import print_expr, print_nest
 from tdsl.ir.printer_blocks import BlockText
 from tdsl.ir.scopes import Names
 from tdsl.ir.stmt import (
@@ -41,6 +42,8 @@ from tdsl.ir.stmt import (
 )
 from tdsl.ir.visit import walk
 from tdsl.ir.vocabulary import HEADER, LOOP_WORDS, VERSION, quoted, type_text
+
+__all__ = ["default_sizes", "print_expr", "print_nest", "print_program"]
 
 
 def print_program(program: Program) -> str:

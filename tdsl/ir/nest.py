@@ -1,0 +1,151 @@
+"""The compact loop nest that people read, in `print(schedule)` and in errors.
+
+::
+
+    for i in parallel(1024):
+      for k in 512:  # reduction
+        C[i, j] += A[i, k] * B[k, j]
+
+Blocks are shown with their bindings in place of their iteration variables; the derived inits of
+reductions are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never, cast
+
+from tdsl.ir.expr import Expr, Var
+from tdsl.ir.expr_text import ExprText
+from tdsl.ir.inits import loop_vars, reduction_vars
+from tdsl.ir.scopes import Names
+from tdsl.ir.stmt import (
+    Alloc,
+    AnyStmt,
+    Barrier,
+    Block,
+    For,
+    If,
+    Leaf,
+    Let,
+    LoopKind,
+    Prefetch,
+    Program,
+    Scope,
+    Seq,
+    Stmt,
+    Store,
+    Tail,
+)
+from tdsl.ir.visit import leaves, substitute
+
+_SHORTHANDS = {"sum": "+=", "prod": "*="}
+
+
+def print_nest(program: Program, mark: Stmt | None = None) -> str:
+    """The loop nest of *program*, without its signature; the line of *mark* starts with `>`."""
+    return "\n".join(_Nest(program, mark).lines())
+
+
+def print_expr(e: Expr) -> str:
+    """An expression with the names that its variables have, for messages."""
+    return ExprText(lambda v: v.name, lambda b: b.name).text(e)
+
+
+class _Nest:
+    def __init__(self, program: Program, mark: Stmt | None) -> None:
+        self.program = program
+        self.mark = mark
+        self.names = Names()
+        self.exprs = ExprText(self.names.var, self.names.buffer)
+        self.found: list[tuple[Stmt, str]] = []
+        self.reduced: set[Var] = set()
+        for leaf in leaves(program.body):
+            self.reduced |= reduction_vars(leaf)
+
+    def lines(self) -> list[str]:
+        with self.names.scope(self.program.sizes):
+            for param in self.program.params:
+                self.names.declare_buffer(param.buffer)
+            self._stmt(self.program.body, 0)
+        if self.mark is None:
+            return [text for _, text in self.found]
+        return [("> " if s is self.mark else "  ") + text for s, text in self.found]
+
+    def _line(self, s: Stmt, depth: int, text: str) -> None:
+        self.found.append((s, "  " * depth + text))
+
+    def _stmt(self, s: Stmt, depth: int) -> None:
+        s = cast("AnyStmt", s)
+        match s:
+            case For():
+                with self.names.scope(()):
+                    self._line(s, depth, self._head(s))
+                    self._stmt(s.body, depth + 1)
+            case Seq(body):
+                for part in body:
+                    self._stmt(part, depth)
+            case Leaf():
+                for text in self._leaf(s):
+                    self._line(s, depth, text)
+            case Alloc(buffer, body, scope, _):
+                name = self.names.declare_buffer(buffer)
+                shape = self.exprs.indices(buffer.shape)
+                where = "" if scope is Scope.GLOBAL else f" in {scope.value}"
+                self._line(s, depth, f"alloc {name}: {buffer.type.short}[{shape}]{where}")
+                self._stmt(body, depth)
+            case Let(var, value, body):
+                text = self.exprs.text(value)
+                with self.names.scope((var,)):
+                    self._line(s, depth, f"{self.names.var(var)} = {text}")
+                    self._stmt(body, depth)
+            case If(cond, then, otherwise):
+                self._line(s, depth, f"if {self.exprs.text(cond)}:")
+                self._stmt(then, depth + 1)
+                if otherwise is not None:
+                    self._line(s, depth, "else:")
+                    self._stmt(otherwise, depth + 1)
+            case Store():
+                target = self.exprs.access(s.buffer, s.indices, s.mask)
+                self._line(s, depth, f"{target} = {self.exprs.text(s.value, s.buffer.dtype)}")
+            case Prefetch(buffer, indices):
+                self._line(s, depth, f"prefetch {self.exprs.access(buffer, indices)}")
+            case Barrier():
+                self._line(s, depth, "barrier")
+            case _:
+                assert_never(s)
+
+    def _head(self, loop: For) -> str:
+        note = "  # reduction" if self.reduced.intersection(loop_vars(loop)) else ""
+        if loop.parts:
+            extents = [self.exprs.index(part.extent) for part in loop.parts]
+            names = [self.names.open(part.var) for part in loop.parts]
+            kind = "" if loop.kind is LoopKind.SERIAL else f"{loop.kind.value} "
+            return f"for {', '.join(names)} in {kind}fused({', '.join(extents)}):{note}"
+        extent = self.exprs.index(loop.extent)
+        if loop.kind is not LoopKind.SERIAL:
+            extent = f"{loop.kind.value}({extent})"
+        return f"for {self.names.open(loop.var)} in {extent}:{note}"
+
+    def _leaf(self, leaf: Leaf) -> Iterable[str]:
+        block = leaf.block
+        at = dict(zip(block.vars, leaf.bindings, strict=True))
+        conds = [self.exprs.text(g.cond) for g in leaf.guards]
+        if block.where is not None:
+            conds.append(self.exprs.text(substitute(block.where, at)))
+        tails = dict.fromkeys(g.tail.value for g in leaf.guards if g.tail is not Tail.GUARD)
+        words = [*tails, *["atomic"] * leaf.atomic, *["stream"] * leaf.stream]
+        note = f"  # {', '.join(words)}" if words else ""
+        head = f"if {' and '.join(conds)}: " if conds else ""
+        for text in self._writes(block, at):
+            yield head + text + note
+
+    def _writes(self, block: Block, at: dict[Var, Expr]) -> Iterable[str]:
+        sign = None if block.reducer is None else _SHORTHANDS.get(block.reducer.name)
+        for number, w in enumerate(block.writes):
+            target = self.exprs.access(w.buffer, [substitute(i, at) for i in w.indices])
+            if sign and number < len(block.sources):
+                yield f"{target} {sign} {self.exprs.text(substitute(block.sources[number], at))}"
+            else:
+                value = self.exprs.text(substitute(w.value, at), w.buffer.dtype)
+                yield f"{target} = {value}"
