@@ -17,14 +17,19 @@ from tdsl.lower.apply_layouts import apply_layouts
 from tdsl.lower.bodies import with_body
 from tdsl.lower.compact_storage import compact_storage
 from tdsl.lower.expand_blocks import expand_blocks
+from tdsl.lower.flatten import flatten_storage
 from tdsl.lower.fused_loops import compute_parts, unfuse_serial
+from tdsl.lower.hoist_allocs import hoist_allocs
 from tdsl.lower.partition_loops import partition_loops
+from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.relax_guards import relax_guards
+from tdsl.lower.select_to_mask import select_to_mask
 from tdsl.lower.settle_conditions import settle_conditions
 from tdsl.lower.split_breakpoints import split_breakpoints
 from tdsl.lower.tidy_indices import tidy_indices
 from tdsl.lower.tighten_loops import tighten_loops
 from tdsl.lower.unroll import unroll
+from tdsl.lower.vectorise import vectorise
 from tdsl.lower.warn import LoweringWarning
 from tdsl.target import Target
 
@@ -75,12 +80,17 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(settle_conditions, "guards that always hold must not make versions"),
     Pass(tidy_indices, "bindings were put in the place of variables"),
     Pass(tighten_loops, "conditions that are bounds of loops need no version either"),
+    Pass(select_to_mask, "a mask is a condition that partitioning can settle"),
+    Pass(hoist_allocs, "serial iterations share their storage, unrolled copies too"),
     Pass(partition_loops, "what is left is worth a steady state"),
     Pass(settle_conditions, "ranges and branches decide more conditions"),
     Pass(unroll, "extents are as constant as they get"),
     Pass(compute_parts, "nothing asks for ranges of fused loops any more"),
     Pass(settle_conditions, "copies know their index"),
     Pass(tidy_indices, "copies know their index"),
+    Pass(vectorise, "conditions that are left on lanes become masks"),
+    Pass(flatten_storage, "from here on an index has one dimension"),
+    Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),
 )
 
 
