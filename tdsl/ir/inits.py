@@ -44,10 +44,14 @@ def loop_vars(loop: For) -> tuple[Var, ...]:
 
 
 def reduction_vars(leaf: Leaf) -> set[Var]:
-    """The variables that bindings of REDUCE and ORDERED iteration variables mention."""
+    """The variables that bindings of REDUCE and ORDERED iteration variables mention.
+
+    Where the block has an init, ORDERED ones (the time of a scan) name the element like DATA ones.
+    """
     found: set[Var] = set()
+    names_element = (IterKind.DATA, *([IterKind.ORDERED] if leaf.block.init else []))
     for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True):
-        if it.kind is not IterKind.DATA:
+        if it.kind not in names_element:
             found |= free_vars(binding)
     return found
 
@@ -80,7 +84,7 @@ def _init_nest(leaf: Leaf, init: Block, path: tuple[Stmt, ...], anchor: Stmt) ->
     data = [
         (it.extent, binding)
         for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True)
-        if it.kind is IterKind.DATA
+        if it.kind is not IterKind.REDUCE
     ]
     wanted = _wanted_vars(leaf, data, inner, reduced)
     copy = _copy_loops(inside, wanted - reduced)

@@ -13,7 +13,13 @@ from tests.fuzz.expressions import FLOATS, INTEGERS, IndexVar, Known, Scope, exp
 LARGEST_SHAPE = 60
 LARGEST_DOMAIN = 160
 _LETTERS = "ijlm"
-_WIDE = {"int8": "int32", "int16": "int32", "bool": "int32", "uint8": "uint32", "float16": "float32"}
+_WIDE = {
+    "int8": "int32",
+    "int16": "int32",
+    "bool": "int32",
+    "uint8": "uint32",
+    "float16": "float32",
+}
 
 
 @dataclass

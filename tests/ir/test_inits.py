@@ -1,3 +1,4 @@
+import tdsl as td
 from tdsl.ir import build
 from tdsl.ir.expr import Binary, BinaryOp, Var
 from tdsl.ir.inits import derive_inits
@@ -106,3 +107,17 @@ def test_skewed_tile_keeps_the_tile_of_the_init():
     init = leaves(body)[0]
     assert nest_of(body, "C.init") == ["i", "jo", "js"]
     assert len(init.guards) == 2
+
+
+def test_init_of_a_reduction_inside_a_scan_stays_in_its_step():
+    X, W = td.placeholder((5, 3), name="X"), td.placeholder((3, 3), name="W")
+    t, k = td.scan_axis(5, name="t"), td.reduce_axis(3, name="k")
+
+    def step(t, prev):
+        g = td.compute((3,), lambda i: td.sum(W[i, k] * prev["h"][k], axis=k), name="g")
+        return {"h": lambda i: g[i] + X[t, i]}
+
+    f = td.func("f", [X, W], [td.scan(t, {"h": ((3,), 0.0)}, step, name="rnn")["h"]])
+    body = derive_inits(f.program.body)
+    assert nest_of(body, "g.init") == ["t", "i"]
+    assert nest_of(body, "g") == ["t", "i", "k"]
