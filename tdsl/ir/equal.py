@@ -140,7 +140,9 @@ class _Encoder:
             self._binder(var, repr(var.name))
         for param in p.params:
             self._declare(param.buffer, repr(param.buffer.name))
-            self._fields("param", param.role, param.layout)
+            self._fields("param", param.role, param.layout, len(param.strides))
+            for var in param.strides:
+                self._binder(var)
         self._fields("body", p.assume, p.body)
 
     def _for(self, loop: For) -> None:

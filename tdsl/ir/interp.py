@@ -53,7 +53,8 @@ def interpret(
     Args:
         program: any IR; reductions get their derived inits here.
         arrays: IN and INOUT parameters by name, dtype and shape as declared; none is changed.
-            A parameter passed prepacked may come in its packed shape.
+            A parameter passed prepacked may come in its packed shape, and one with strides="any"
+            is taken as if it were contiguous.
         sizes: sizes that no array fixes; others are checked against the arrays.
         order: how concurrent loops run.
         detect_conflicts: watch every element with shadow memory.
@@ -69,7 +70,10 @@ def interpret(
     memory = Memory(detect_conflicts)
     exprs = ExprCompiler(memory, known, externs or {})
     for param in program.params:
-        memory.parameters[param.buffer] = _parameter(param, arrays, exprs, detect_conflicts)
+        found = _parameter(param, arrays, exprs, detect_conflicts)
+        memory.parameters[param.buffer] = found
+        for axis, stride in enumerate(param.strides):
+            known[stride] = prod(found.shape[axis + 1 :])
     for fact in program.assume:
         if not exprs.code(fact)([]):
             raise TdslError(f"{program.name}: a stated fact does not hold for {_shown(known)}")

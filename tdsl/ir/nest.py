@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never, cast
 
+from tdsl.ir.build import conjunction
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.expr_text import ExprText
 from tdsl.ir.inits import loop_vars, reduction_vars
@@ -130,13 +131,13 @@ class _Nest:
     def _leaf(self, leaf: Leaf) -> Iterable[str]:
         block = leaf.block
         at = dict(zip(block.vars, leaf.bindings, strict=True))
-        conds = [self.exprs.text(g.cond) for g in leaf.guards]
+        conds = [g.cond for g in leaf.guards]
         if block.where is not None:
-            conds.append(self.exprs.text(substitute(block.where, at)))
+            conds.append(substitute(block.where, at))
         tails = dict.fromkeys(g.tail.value for g in leaf.guards if g.tail is not Tail.GUARD)
         words = [*tails, *["atomic"] * leaf.atomic, *["stream"] * leaf.stream]
         note = f"  # {', '.join(words)}" if words else ""
-        head = f"if {' and '.join(conds)}: " if conds else ""
+        head = f"if {self.exprs.text(conjunction(conds))}: " if conds else ""
         for text in self._writes(block, at):
             yield head + text + note
 

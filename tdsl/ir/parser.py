@@ -160,7 +160,13 @@ class _Parser:
 
     def _param(self, c: Cursor, role: Role) -> Param:
         buffer = self._buffer(c)
-        return Param(buffer, role, self._layout(c))
+        strides: list[Var] = []
+        if c.accept("strides"):
+            c.expect("(")
+            while not strides or c.accept(","):
+                strides.append(self._variable(c, dtypes.INDEX))
+            c.expect(")")
+        return Param(buffer, role, self._layout(c), tuple(strides))
 
     def _buffer(self, c: Cursor) -> Buffer:
         token = c.name("the name of a buffer")

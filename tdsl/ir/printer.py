@@ -104,7 +104,11 @@ class _Printer:
         return f"func {quoted(p.name)}({inside}){tail}:"
 
     def _param(self, param: Param, word: str) -> str:
-        return word + self._declaration(param.buffer) + self._layout(param.layout)
+        strides = ""
+        if param.strides:
+            names = ", ".join(quoted(self.names.open(v)) for v in param.strides)
+            strides = f" strides({names})"
+        return word + self._declaration(param.buffer) + strides + self._layout(param.layout)
 
     def _declaration(self, b: Buffer) -> str:
         strided = " strided" if b.strided else ""

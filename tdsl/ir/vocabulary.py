@@ -58,7 +58,17 @@ OR_LEVEL, AND_LEVEL, NOT_LEVEL, COMPARE_LEVEL, UNARY_LEVEL, ATOM_LEVEL = 1, 2, 3
 _WORDS = frozenset(
     (
         *("func", "sizes", "assume", "alloc", "let", "for", "in", "if", "else", "seq", "pass"),
-        *("prefetch", "barrier", "block", "fused", "layout", "strided", "atomic", "stream"),
+        *(
+            "prefetch",
+            "barrier",
+            "block",
+            "fused",
+            "layout",
+            "strided",
+            "strides",
+            "atomic",
+            "stream",
+        ),
         *("where", "reducer", "source", "from", "and", "or", "not", "true", "false"),
         *("reduce", "ordered", "inout", "out", *BLOCK_WORDS.values(), *dtypes.BY_SHORT),
     )
