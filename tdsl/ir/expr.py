@@ -5,7 +5,8 @@ Semantics, the same on every target:
 - Integers wrap at their width. FLOORDIV and FLOORMOD round towards minus infinity; x // 0 and
   x % 0 are 0, INT_MIN // -1 wraps to INT_MIN. Shifts by the width or more give 0, or the sign for
   SHR of a signed value; a negative shift count counts as one past the width.
-- TRUEDIV is of floats only and follows IEEE 754. MIN and MAX propagate NaN (numpy's rule).
+- TRUEDIV is of floats only and follows IEEE 754. MIN and MAX propagate NaN (numpy's rule); of equal
+  operands (zeros of both signs) they give the first.
 - CAST float to int truncates and saturates, NaN gives 0; int to int wraps; int to float and
   float to float round to nearest even; to bool is `!= 0`.
 - float16 and bfloat16 round after every operation; denormals are kept; nothing is contracted:

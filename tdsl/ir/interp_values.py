@@ -91,11 +91,11 @@ def _divide(a: float, b: float) -> float:
 
 
 def _min(a: Scalar, b: Scalar) -> Scalar:
-    return a if a < b or a != a else b  # noqa: PLR0124 - NaN
+    return a if a <= b or a != a else b  # noqa: PLR0124 - NaN
 
 
 def _max(a: Scalar, b: Scalar) -> Scalar:
-    return a if a > b or a != a else b  # noqa: PLR0124 - NaN
+    return a if a >= b or a != a else b  # noqa: PLR0124 - NaN
 
 
 _COMPARE: dict[BinaryOp, Binary] = {
