@@ -252,7 +252,7 @@ def _fma_f64(a: float, b: float, c: float) -> float:
     try:
         return float(exact.numerator / exact.denominator)
     except OverflowError:
-        return math.copysign(math.inf, exact)
+        return math.inf if exact > 0 else -math.inf
 
 
 def cast(source: DType, target: DType) -> Unary:
