@@ -243,10 +243,11 @@ def _flag_index(f: Frame, access: int, wrong: Value, index: Value, extent: Value
             b.pure(f"extractelement {v.typed}, {first.typed}", "i64") for v in (index, extent)
         )
     code = f.field_address(CONTEXT_ERROR_CODE)
+    dim = literal(f.dims.get(access, 0), "i64")
     before = b.emit(f"load i32, {code.typed}, align 4", "i32")
     with b.when(b.icmp("eq", before, literal(0, "i32"))):
         b.effect(f"store i32 2, {code.typed}, align 4")
-        for number, value in enumerate((literal(access, "i64"), index, extent)):
+        for number, value in enumerate((literal(access, "i64"), index, extent, dim)):
             address = f.field_address(CONTEXT_ERROR_INFO + 8 * number)
             b.effect(f"store {value.typed}, {address.typed}, align 8")
 

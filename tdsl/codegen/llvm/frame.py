@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ class Frame:
         values: LLVM values of the variables in scope.
         pointers: base addresses of the buffers in scope.
         context: pointer to the call's tdsl_context.
+        dims: the dimension that each checked access indexes, by the access's number.
         mask: lanes that really run, where a checked index stands under a condition.
         streams: whether a non-temporal store was written, so that a fence is due.
     """
@@ -34,6 +35,7 @@ class Frame:
     evaluate: Callable[[Frame, Expr], Value]
     values: dict[Var, Value] = field(default_factory=dict)
     pointers: dict[Buffer, Value] = field(default_factory=dict)
+    dims: Mapping[int, int] = field(default_factory=dict)
     mask: Value | None = None
     streams: bool = False
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tdsl import dtypes
 from tdsl.codegen.llvm import expressions, statements
 from tdsl.codegen.llvm.builder import Builder, Module
@@ -19,8 +21,16 @@ _STRIDES_OFFSET = 16
 _ABI_VERSION = 1
 
 
-def emit_module(program: Program, target: Target, symbol: str) -> str:
-    """LLVM IR text of a lowered program; `symbol` is the exported function.
+def emit_module(
+    program: Program, target: Target, symbol: str, dims: Mapping[int, int] | None = None
+) -> str:
+    """LLVM IR text of a lowered program.
+
+    Args:
+        program: what to write.
+        target: the processor it will be compiled for.
+        symbol: the exported function.
+        dims: the dimension that each checked access indexes, by the access's number.
 
     Raises:
         LoweringError: the target lacks an instruction set that the program needs.
@@ -28,7 +38,7 @@ def emit_module(program: Program, target: Target, symbol: str) -> str:
     _check_features(program, target)
     module = Module()
     _write_entry(module, program, target, symbol)
-    _write_body(module, program, target, symbol)
+    _write_body(module, program, target, symbol, dims or {})
     return module.text(target.triple)
 
 
@@ -49,7 +59,9 @@ def _variables(program: Program) -> list[Var]:
     return [*program.sizes, *strides]
 
 
-def _write_body(module: Module, program: Program, target: Target, symbol: str) -> None:
+def _write_body(
+    module: Module, program: Program, target: Target, symbol: str, dims: Mapping[int, int]
+) -> None:
     variables = _variables(program)
     parameters = [f"ptr noalias %p{k}" for k in range(len(program.params))]
     parameters += [f"i64 %x{k}" for k in range(len(variables))]
@@ -65,6 +77,7 @@ def _write_body(module: Module, program: Program, target: Target, symbol: str) -
         evaluate=expressions.evaluate,
         values={var: Value(f"%x{k}", "i64") for k, var in enumerate(variables)},
         pointers={p.buffer: Value(f"%p{k}", "ptr") for k, p in enumerate(program.params)},
+        dims=dims,
     )
     statements.emit(f, program.body)
     fence(f)

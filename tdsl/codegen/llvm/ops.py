@@ -85,18 +85,7 @@ def _float_binary(b: Builder, op: BinaryOp, x: Value, y: Value, dtype: DType) ->
     if op in _FLOAT_ARITHMETIC:
         result = b.binary(_FLOAT_ARITHMETIC[op], x, y)
         return floats.round_small(b, result, dtype) if is_small_float(dtype) else result
-    if op in (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD):
-        return _float_division(b, op, x, y, dtype)
     raise InternalError(f"no code for {op.name} of {dtype}")
-
-
-def _float_division(b: Builder, op: BinaryOp, x: Value, y: Value, dtype: DType) -> Value:
-    """`floor(x / y)`, and `x - floor(x / y) * y`, each step rounded."""
-    quotient = unary(b, UnaryOp.FLOOR, binary(b, BinaryOp.TRUEDIV, x, y, dtype), dtype)
-    if op is BinaryOp.FLOORDIV:
-        return quotient
-    product = binary(b, BinaryOp.MUL, quotient, y, dtype)
-    return binary(b, BinaryOp.SUB, x, product, dtype)
 
 
 def _float_extremum(b: Builder, op: BinaryOp, x: Value, y: Value) -> Value:

@@ -75,6 +75,7 @@ def _write_body(
         evaluate=f.evaluate,
         values={v: Value(f"%x{k}", f.values[v].type) for k, v in enumerate(variables)},
         pointers={p: Value(f"%p{k}", "ptr") for k, p in enumerate(buffers)},
+        dims=f.dims,
     )
     body(inner, s, Value("%begin", "i64"), Value("%end", "i64"))
     fence(inner)
