@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from tdsl.ir.build import FALSE, TRUE, logical_and
+from tdsl.ir.build import FALSE, TRUE, const, logical_and
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Load, Node, Select, Unary, UnaryOp
 from tdsl.ir.stmt import For, If, Seq, Stmt, Store
 from tdsl.ir.visit import map_children
@@ -132,6 +132,8 @@ class _Settler:
 
     def _load(self, e: Load, mask: Expr, facts: Facts) -> Expr:
         new = self.cond(mask, facts)
+        if new == FALSE:
+            return const(0, e.dtype)
         known = facts.given(new)
         indices = tuple(self.expr(i, known) for i in e.indices)
         if new is mask and all(a is b for a, b in zip(indices, e.indices, strict=True)):
