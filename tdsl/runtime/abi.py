@@ -1,4 +1,7 @@
-"""The structs of ABI v1, which kernels take, and its error codes."""
+"""The structs of ABI v1, which kernels take, and its error codes.
+
+A kernel is ``i32 kernel(tdsl_buffer *args, i32 n, tdsl_context *context)``.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,10 @@ from enum import IntEnum
 
 VERSION = 1
 
+BUFFER_FORMAT = "=QQQiiiiq"
+"""`tdsl_buffer` for `struct`: data, shape, strides (in elements), dtype, rank, device, flags, 0."""
 
-class Buffer(ctypes.Structure):
-    """`tdsl_buffer`: an array argument; strides count elements."""
-
-    _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("dtype", ctypes.c_int32),
-        ("rank", ctypes.c_int32),
-        ("device", ctypes.c_int32),
-        ("flags", ctypes.c_int32),
-        ("reserved", ctypes.c_int64),
-    ]
+KERNEL_ARGUMENTS = (ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p)
 
 
 class Context(ctypes.Structure):
@@ -43,7 +36,3 @@ class ErrorCode(IntEnum):
     INDEX_OUT_OF_RANGE = 2
     ASSUMPTION_VIOLATED = 3
     BAD_ARGUMENTS = 4
-
-
-KERNEL_TYPE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p)
-"""``i32 kernel(ptr args, i32 n, ptr context)``; called from Python it releases the GIL."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
-
-import numpy as np
+from functools import lru_cache
+from typing import Any, NoReturn
 
 from tdsl.dtypes import int64
 from tdsl.errors import InternalError
-from tdsl.runtime.abi import KERNEL_TYPE, VERSION, Buffer, Context, ErrorCode
+from tdsl.runtime.abi import BUFFER_FORMAT, KERNEL_ARGUMENTS, VERSION, Context, ErrorCode
 from tdsl.runtime.convert import Array
 from tdsl.runtime.errors import (
     AssumptionError,
@@ -21,14 +21,7 @@ from tdsl.runtime.errors import (
 from tdsl.runtime.native.loader import runtime_symbol
 from tdsl.runtime.signature import Signature
 
-_REPEAT_TYPE = ctypes.CFUNCTYPE(
-    ctypes.c_int32,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_int32,
-    ctypes.c_void_p,
-    ctypes.c_int64,
-)
+_INT_MASK = (1 << 64) - 1  # extents next to a zero, and their strides, may wrap
 
 
 class BoundCall:
@@ -43,34 +36,31 @@ class BoundCall:
     ) -> None:
         self._signature = signature
         self._accesses = accesses
-        self._arrays = tuple(arrays)
-        self._keep: list[object] = []
-        scalars = [np.array(sizes[name], np.int64) for name in signature.sizes]
-        codes = [param.element.code for param in signature.params]
-        codes += [int64.code] * len(scalars)
-        everything = [*self._arrays, *scalars]
-        self._keep.append(scalars)
-        self._buffers = (Buffer * max(1, len(everything)))()
-        for buffer, array, code in zip(self._buffers, everything, codes, strict=False):
-            self._fill(buffer, array, code)
-        self._count = len(everything)
+        self._arrays = tuple(arrays)  # the memory stays alive
+        self._count = len(self._arrays) + len(sizes)
+        numbers: list[int] = [sizes[name] for name in signature.sizes]
+        for array in self._arrays:
+            numbers += array.shape
+            numbers += _element_strides(array)
+        words = [number & _INT_MASK for number in numbers]
+        self._numbers = (ctypes.c_uint64 * max(1, len(words)))(*words)
+        self._buffers = ctypes.create_string_buffer(b"".join(self._pack_buffers()))
 
-    def _fill(self, buffer: Buffer, array: Array, code: int) -> None:
-        rank = array.ndim
-        strides = [stride // array.itemsize for stride in array.strides]
-        if array.flags.c_contiguous:  # numpy leaves the strides of extents 0 and 1 to chance
-            step = 1
-            for axis in reversed(range(rank)):
-                strides[axis] = step
-                step *= array.shape[axis]
-        numbers = (ctypes.c_int64 * rank)(*array.shape), (ctypes.c_int64 * rank)(*strides)
-        self._keep.append(numbers)
-        buffer.data = array.__array_interface__["data"][0]
-        buffer.shape, buffer.strides = (
-            ctypes.cast(item, ctypes.POINTER(ctypes.c_int64)) for item in numbers
-        )
-        buffer.dtype = code
-        buffer.rank = rank
+    def _pack_buffers(self) -> list[bytes]:
+        start = ctypes.addressof(self._numbers)
+        position = start + 8 * len(self._signature.sizes)
+        packed = []
+        for array, param in zip(self._arrays, self._signature.params, strict=True):
+            rank = array.ndim
+            strides = position + 8 * rank
+            data = array.__array_interface__["data"][0]
+            code = param.element.code
+            packed.append(struct.pack(BUFFER_FORMAT, data, position, strides, code, rank, 0, 0, 0))
+            position = strides + 8 * rank
+        for index in range(len(self._signature.sizes)):
+            data = start + 8 * index
+            packed.append(struct.pack(BUFFER_FORMAT, data, start, start, int64.code, 0, 0, 0, 0))
+        return packed
 
     def run(self, address: int, count: int = 1) -> None:
         """Run the kernel at `address` `count` times, without the GIL.
@@ -78,18 +68,31 @@ class BoundCall:
         Raises:
             KernelError: the kernel reported an error.
         """
-        context = Context(version=VERSION, num_threads=_num_threads())
+        runner, threads = _functions()
+        context = Context(version=VERSION, num_threads=threads())
         arguments = ctypes.addressof(self._buffers), self._count, ctypes.addressof(context)
-        if count == 1:
-            code = KERNEL_TYPE(address)(*arguments)
-        else:
-            code = _REPEAT_TYPE(runtime_symbol("tdsl_repeat"))(address, *arguments, count)
+        code = runner(address, *arguments, count)
         if code != ErrorCode.OK:
             raise_kernel_error(self._signature, self._accesses, code, *context.error_info)
 
 
-def _num_threads() -> int:
-    return int(ctypes.CFUNCTYPE(ctypes.c_int32)(runtime_symbol("tdsl_num_threads"))())
+def _element_strides(array: Array) -> list[int]:
+    if not array.flags.c_contiguous:
+        return [stride // array.itemsize for stride in array.strides]
+    strides = []  # numpy leaves those of extents 0 and 1 to chance
+    step = 1
+    for extent in reversed(array.shape):
+        strides.append(step)
+        step *= extent
+    return strides[::-1]
+
+
+@lru_cache(maxsize=1)
+def _functions() -> tuple[Any, Any]:
+    """`tdsl_repeat` and `tdsl_num_threads`; called through ctypes, the first releases the GIL."""
+    repeat = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, *KERNEL_ARGUMENTS, ctypes.c_int64)
+    threads = ctypes.PYFUNCTYPE(ctypes.c_int32)
+    return repeat(runtime_symbol("tdsl_repeat")), threads(runtime_symbol("tdsl_num_threads"))
 
 
 def raise_kernel_error(

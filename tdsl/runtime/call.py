@@ -1,8 +1,8 @@
 """The Python call path: everything that the machine-code path passes on.
 
-It takes what that path does not (tensors of other libraries, numbers, sizes by keyword, arrays to
-be packed), and finds the message where an argument is wrong. It trusts nothing that was checked
-before: it checks all again, in an order that gives the most useful message.
+It takes what that path does not (tensors of other libraries, numpy scalars, arrays to be packed),
+and finds the message where an argument is wrong. It trusts nothing that was checked before: it
+checks all again, in an order that gives the most useful message.
 """
 
 from __future__ import annotations
@@ -33,11 +33,10 @@ class _Binding:
     origins: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
 class Caller:
     """Checks the arguments of one kernel and runs it.
 
-    Attributes:
+    Args:
         signature: what the kernel takes.
         address: the kernel's machine code.
         code: what keeps that code loaded.
@@ -45,11 +44,26 @@ class Caller:
         accesses: texts of the accesses whose numbers error code 2 reports.
     """
 
-    signature: Signature
-    address: int
-    code: object
-    packers: Mapping[str, tuple[str, Callable[[Any], Array]]]
-    accesses: tuple[str, ...]
+    __slots__ = (
+        "_accesses", "_code", "_inputs", "_outputs", "_plan", "address", "packers", "signature",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        signature: Signature,
+        address: int,
+        code: object,
+        packers: Mapping[str, tuple[str, Callable[[Any], Array]]],
+        accesses: Sequence[str],
+    ) -> None:
+        self.signature = signature
+        self.address = address
+        self.packers = packers
+        self._code = code
+        self._accesses = tuple(accesses)
+        self._inputs = signature.inputs
+        self._outputs = signature.outputs
+        self._plan = solving_plan(signature, len(self._inputs))
 
     def call(self, *args: Any, **keywords: Any) -> Any:
         """Check, run, and return the outputs (see `Kernel.__call__`)."""
@@ -59,7 +73,7 @@ class Caller:
 
     def fail(self, code: int, *info: int) -> NoReturn:
         """Raise for an error code that the machine-code path got."""
-        raise_kernel_error(self.signature, self.accesses, code, *info)
+        raise_kernel_error(self.signature, self._accesses, code, *info)
 
     def bind(
         self, args: Sequence[Any], keywords: Mapping[str, Any]
@@ -75,12 +89,12 @@ class Caller:
         self._check_count(args)
         binding = _Binding()
         self._bind_keyword_sizes(given, binding)
-        for value, param in zip(args, self.signature.inputs, strict=True):
+        for value, param in zip(args, self._inputs, strict=True):
             self._add(self._input(value, param), param, "argument", binding)
         self._solve(len(args), binding)
         outputs = self._given_outputs(out)
         if outputs is not None:
-            for value, param in zip(outputs, self.signature.outputs, strict=True):
+            for value, param in zip(outputs, self._outputs, strict=True):
                 array = as_array(value, param, self._where("output", param))
                 self._add(array, param, "output", binding)
             self._solve(len(self.signature.params), binding)
@@ -89,10 +103,10 @@ class Caller:
         if outputs is None:
             outputs = self._new_outputs(binding)
         self._check_overlap(binding)
-        bound = BoundCall(self.signature, self.accesses, binding.arrays, binding.sizes)
-        if self.signature.outputs:
+        bound = BoundCall(self.signature, self._accesses, binding.arrays, binding.sizes)
+        if self._outputs:
             return bound, tuple(outputs)
-        written = zip(args, self.signature.inputs, strict=True)
+        written = zip(args, self._inputs, strict=True)
         return bound, tuple(value for value, param in written if param.role is Role.INOUT)
 
     # -- steps of bind -------------------------------------------------------------------------
@@ -101,15 +115,16 @@ class Caller:
         return f"{self.signature.name}: {kind} {param.name!r}"
 
     def _check_count(self, args: Sequence[Any]) -> None:
-        inputs, outputs = self.signature.inputs, self.signature.outputs
+        inputs, outputs = self._inputs, self._outputs
         if len(args) == len(inputs):
             return
-        names = ", ".join(param.name for param in inputs)
+        names = f" ({', '.join(param.name for param in inputs)})" if inputs else ""
         hint = None
         if outputs and len(args) == len(inputs) + len(outputs):
             hint = "outputs go into out=" + ("..." if len(outputs) == 1 else "(..., ...)")
+        noun = "argument" if len(inputs) == 1 else "arguments"
         raise ArgumentTypeError(
-            f"{self.signature.name} takes {len(inputs)} arguments ({names}), got {len(args)}",
+            f"{self.signature.name} takes {len(inputs)} {noun}{names}, got {len(args)}",
             hint=hint,
         )
 
@@ -118,7 +133,7 @@ class Caller:
         for key, value in given.items():
             if key not in self.signature.sizes:
                 legal = ", ".join(["out", *self.signature.sizes])
-                inputs = [param.name for param in self.signature.inputs]
+                inputs = [param.name for param in self._inputs]
                 raise ArgumentTypeError(
                     f"{name} has no keyword argument {key!r}",
                     hint="inputs are passed by position"
@@ -135,6 +150,8 @@ class Caller:
             binding.origins[key] = f"the keyword {key}="
 
     def _input(self, value: Any, param: Param) -> Array:
+        if type(value) is np.ndarray and param.name not in self.packers:
+            return value
         where = self._where("argument", param)
         if param.name not in self.packers:
             return as_array(value, param, where)
@@ -149,12 +166,13 @@ class Caller:
         return value.array
 
     def _add(self, array: Array, param: Param, kind: str, binding: _Binding) -> None:
-        check_form(array, param, self._where(kind, param))
+        name = f"{kind} {param.name!r}"
+        check_form(array, param, f"{self.signature.name}: {name}")
         binding.arrays.append(array)
-        binding.names.append(f"{kind} {param.name!r}")
+        binding.names.append(name)
 
     def _given_outputs(self, out: Any) -> Sequence[Any] | None:
-        wanted = self.signature.outputs
+        wanted = self._outputs
         if out is None:
             return None
         if not wanted:
@@ -166,15 +184,19 @@ class Caller:
             return [out]
         if not isinstance(out, (tuple, list)) or len(out) != len(wanted):
             names = ", ".join(param.name for param in wanted)
+            noun = "array" if len(wanted) == 1 else "arrays"
             got = f"{len(out)}" if isinstance(out, (tuple, list)) else type(out).__name__
             raise ArgumentTypeError(
-                f"{self.signature.name}: out= takes {len(wanted)} arrays ({names}), got {got}"
+                f"{self.signature.name}: out= takes {len(wanted)} {noun} ({names}), got {got}"
             )
         return list(out)
 
     def _solve(self, count: int, binding: _Binding) -> None:
-        known = tuple(sorted(binding.sizes))
-        for step in solving_plan(self.signature, count, known).steps:
+        """Fix the sizes that the first `count` arguments determine and no keyword gives."""
+        plan = self._plan
+        if binding.sizes or count != len(self._inputs):
+            plan = solving_plan(self.signature, count, tuple(sorted(binding.sizes)))
+        for step in plan.steps:
             self._solve_one(step, binding)
 
     def _solve_one(self, step: Solve, binding: _Binding) -> None:
@@ -205,14 +227,14 @@ class Caller:
                 raise ArgumentValueError(f"{name}: the size {size} = {value} is out of range")
 
     def _check_shapes(self, binding: _Binding) -> None:
-        for index, array in enumerate(binding.arrays):
-            where = f"{self.signature.name}: {binding.names[index]}"
-            param = self.signature.params[index]
+        params = self.signature.params
+        for array, param, name in zip(binding.arrays, params, binding.names, strict=False):
+            where = f"{self.signature.name}: {name}"
             check_shape(array, param, binding.sizes, binding.origins, where)
 
     def _new_outputs(self, binding: _Binding) -> list[Array]:
         arrays = []
-        for param in self.signature.outputs:
+        for param in self._outputs:
             where = self._where("output", param)
             shape = output_shape(param, binding.sizes, where)
             try:
@@ -221,8 +243,8 @@ class Caller:
                 raise ArgumentValueError(
                     f"{where} of shape {shape} cannot be allocated: {error}"
                 ) from error
+            binding.names.append(f"output {param.name!r}")
         binding.arrays.extend(arrays)
-        binding.names.extend(f"output {param.name!r}" for param in self.signature.outputs)
         return arrays
 
     def _check_overlap(self, binding: _Binding) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -217,10 +218,10 @@ def _separate_entry(
 def _install(kernel: Kernel, entry: LoadedObject, symbol: str) -> None:
     """Fill in the hooks of the call path and make it what calling `kernel` runs."""
     caller = kernel._caller  # noqa: SLF001 - load_kernel is Kernel's constructor
+    tags = {name: tag for name, (tag, _) in caller.packers.items()}
     hooks: list[object] = [caller.call, caller.fail]
-    if caller.packers:
-        tags = {name: tag for name, (tag, _) in caller.packers.items()}
-        hooks += [tags.get(param.name) for param in kernel.signature.params]
+    hooks += [tags.get(param.name) for param in kernel.signature.params]
+    hooks += [sys.intern(name) for name in kernel.signature.free_sizes]
     pointers = (ctypes.c_size_t * len(hooks)).from_address(entry[hooks_symbol(symbol)])
     for index, hook in enumerate(hooks):
         pointers[index] = id(hook)

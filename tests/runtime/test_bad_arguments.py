@@ -105,8 +105,8 @@ BAD_OUTPUTS = {
     "strided": (lambda a: f32(8)[::2], ValueError, ["output 'c' is not contiguous"]),
     "unaligned": (lambda a: unaligned(4), ValueError, ["output 'c' is not aligned"]),
     "bytes": (lambda a: b"x" * 16, TypeError, ["output 'c' has dtype uint8"]),
-    "two arrays": (lambda a: (f32(4), f32(4)), TypeError, ["out= takes 1 arrays (c), got 2"]),
-    "a list of numbers": (lambda a: [1, 2, 3, 4], TypeError, ["out= takes 1 arrays (c), got 4"]),
+    "two arrays": (lambda a: (f32(4), f32(4)), TypeError, ["out= takes 1 array (c), got 2"]),
+    "a list of numbers": (lambda a: [1, 2, 3, 4], TypeError, ["out= takes 1 array (c), got 4"]),
     "a number": (lambda a: 3, TypeError, ["output 'c' is the number 3"]),
 }
 

@@ -23,7 +23,7 @@ def entry_symbol(kernel_symbol: str) -> str:
 
 
 def hooks_symbol(kernel_symbol: str) -> str:
-    """The symbol of the pointers to the slow path, the error handler, and the packing tags."""
+    """The symbol of the pointers to the slow path, the error handler, tags and size names."""
     return f"{kernel_symbol}.hooks"
 
 
@@ -57,6 +57,10 @@ class Checks(Body):
         """Load an entry of the table."""
         return self.emit(f"load ptr, ptr getelementptr (i8, ptr @{SYMBOL}, i64 {8 * index})")
 
+    def hook(self, index: int) -> str:
+        """Load one of the pointers that were filled in after loading."""
+        return self.field(f'@"{hooks_symbol(self.kernel)}"', 8 * index)
+
     def field(self, base: str, offset: int, kind: str = "ptr") -> str:
         """Load the field of a struct at a byte offset."""
         return self.emit(f"load {kind}, ptr {self.offset(base, offset)}")
@@ -77,7 +81,7 @@ class Checks(Body):
         kind = Entry.NDARRAY
         if param.name in self.packed:
             self.require_equal("ptr", self.field(at, layout.TYPE), self.table(Entry.PACKED))
-            expected = self.field(f"@{hooks_symbol(self.kernel)}", 16 + 8 * array.index)
+            expected = self.hook(2 + array.index)
             self.require_equal("ptr", self.field(at, layout.PACKED_TAG), expected)
             at = self.field(at, layout.PACKED_ARRAY)
         self.require_equal("ptr", self.field(at, layout.TYPE), self.table(kind))
