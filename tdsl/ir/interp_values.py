@@ -244,6 +244,8 @@ def _to_odd(x: float, lost: float) -> float:
 
 def _fma_f64(a: float, b: float, c: float) -> float:
     product = a * b
+    if math.isfinite(a) and math.isfinite(b) and not math.isfinite(c):
+        return c  # a product too large for a float is still finite
     if a == 0.0 or b == 0.0 or not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
         return product + c
     exact = Fraction(a) * Fraction(b) + Fraction(c)
