@@ -149,7 +149,14 @@ class Frame:
     `exprs` are what will be asked about: divisions and products of sizes are looked for in them.
     """
 
-    def __init__(self, sizes: Sizes, dims: Sequence[Var], exprs: Iterable[Expr] = ()) -> None:
+    def __init__(
+        self,
+        sizes: Sizes,
+        dims: Sequence[Var],
+        exprs: Iterable[Expr] = (),
+        *,
+        ghosts: bool = True,
+    ) -> None:
         self.sizes = sizes
         self.dims = tuple(dims)
         self.index = {v: i for i, v in enumerate(self.dims)}
@@ -160,7 +167,8 @@ class Frame:
             _divisions(form, divisions, 1)
             sizes.admit(form)
         self._params = len(sizes)
-        if len(divisions) >= GHOST_THRESHOLD or any(depth > 1 for depth in divisions.values()):
+        nested = any(depth > 1 for depth in divisions.values())
+        if ghosts and (nested or len(divisions) >= GHOST_THRESHOLD):
             for division in divisions:
                 self._ghosts[division] = len(self.dims) + len(self._ghosts)
         module = isl()

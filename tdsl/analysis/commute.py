@@ -1,0 +1,122 @@
+"""Whether a reducer may take its operands in any order: decided by trying values.
+
+Named reducers are known. A reducer of the user's own is evaluated on a fixed set of samples; only
+one that agrees with itself on all of them, up to rounding, may be reordered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import product
+
+from tdsl.ir.expr import (
+    Binary,
+    BinaryOp,
+    Cast,
+    Const,
+    Expr,
+    Fma,
+    Math,
+    MathFn,
+    Select,
+    Unary,
+    UnaryOp,
+    Var,
+)
+from tdsl.ir.stmt import Reducer
+
+_KNOWN = ("sum", "prod", "min", "max", "any", "all", "argmax", "argmin")
+_SAMPLES = (-2.5, -1.0, 0.0, 0.75, 3.0)
+_TOLERANCE = 1e-6
+
+_BINARY: dict[BinaryOp, Callable[[float, float], float]] = {
+    BinaryOp.ADD: lambda a, b: a + b,
+    BinaryOp.SUB: lambda a, b: a - b,
+    BinaryOp.MUL: lambda a, b: a * b,
+    BinaryOp.TRUEDIV: lambda a, b: a / b if b else math.nan,
+    BinaryOp.FLOORDIV: lambda a, b: a // b if b else 0,
+    BinaryOp.FLOORMOD: lambda a, b: a % b if b else 0,
+    BinaryOp.MIN: min,
+    BinaryOp.MAX: max,
+    BinaryOp.AND: lambda a, b: int(a) & int(b),
+    BinaryOp.OR: lambda a, b: int(a) | int(b),
+    BinaryOp.XOR: lambda a, b: int(a) ^ int(b),
+    BinaryOp.LT: lambda a, b: a < b,
+    BinaryOp.LE: lambda a, b: a <= b,
+    BinaryOp.GT: lambda a, b: a > b,
+    BinaryOp.GE: lambda a, b: a >= b,
+    BinaryOp.EQ: lambda a, b: a == b,
+    BinaryOp.NE: lambda a, b: a != b,
+}
+_UNARY: dict[UnaryOp, Callable[[float], float]] = {
+    UnaryOp.NEG: lambda a: -a,
+    UnaryOp.NOT: lambda a: not a,
+    UnaryOp.ABS: abs,
+    UnaryOp.SQRT: lambda a: math.sqrt(a) if a >= 0 else math.nan,
+    UnaryOp.ISNAN: math.isnan,
+}
+_MATH: dict[MathFn, Callable[[float], float]] = {
+    MathFn.EXP: math.exp,
+    MathFn.EXP2: lambda a: 2.0**a,
+    MathFn.LOG: lambda a: math.log(a) if a > 0 else math.nan,
+    MathFn.TANH: math.tanh,
+}
+
+
+def commutes(reducer: Reducer) -> bool:
+    """Whether swapping operands is harmless up to rounding (False: it is not, or unknown)."""
+    if reducer.name in _KNOWN:
+        return True
+    points = [
+        tuple(_sample(v, s, n) for n, v in enumerate(reducer.left)) for s in range(len(_SAMPLES))
+    ]
+    try:
+        return all(
+            _close(_apply(reducer, one, two), _apply(reducer, two, one))
+            for one, two in product(points, points)
+        )
+    except (KeyError, OverflowError):
+        return False
+
+
+def _sample(v: Var, index: int, component: int) -> float:
+    value = _SAMPLES[(index * (component + 1) + component) % len(_SAMPLES)]
+    return value if v.dtype.is_float else int(value)
+
+
+def _apply(reducer: Reducer, left: tuple[float, ...], right: tuple[float, ...]) -> list[float]:
+    env = dict(zip(reducer.left, left, strict=True)) | dict(zip(reducer.right, right, strict=True))
+    return [_value(e, env) for e in reducer.combine]
+
+
+def _close(one: list[float], two: list[float]) -> bool:
+    return all(
+        (math.isnan(a) and math.isnan(b))
+        or math.isclose(a, b, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def _value(e: Expr, env: Mapping[Var, float]) -> float:
+    """The value of a combination; KeyError for an operation that is not sampled."""
+    match e:
+        case Const(value=value):
+            return value
+        case Var():
+            return env[e]
+        case Binary(op, a, b):
+            return _BINARY[op](_value(a, env), _value(b, env))
+        case Unary(op, a):
+            return _UNARY[op](_value(a, env))
+        case Fma(a, b, c):
+            return _value(a, env) * _value(b, env) + _value(c, env)
+        case Select(cond, a, b):
+            return _value(a if _value(cond, env) else b, env)
+        case Cast(a, dtype):
+            value = _value(a, env)
+            return value if dtype.is_float else int(value)
+        case Math(fn, (a,)):
+            return _MATH[fn](_value(a, env))
+        case _:
+            raise KeyError(type(e).__name__)

@@ -1,0 +1,183 @@
+"""Storage smaller than what it holds: nothing still needed is overwritten.
+
+Two cases come to the same question. A layout may fold a buffer (``i % 3``); and a buffer that the
+algorithm gives each step of a scan afresh may be allocated once for all steps. In both, different
+elements share a place; a value must not lose it between its write and its last read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tdsl.analysis.access import Access, is_affine, relation
+from tdsl.analysis.dependences import Hazard
+from tdsl.analysis.flow import moments
+from tdsl.analysis.model import Site
+from tdsl.analysis.order import concurrency, same_prefix, unless_before
+from tdsl.analysis.refusal import Refused
+from tdsl.analysis.state import State
+from tdsl.analysis.witness import element_at, two_moments
+from tdsl.errors import Witness
+from tdsl.ir.affine import Affine, linear
+from tdsl.ir.expr import Buffer, Expr
+from tdsl.ir.frames import Frame, IslMap, NotAffine, budget, isl
+from tdsl.ir.stmt import Layout
+
+
+def check_places(state: State, buffer: Buffer) -> None:
+    """Check that places which elements of a buffer share are free when they are taken.
+
+    Raises:
+        Refused: a value would be overwritten before it is read, or that cannot be excluded.
+    """
+    if all(state.home(site, buffer).alloc is None for site in state.users(buffer)):
+        return
+    crowded = not _one_step_per_copy(state, buffer)
+    folds = any(_folds(state, buffer, layout) for layout in _layouts(state, buffer))
+    if crowded or folds:
+        _check_reuse(state, buffer)
+
+
+def _layouts(state: State, buffer: Buffer) -> list[Layout]:
+    found: dict[int, Layout] = {}
+    for site in state.users(buffer):
+        alloc = state.home(site, buffer).alloc
+        if alloc is not None and alloc.layout is not None:
+            found[id(alloc)] = alloc.layout
+    return list(found.values())
+
+
+def _folds(state: State, buffer: Buffer, layout: Layout) -> bool:
+    """Whether a layout puts different elements in one place."""
+    placed = _layout_map(state, buffer, layout)
+    with budget():
+        return not placed.is_injective()
+
+
+def _layout_map(state: State, buffer: Buffer, layout: Layout) -> IslMap:
+    frame = Frame(state.deps.models.sizes, layout.inputs, layout.outputs, ghosts=False)
+    result = isl().Map.from_domain(frame.universe())
+    try:
+        for output in layout.outputs:
+            result = result.flat_range_product(frame.piecewise(output).as_map())
+    except NotAffine as error:
+        raise Refused(
+            f"the layout of {buffer.name} is not affine, so nothing can be proven about it",
+            hint="use concrete factors in index maps",
+        ) from error
+    return result
+
+
+def _steps(state: State, buffer: Buffer, site: Site) -> Sequence[Expr]:
+    """The bindings that tell apart the copies which the algorithm gives a buffer."""
+    positions = state.deps.steps.get(buffer, {}).get(id(site.block), ())
+    return [site.leaf.bindings[n] for n in positions]
+
+
+def _one_step_per_copy(state: State, buffer: Buffer) -> bool:
+    seen: dict[int, list[Affine]] = {}
+    for site in state.users(buffer):
+        home = state.home(site, buffer)
+        outer = {level.var for level in site.levels[: home.depth]}
+        forms = [linear(e) for e in _steps(state, buffer, site)]
+        inner = {v for level in site.levels[home.depth :] for v in (level.var,)}
+        if any(form.vars() & inner for form in forms):
+            return False
+        if seen.setdefault(id(home.alloc), forms) != forms:
+            return False
+        assert all(form.vars() - inner - set(state.program.sizes) <= outer for form in forms)
+    return True
+
+
+def _places(state: State, access: Access, site: Site) -> tuple[IslMap, IslMap]:
+    """Times to elements (with the algorithm's copy), and times to places."""
+    models = state.deps.models
+    space = models.instances(site.block)
+    if not is_affine(access, space):
+        raise Refused(
+            f"{site.block.name} reaches {access.buffer.name} through data, and the storage is "
+            "smaller than the tensor",
+            hint="keep the whole tensor",
+        )
+    times = state.run(site).instances()
+    element = relation(access, space, models)
+    alloc = state.home(site, access.buffer).alloc
+    place = element
+    if alloc is not None and alloc.layout is not None:
+        place = element.apply_range(_layout_map(state, access.buffer, alloc.layout))
+    positions = state.deps.steps.get(access.buffer, {}).get(id(site.block), ())
+    full = element
+    for n in positions:
+        coordinate = space.frame.piecewise(site.block.vars[n]).as_map()
+        full = coordinate.flat_range_product(full)
+    return times.apply_range(full), times.apply_range(place)
+
+
+def _check_reuse(state: State, buffer: Buffer) -> None:
+    sites = state.users(buffer)
+    writes = [
+        (site, access)
+        for site in sites
+        for access in state.deps.accesses[id(site.block)]
+        if access.buffer is buffer and access.is_write
+    ]
+    for writer, access in writes:
+        for other, taking in writes:
+            if state.home(writer, buffer).alloc is not state.home(other, buffer).alloc:
+                continue
+            _check_pair(state, (writer, access), (other, taking))
+
+
+def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Access]) -> None:
+    (p, access), (w, taking) = kept, taker
+    buffer = access.buffer
+    depth = state.home(p, buffer).depth
+    with budget():
+        full_p, place_p = _places(state, access, p)
+        full_w, place_w = _places(state, taking, w)
+        shared = place_p.apply_range(place_w.reverse())
+        clash = shared.subtract(full_p.apply_range(full_w.reverse()))
+        clash = same_prefix(clash, depth)
+        if clash.is_empty():
+            return
+        clash = unless_before(
+            clash.reverse(), concurrency(p, state.met(p, w).common), first=state.met(w, p).first
+        ).reverse()
+    for dep in state.deps.of_buffer(buffer):
+        if Hazard.RAW not in dep.hazards or dep.source is not p.block:
+            continue
+        for c in state.places(dep.target):
+            if state.home(c, buffer).alloc is not state.home(p, buffer).alloc:
+                continue
+            with budget():
+                flow = same_prefix(moments(dep, state.run(p), state.run(c)), depth)
+                waits = flow.reverse().apply_range(clash)
+                waits = unless_before(
+                    same_prefix(waits, depth),
+                    concurrency(c, state.met(c, w).common),
+                    first=state.met(c, w).first,
+                )
+                bad = clash.intersect(flow.apply_range(waits))
+                lost = not bad.is_empty()
+            if lost:
+                raise Refused(
+                    f"{w.block.name} overwrites a value of {buffer.name} that {c.block.name} "
+                    "still has to read",
+                    _witness(state, bad, kept, taker),
+                    hint="keep more of the tensor: a larger fold factor, or the whole of it",
+                )
+
+
+def _witness(
+    state: State, bad: IslMap, kept: tuple[Site, Access], taker: tuple[Site, Access]
+) -> Witness | None:
+    """The write whose value is lost, and the write of another element that takes its place."""
+    (p, access), (w, _) = kept, taker
+    found = two_moments(bad, (p, w), state.deps.models.sizes)
+    if found is None:
+        return None
+    first, second, sizes = found
+    return Witness(
+        Hazard.WAW.value, access.buffer.name, element_at(access, first.env), first.loops,
+        second.loops, p.block.name, w.block.name, sizes,
+    )  # fmt: skip
