@@ -43,7 +43,10 @@ from tdsl.ir.visit import walk
 
 def evaluate(f: Frame, e: Expr) -> Value:
     """Write the code of *e*; operands that stand for several lanes are vectors."""
-    return _EMIT[type(e)](f, e)
+    emit = _EMIT.get(type(e))
+    if emit is None:  # the language derives its own variables from Var
+        emit = _EMIT[type(e)] = next(_EMIT[base] for base in type(e).__mro__ if base in _EMIT)
+    return emit(f, e)
 
 
 def _var(f: Frame, e: Var) -> Value:
