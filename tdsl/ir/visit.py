@@ -20,6 +20,11 @@ from tdsl.ir.stmt import (
 N = TypeVar("N", bound=Node)
 
 _FIELDS: dict[type, tuple[str, ...]] = {}
+_NODE_FIELDS: dict[type, tuple[str, ...]] = {}
+_PLAIN = frozenset(
+    {"str", "int", "bool", "int | float | bool", "DType", "BinaryOp", "UnaryOp", "MathFn"}
+    | {"LoopKind", "Scope", "Tail", "Role", "Span | None"}
+)  # annotations of fields that hold no node
 _OPAQUE = (Var, Buffer, Block)  # compared by identity: substitution never rebuilds them
 
 
@@ -30,11 +35,19 @@ def _fields(cls: type) -> tuple[str, ...]:
     return names
 
 
+def _node_fields(cls: type) -> tuple[str, ...]:
+    """Fields that may hold nodes, in order: none of a node that is never entered."""
+    names = _NODE_FIELDS.get(cls)
+    if names is None:
+        entered = () if issubclass(cls, _OPAQUE) else _fields(cls)
+        names = tuple(name for name in entered if cls.__annotations__[name] not in _PLAIN)
+        _NODE_FIELDS[cls] = names
+    return names
+
+
 def children(n: Node) -> Iterator[Node]:
     """The nodes directly below *n*, in field order (blocks and buffers are not entered)."""
-    if isinstance(n, _OPAQUE):
-        return
-    for name in _fields(type(n)):
+    for name in _node_fields(type(n)):
         value = getattr(n, name)
         if isinstance(value, Node):
             yield value
@@ -50,17 +63,20 @@ def walk(n: Node) -> Iterator[Node]:
     while stack:
         top = stack.pop()
         yield top
-        stack.extend(reversed(list(children(top))))
+        for name in reversed(_node_fields(type(top))):
+            value = getattr(top, name)
+            if isinstance(value, Node):
+                stack.append(value)
+            elif isinstance(value, tuple):
+                stack.extend(item for item in reversed(value) if isinstance(item, Node))
 
 
 def map_children(n: N, f: Callable[[Node], Node]) -> N:
     """Rebuild *n* with `f` applied to each node directly below it; *n* itself if none changed."""
-    if isinstance(n, _OPAQUE):
-        return n
     changed: dict[str, object] = {}
-    for name in _fields(type(n)):
+    for name in _node_fields(type(n)):
         value = getattr(n, name)
-        new = _map_value(value, f)
+        new = f(value) if isinstance(value, Node) else _map_value(value, f)
         if new is not value:
             changed[name] = new
     if not changed:

@@ -8,7 +8,7 @@ small and deterministic; what it cannot show counts as unknown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import gcd
 
 from tdsl import dtypes
@@ -39,6 +39,7 @@ class Facts:
 
     vars: tuple[Var, ...] = ()
     forms: tuple[Affine, ...] = ()
+    ranks: dict[Expr, float] = field(default_factory=dict, compare=False, repr=False)
 
     def inside(self, loop: For) -> Facts:
         """What is known in the body of a loop."""
@@ -49,14 +50,19 @@ class Facts:
     def given(self, *conds: Expr) -> Facts:
         """What is known where the conditions hold."""
         forms = [form for cond in conds for form in implied(cond)]
-        return Facts(self.vars, (*self.forms, *forms)) if forms else self
+        return Facts(self.vars, (*self.forms, *forms), self.ranks) if forms else self
 
     def rank(self, e: Expr) -> float:
         """How far inside the variables of an atom are bound; composite atoms come after Vars."""
-        if isinstance(e, Var):
-            return _position(self.vars, e)
-        ranks = [_position(self.vars, n) for n in walk(e) if isinstance(n, Var)]
-        return max(ranks, default=-1) + 0.5
+        found = self.ranks.get(e)
+        if found is None:
+            if isinstance(e, Var):
+                found = _position(self.vars, e)
+            else:
+                ranks = [_position(self.vars, n) for n in walk(e) if isinstance(n, Var)]
+                found = max(ranks, default=-1) + 0.5
+            self.ranks[e] = found
+        return found
 
 
 def _position(order: tuple[Var, ...], var: Var) -> int:
