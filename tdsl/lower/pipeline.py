@@ -18,6 +18,7 @@ from tdsl.lower.bodies import with_body
 from tdsl.lower.compact_storage import compact_storage
 from tdsl.lower.expand_blocks import expand_blocks
 from tdsl.lower.flatten import flatten_storage
+from tdsl.lower.expand_maths import expand_maths
 from tdsl.lower.fused_loops import compute_parts, unfuse_serial
 from tdsl.lower.hoist_allocs import hoist_allocs
 from tdsl.lower.partition_loops import partition_loops
@@ -91,6 +92,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(flatten_storage, "from here on an index has one dimension"),
     Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),
+    Pass(expand_maths, "lanes are known, and a formula would only be in the way before"),
 )
 
 

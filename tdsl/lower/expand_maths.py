@@ -1,0 +1,115 @@
+"""Expand maths functions: ``C[i] = exp(A[i])`` -> lets of arithmetic, then ``C[i] = result``.
+
+Shared parts of a formula are named by lets in front of the statement, so that no pass ever sees an
+expression tree that repeats them. Equal calls in one statement become one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from tdsl.ir.expr import Expr, Load, Math, Node, Var
+from tdsl.ir.stmt import If, Let, Program, Stmt, Store
+from tdsl.ir.visit import map_children, substitute, walk
+from tdsl.lower.bodies import with_body
+from tdsl.lower.maths import expand
+from tdsl.target import Target
+
+
+def expand_maths(program: Program, target: Target) -> Program:
+    """Replace every call of a maths function by its formula."""
+    del target
+    return with_body(program, _stmt(program.body))
+
+
+def _stmt(n: Node) -> Node:
+    if not isinstance(n, Stmt):
+        return n
+    match n:
+        case Store(atomic=True):
+            return _inside(n)
+        case Store():
+            calls = _Calls()
+            return calls.before(calls.replace(n))
+        case Let(value=value, body=body):
+            calls = _Calls()
+            new = calls.replace(value)
+            return calls.before(_let(n, new, _stmt(body)))
+        case If(cond=cond):
+            calls = _Calls()
+            new = calls.replace(cond)
+            return calls.before(_if(n, new))
+        case _:
+            return map_children(n, _stmt)
+
+
+def _let(s: Let, value: Node, body: Node) -> Stmt:
+    if value is s.value and body is s.body:
+        return s
+    assert isinstance(value, Expr)
+    assert isinstance(body, Stmt)
+    return Let(s.var, value, body)
+
+
+def _if(s: If, cond: Node) -> Stmt:
+    new = map_children(s, _stmt)
+    if cond is s.cond:
+        return new
+    assert isinstance(cond, Expr)
+    return dataclasses.replace(new, cond=cond)
+
+
+class _Calls:
+    """The calls of one statement: what they expand to, and the lets that come first."""
+
+    def __init__(self) -> None:
+        self._lets: list[tuple[Var, Expr]] = []
+        self._results: dict[Math, Expr] = {}
+
+    def replace(self, n: Node) -> Node:
+        """*n* with results in the place of calls, innermost calls first."""
+        new = map_children(n, self.replace)
+        if not isinstance(new, Math):
+            return new
+        found = self._results.get(new)
+        if found is None:
+            expansion = expand(new.fn, new.args)
+            self._lets += expansion.lets
+            found = self._results[new] = expansion.result
+        return found
+
+    def before(self, s: Node) -> Stmt:
+        """*s* inside the lets."""
+        assert isinstance(s, Stmt)
+        for var, value in reversed(self._lets):
+            s = Let(var, value, s)
+        return s
+
+
+def _inside(s: Store) -> Stmt:
+    """An atomic update: what depends on the element itself must be computed at each attempt."""
+    if not any(isinstance(n, Math) for n in walk(s)):
+        return s
+
+    def is_own(e: Expr) -> bool:
+        return any(isinstance(n, Load) and n.buffer is s.buffer for n in walk(e))
+
+    hoisted = _Calls()
+
+    def visit(n: Node) -> Node:
+        if isinstance(n, Math) and is_own(n):
+            new = map_children(n, visit)
+            assert isinstance(new, Math)
+            expansion = expand(new.fn, new.args)
+            return _inline(dict(expansion.lets), expansion.result)
+        return hoisted.replace(n) if isinstance(n, Math) else map_children(n, visit)
+
+    return hoisted.before(visit(s))
+
+
+def _inline(lets: Mapping[Var, Expr], result: Expr) -> Expr:
+    known: dict[Var, Expr] = {}
+    for var, value in lets.items():
+        known[var] = substitute(value, known)
+    return substitute(result, known)
