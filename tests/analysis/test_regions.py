@@ -1,0 +1,146 @@
+import pytest
+
+import tdsl as td
+from tdsl.analysis.regions import needed_box
+from tdsl.ir.affine import equal
+from tdsl.ir.stmt import For
+from tdsl.ir.visit import accessed_buffers, walk
+from tests.analysis.nests import expression, schedule
+
+
+def blur(n, m, taps=3, stride=1):
+    """C over (n, m), D[i, j] = sum of taps of C: sizes or numbers."""
+    A = td.placeholder((stride * n + taps, m), "float32", name="A")
+    C = td.compute((stride * n + taps, m), lambda i, j: A[i, j] * 2.0, name="C")
+    r = td.reduce_axis(taps, name="r")
+    D = td.compute((n, m), lambda i, j: td.sum(C[i * stride + r, j], axis=r), name="D")
+    return td.func("blur", [A], [D]).program
+
+
+def box_of(program, buffer, loop):
+    below = next(s for s in walk(program.body) if isinstance(s, For) and s.var.name == loop)
+    target = next(b for b in accessed_buffers(program.body) if b.name == buffer)
+    names = {s.var.name: s.var for s in walk(program.body) if isinstance(s, For)}
+    names |= {v.name: v for v in program.sizes}
+    return needed_box(program, target, below.body), names
+
+
+def check(program, buffer, loop, origin, extent):
+    box, names = box_of(program, buffer, loop)
+    for found, text in [*zip(box.origin, origin), *zip(box.extent, extent)]:
+        assert equal(found, expression(text, names)), (found, text)
+
+
+TILED = """
+i in M+3:
+  j in N:
+    C(i, j)
+io in (M+7)//8:
+  jo in (N+15)//16:
+    ii in 8:
+      ji in 16:
+        r in 3:
+          D(io*8+ii, jo*16+ji, r) if io*8+ii < M, jo*16+ji < N
+"""
+
+
+@pytest.fixture
+def tiled():
+    M, N = td.sizes("M N")
+    return schedule(blur(M, N), "alloc C:\n" + "\n".join("  " + s for s in TILED.split("\n")))
+
+
+def test_a_tile_needs_a_constant_box_with_its_halo(tiled):
+    check(tiled, "C", "jo", ["io*8", "jo*16"], ["10", "16"])
+    check(tiled, "C", "ii", ["io*8+ii", "jo*16"], ["3", "16"])
+
+
+def test_a_strip_needs_whole_rows(tiled):
+    check(tiled, "C", "io", ["io*8", "0"], ["10", "N"])
+
+
+def test_strided_windows():
+    M = td.sizes("M")
+    program = schedule(
+        blur(M, 4, taps=5, stride=2),
+        """
+alloc C:
+  i in M*2+5:
+    j in 4:
+      C(i, j)
+  io in (M+3)//4:
+    ii in 4:
+      j in 4:
+        r in 5:
+          D(io*4+ii, j, r) if io*4+ii < M
+""",
+    )
+    check(program, "C", "io", ["io*8", "0"], ["11", "4"])
+
+
+def test_shifted_tails_keep_a_constant_extent():
+    M = td.sizes("M")
+    program = schedule(
+        blur(M, 4),
+        """
+alloc C:
+  i in M+3:
+    j in 4:
+      C(i, j)
+  io in (M+7)//8:
+    ii in 8:
+      j in 4:
+        r in 3:
+          D(min(io*8, max(M-8, 0))+ii, j, r) if min(io*8, max(M-8, 0))+ii < M
+""",
+    )
+    check(program, "C", "io", ["min(io*8, max(M-8, 0))", "0"], ["10", "4"])
+
+
+def pointwise(index, n=64):
+    A = td.placeholder((n,), "float32", name="A")
+    C = td.compute((n,), lambda i: A[i] + 1.0, name="C")
+    D = td.compute((n,), lambda i: index(C, i, n), name="D")
+    program = td.func("f", [A], [D]).program
+    return schedule(
+        program,
+        """
+alloc C:
+  i in 64:
+    C(i)
+  io in 8:
+    ii in 8:
+      D(io*8+ii)
+""",
+    )
+
+
+def test_clamped_neighbours_have_a_constant_extent():
+    def around(C, i, n):
+        return C[td.maximum(i - 1, 0)] + C[td.minimum(i + 1, n - 1)]
+
+    box, _ = box_of(pointwise(around), "C", "io")
+    assert equal(box.extent[0], expression("10", {}))
+
+
+def test_divisions_and_remainders():
+    check(pointwise(lambda C, i, n: C[i // 2]), "C", "io", ["io*4"], ["4"])
+    check(pointwise(lambda C, i, n: C[i % 8]), "C", "io", ["0"], ["8"])
+    check(pointwise(lambda C, i, n: C[63 - i]), "C", "io", ["56-io*8"], ["8"])
+
+
+def test_gathers_need_everything():
+    A = td.placeholder((64,), "float32", name="A")
+    I = td.placeholder((64,), "int64", name="I")
+    C = td.compute((64,), lambda i: A[i] + 1.0, name="C")
+    D = td.compute((64,), lambda i: C[I[i]], name="D")
+    program = schedule(
+        td.func("f", [A, I], [D]).program,
+        "alloc C:\n  i in 64:\n    C(i)\n  j in 64:\n    D(j)\n",
+    )
+    check(program, "C", "j", ["0"], ["64"])
+
+
+def test_an_untouched_buffer_needs_nothing(tiled):
+    box, _ = box_of(tiled, "A", "io")
+    assert all(equal(e, expression("0", {})) for e in box.extent)
