@@ -13,13 +13,14 @@ from typing import TypeAlias
 from tdsl.ir.build import FALSE, TRUE, const, logical_and
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Load, Node, Select, Unary, UnaryOp
 from tdsl.ir.stmt import For, If, Seq, Stmt, Store
-from tdsl.ir.visit import map_children
+from tdsl.ir.visit import map_children, walk
 from tdsl.lower.facts import Facts
 
 # True or False where a comparison is known at a point, else None.
 Judge: TypeAlias = Callable[[Expr, Facts], bool | None]
 
 NOTHING = Seq(())
+_DECIDED = frozenset(op for op in BinaryOp if op.compares) | {BinaryOp.MIN, BinaryOp.MAX}
 
 
 def conjuncts(cond: Expr) -> Iterator[Expr]:
@@ -104,6 +105,8 @@ class _Settler:
         return new
 
     def expr(self, e: Expr, facts: Facts) -> Expr:
+        if not any(map(_may_settle, walk(e))):
+            return e
         match e:
             case Select(cond=cond, a=a, b=b):
                 return self._select(e, cond, a, b, facts)
@@ -143,10 +146,9 @@ class _Settler:
     def _extremum(self, e: Binary, a: Expr, b: Expr, facts: Facts) -> Expr:
         a, b = self.expr(a, facts), self.expr(b, facts)
         least, most = (a, b) if e.op is BinaryOp.MIN else (b, a)
-        if self.judge(Binary(BinaryOp.LE, a, b), facts):
-            return least
-        if self.judge(Binary(BinaryOp.LE, b, a), facts):
-            return most
+        known = self.judge(Binary(BinaryOp.LE, a, b), facts)
+        if known is not None:
+            return least if known else most
         return e if a is e.a and b is e.b else Binary(e.op, a, b)
 
     def cond(self, cond: Expr, facts: Facts) -> Expr:
@@ -177,6 +179,16 @@ class _Settler:
                 if answer is None:
                     return map_children(cond, lambda child: self.stmt(child, facts))
                 return TRUE if answer else FALSE
+
+
+def _may_settle(n: Node) -> bool:
+    match n:
+        case Binary(op=op):
+            return op in _DECIDED or n.a.dtype.is_bool
+        case Load(mask=mask):
+            return mask is not None
+        case _:
+            return isinstance(n, Select)
 
 
 def _without_nothing(s: Node) -> Stmt:

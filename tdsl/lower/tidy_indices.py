@@ -108,11 +108,6 @@ def _atom(atom: Expr, facts: Facts) -> Affine:
             return linear(Binary(op, inner.expr(), atom.b))
         case Binary(op=BinaryOp.MIN | BinaryOp.MAX as op, a=a, b=b):
             one, two = _resolved(linear(a), facts), _resolved(linear(b), facts)
-            least, most = (one, two) if op is BinaryOp.MIN else (two, one)
-            if not_negative(facts, two - one):
-                return least
-            if not_negative(facts, one - two):
-                return most
             return linear(Binary(op, one.expr(), two.expr()))
         case _:
             new = map_children(atom, lambda child: _visit(child, facts))
