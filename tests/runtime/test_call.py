@@ -1,5 +1,6 @@
 """Calls that are right: every path gives what numpy gives."""
 
+import ctypes
 import sys
 
 import ml_dtypes
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tdsl.dtypes import ALL
+from tdsl.runtime import dlpack
 from tests.runtime import kernels
 from tests.runtime.kernels import slow_only
 
@@ -192,6 +194,46 @@ def test_dlpack_in_and_out(add):
     out = Exporter(c)
     assert add(Exporter(a), Exporter(b), out=out) is out
     np.testing.assert_array_equal(c, a + b)
+
+
+class BfloatExporter:
+    """A bfloat16 tensor, which numpy's own DLPack reader does not know."""
+
+    dtype = "library.bfloat16"
+
+    def __init__(self, array, strides=True, offset=0):
+        self.array = array
+        shape = (ctypes.c_int64 * array.ndim)(*array.shape)
+        steps = (ctypes.c_int64 * array.ndim)(*(stride // 2 for stride in array.strides))
+        address = array.__array_interface__["data"][0] - offset
+        self.tensor = dlpack._Tensor(
+            address, 1, 0, array.ndim, 4, 16, 1, shape, steps if strides else None, offset
+        )
+
+    def __dlpack__(self, **keywords):
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype = ctypes.py_object
+        new.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        return new(ctypes.addressof(self.tensor), b"dltensor", None)
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+
+def test_bfloat16_through_dlpack():
+    kernel = kernels.add_kernel("bfloat16", rank=2)
+    a = np.arange(6).reshape(2, 3).astype(ml_dtypes.bfloat16)
+    out = np.zeros((2, 3), ml_dtypes.bfloat16)
+    kernel(BfloatExporter(a), BfloatExporter(a, strides=False, offset=8), out=BfloatExporter(out))
+    np.testing.assert_array_equal(out, a + a)
+    with pytest.raises(ValueError, match="'b' is not contiguous"):
+        kernel(a, BfloatExporter(np.asfortranarray(a)))
+    empty = kernel(a[:0], BfloatExporter(a[:0]))
+    assert empty.shape == (0, 3)
+    wrong = BfloatExporter(a)
+    wrong.tensor.bits = 32
+    with pytest.raises(TypeError, match="'b' is a BfloatExporter that cannot be shared"):
+        kernel(a, wrong)
 
 
 def test_the_buffer_protocol(add):

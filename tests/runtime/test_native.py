@@ -1,6 +1,8 @@
 """The loader, the allocator and the conversions that the native runtime supplies."""
 
 import ctypes
+import subprocess
+import sys
 import threading
 
 import ml_dtypes
@@ -8,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llvmlite import binding
 
 from tdsl.errors import InternalError
 from tdsl.runtime.errors import LoadError
-from tdsl.runtime.native import layout, loader
+from tdsl.runtime.native import elf, layout, loader
 from tdsl.runtime.native.compiler import compile_ir
 
 ALLOC = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(loader.runtime_symbol("tdsl_alloc"))
@@ -43,16 +46,58 @@ def test_a_missing_symbol_is_named(capfd):
     code = compile_ir(
         "declare i32 @nowhere()\ndefine i32 @f() {\n  %r = call i32 @nowhere()\n  ret i32 %r\n}"
     )
-    with pytest.raises(LoadError, match="does not link"):
+    with pytest.raises(LoadError, match="the object with f refers to nowhere, which nothing"):
         loader.load_object(code, "f")
-    capfd.readouterr()
+    held = loader.load_object(
+        code, "f", imports={"nowhere": loader.runtime_symbol("tdsl_num_threads")}
+    )
+    assert ctypes.CFUNCTYPE(ctypes.c_int32)(held["f"])() >= 1
+    assert capfd.readouterr().err == ""
 
 
 def test_damaged_bytes_are_no_object(capfd):
-    for code in (b"", b"garbage", b"\x7fELF" + bytes(60)):
-        with pytest.raises(LoadError):
+    good = compile_ir("define i32 @f() {\n  ret i32 1\n}")
+    for code in (b"", b"garbage", b"\x7fELF" + bytes(60), good[:100], good[: len(good) // 2]):
+        with pytest.raises(LoadError, match="the object with f"):
             loader.load_object(code, "f")
-    capfd.readouterr()
+    with pytest.raises(LoadError, match="does not link"):
+        loader.load_object(good, "g")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("machine", loader.ARCHITECTURES)
+def test_the_native_runtime_compiles_for_every_supported_machine(machine, monkeypatch):
+    monkeypatch.setattr(loader.platform, "machine", lambda: machine)
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    module = binding.parse_assembly(loader._runtime_text())
+    module.verify()
+    target = binding.Target.from_triple(f"{machine}-unknown-linux-gnu")
+    code = target.create_target_machine(opt=2, reloc="pic").emit_object(module)
+    wanted = set(elf.undefined_symbols(code)) - {"_GLOBAL_OFFSET_TABLE_"}
+    assert wanted <= {
+        "free", "madvise", "memset", "posix_memalign", "pthread_create", "pthread_detach",
+        "pthread_sigmask", "sched_yield", "syscall",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("system", "machine"), [("linux", "riscv64"), ("darwin", "x86_64")])
+def test_other_platforms_get_a_clear_import_error(system, machine):
+    code = f"""
+import platform, sys
+sys.platform = {system!r}
+platform.machine = lambda: {machine!r}
+try:
+    import tdsl.runtime.kernel
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("tdsl runs")
+    assert "Linux" in done.stdout
+    assert (system if system != "linux" else machine) in done.stdout
 
 
 def test_memory_functions_and_extern_symbols_link():

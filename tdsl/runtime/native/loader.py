@@ -23,6 +23,7 @@ from tdsl.runtime.cache import content_key, default_cache
 from tdsl.runtime.cpus import default_num_threads
 from tdsl.runtime.errors import LoadError
 from tdsl.runtime.native.compiler import compile_ir, llvm_version
+from tdsl.runtime.native.elf import missing_symbols
 
 ARCHITECTURES = ("x86_64", "aarch64")
 
@@ -86,8 +87,8 @@ class _Session:
     def __init__(self) -> None:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
-        self._jit = binding.create_lljit_compiler()
-        tracker = self._link(_runtime_object(), _RUNTIME_SYMBOLS, {})
+        self._jit = binding.create_lljit_compiler(suppress_errors=True)
+        tracker = self._link(runtime_object(), _RUNTIME_SYMBOLS, {})
         self.runtime: dict[str, int] = {name: tracker[name] for name in _RUNTIME_SYMBOLS}
         self.imports = {name: self.runtime[name] for name in KERNEL_SYMBOLS}
         # Worker threads live in this code until the process ends, so that neither the code nor the
@@ -126,14 +127,29 @@ class _Session:
         return library.link(self._jit, f"tdsl{next(_serial)}")
 
     def load(self, code: bytes, exports: Sequence[str], imports: Mapping[str, int]) -> LoadedObject:
+        known = {**self.imports, **imports}
         try:
-            tracker = self._link(code, exports, {**self.imports, **imports})
+            tracker = self._link(code, exports, known)
         except RuntimeError as error:
-            raise LoadError(
-                f"the object with {', '.join(exports)} does not link: {error}",
-                hint="an extern symbol must be exported by a library that is loaded already",
-            ) from error
+            raise _load_error(code, exports, known, error) from error
         return LoadedObject(tracker, {symbol: tracker[symbol] for symbol in exports})
+
+
+def _load_error(
+    code: bytes, exports: Sequence[str], known: Mapping[str, int], error: Exception
+) -> LoadError:
+    """What is wrong with an object that LLVM refuses to link."""
+    try:
+        missing = missing_symbols(code, known)
+    except ValueError as problem:
+        return LoadError(f"the object with {exports[0]} cannot be loaded: {problem}")
+    if missing:
+        return LoadError(
+            f"the object with {exports[0]} refers to {', '.join(missing)}, which nothing defines",
+            hint="load the library that exports an extern symbol first: "
+            "ctypes.CDLL(path, ctypes.RTLD_GLOBAL)",
+        )
+    return LoadError(f"the object with {exports[0]} does not link: {error}")
 
 
 def _keep_for_ever(reference: Any) -> Any:
@@ -148,7 +164,8 @@ def _runtime_text() -> str:
     return "\n".join((here / f"{name}.ll").read_text(encoding="utf-8") for name in names)
 
 
-def _runtime_object() -> bytes:
+def runtime_object() -> bytes:
+    """The native runtime as an ELF object, for programs that link kernels without Python."""
     text = _runtime_text()
     key = content_key("native runtime", text, llvm_version(), binding.get_process_triple())
     cache = default_cache()

@@ -1,0 +1,53 @@
+"""The symbols that an ELF object wants from elsewhere, for the message when it does not link."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Collection
+
+_SYMBOL_TABLE = 2  # SHT_SYMTAB
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_SYMBOL = struct.Struct("<IBBHQQ")
+
+
+def undefined_symbols(code: bytes) -> list[str]:
+    """Names of the undefined symbols of a 64-bit little-endian object.
+
+    Raises:
+        ValueError: the bytes are not such an object.
+    """
+    if code[:6] != b"\x7fELF\x02\x01":
+        raise ValueError("the bytes do not begin like a 64-bit ELF object")
+    try:
+        return _undefined(code)
+    except (struct.error, IndexError) as error:
+        raise ValueError("the ELF object is damaged") from error
+
+
+def _undefined(code: bytes) -> list[str]:
+    (table,) = struct.unpack_from("<Q", code, 40)
+    size, count = struct.unpack_from("<HH", code, 58)
+    sections = [_SECTION.unpack_from(code, table + size * index) for index in range(count)]
+    names = []
+    for section in sections:
+        kind, offset, length, link = section[1], section[4], section[5], section[6]
+        if kind != _SYMBOL_TABLE:
+            continue
+        strings = sections[link][4]
+        for at in range(offset + _SYMBOL.size, offset + length, _SYMBOL.size):
+            name, _, _, home, _, _ = _SYMBOL.unpack_from(code, at)
+            if home == 0:
+                end = code.index(b"\0", strings + name)
+                names.append(code[strings + name : end].decode())
+    return names
+
+
+def missing_symbols(code: bytes, known: Collection[str]) -> list[str]:
+    """The undefined symbols that neither `known` nor a loaded library defines."""
+    process = ctypes.CDLL(None)
+    return [
+        name
+        for name in undefined_symbols(code)
+        if name not in known and not hasattr(process, name) and name != "_GLOBAL_OFFSET_TABLE_"
+    ]
