@@ -48,6 +48,10 @@ _PACKAGES = ("autotune", "schedules")
 __all__ = sorted(_HOME)  # noqa: PLE0605 - the table above is the one list of public names
 
 
+# Loaded at once: as soon as anything imports the submodule, the name would stand for the module.
+from tdsl.target import target as target  # noqa: E402
+
+
 def __getattr__(name: str) -> object:
     if name in _PACKAGES:
         return import_module(f"tdsl.{name}")
