@@ -68,12 +68,16 @@ class Input:
 
 @dataclass(frozen=True)
 class Stage:
-    """One declaration: the Python names it defines and the lines that do it."""
+    """One declaration: the tensors it makes, the lines that do it, and the names it reads."""
 
-    defines: tuple[str, ...]
+    makes: tuple[Input, ...]
     lines: tuple[str, ...]
     reads: frozenset[str]
-    must_output: bool = False
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """The Python names of its tensors."""
+        return tuple(x.name for x in self.makes)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,11 @@ class Algorithm:
     outputs: tuple[str, ...]
     assume: tuple[str, ...] = ()
     kinds: tuple[str, ...] = field(default=(), compare=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Sent between processes without the function made of it."""
+        values = (self.dims, self.inputs, self.stages, self.outputs, self.assume, self.kinds)
+        return Algorithm, values
 
     @property
     def is_symbolic(self) -> bool:
@@ -118,7 +127,7 @@ class Algorithm:
         name = f"<fuzzed algorithm {abs(hash(text)):x}>"
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
         scope: dict[str, object] = {"td": td}
-        exec(compile(text, name, "exec"), scope)  # noqa: S102 - the text is our own
+        exec(compile(text, name, "exec"), scope)
         return scope["f"]
 
     def sizes(self) -> dict[str, int]:
@@ -136,7 +145,7 @@ class Algorithm:
     def admits(self, sizes: dict[str, int]) -> bool:
         """Whether the facts assumed hold at these sizes and nothing is of negative extent."""
         values = {d.name: d.value for d in self.dims} | sizes
-        return all(eval(fact, {}, values) for fact in self.assume) and all(  # noqa: S307
+        return all(eval(fact, {}, values) for fact in self.assume) and all(
             e.value(values) >= 0 for x in self.inputs for e in x.shape
         )
 

@@ -102,9 +102,9 @@ def _related(scope: Scope, v: IndexVar, extent: Extent) -> list[str]:
             room = extent.offset - factor * v.extent.offset + factor - 1
             if extent.scale == factor * v.extent.scale and room >= 0:
                 found.append(f"{factor} * {v.name} + {scope.draw.integer(0, room)}")
-            if v.extent.scale == factor * extent.scale:
-                if v.extent.offset <= factor * extent.offset:
-                    found.append(f"{v.name} // {factor}")
+            fits = v.extent.offset <= factor * extent.offset
+            if v.extent.scale == factor * extent.scale and fits:
+                found.append(f"{v.name} // {factor}")
     if scope.is_constant(v.extent) and scope.is_constant(extent):
         high, count = extent.value(scope.dims), v.extent.value(scope.dims)
         if 0 < count <= high:

@@ -97,11 +97,10 @@ class Builder:
         return Scope(self.draw, self.values, self.symbolic, list(unique.values()), variables)
 
     def declare(
-        self, kind: str, known: Sequence[Known], lines: Sequence[str], scope: Scope, *,
-        must_output: bool = False,
-    ) -> None:  # fmt: skip
-        names = tuple(k.name for k in known)
-        self.stages.append(Stage(names, tuple(lines), frozenset(scope.used), must_output))
+        self, kind: str, known: Sequence[Known], lines: Sequence[str], scope: Scope
+    ) -> None:
+        makes = tuple(Input(k.name, k.shape, k.dtype, k.below) for k in known)
+        self.stages.append(Stage(makes, tuple(lines), frozenset(scope.used)))
         self.tensors += known
         self.assume |= scope.assume
         self.kinds.append(kind)
@@ -384,7 +383,7 @@ def finish(b: Builder) -> Algorithm:
             outputs += unread
         else:
             outputs += [n for n in stage.defines if b.draw.chance(0.15)]
-    used = read | {name for name in outputs}
+    used = read | set(outputs)
     inputs = tuple(x for x in b.inputs if x.name in used)
     return Algorithm(
         tuple(b.dims), inputs, tuple(b.stages), tuple(outputs), tuple(sorted(b.assume)),

@@ -102,12 +102,10 @@ def update(b: Builder) -> None:
         f'{name} = td.update({base.name}, over={over}, at={where}, value={value}, op="{op}", '
         f'name="{name}")'
     )
-    made = [] if inout else [Known(name, base_shape, dtype, exact=False)]
-    b.declare("update", made, lines, scope, must_output=inout)
-    if inout:
-        b.tensors = [t for t in b.tensors if t.name != base.name]
-        stage = b.stages[-1]
-        b.stages[-1] = type(stage)((name,), stage.lines, stage.reads, must_output=True)
+    made = Known(name, base_shape, dtype, exact=False)
+    b.declare("update", [made], lines, scope)
+    if inout:  # both stand for one array now: neither may be read from here on
+        b.tensors = [t for t in b.tensors if t.name not in (base.name, name)]
 
 
 def _target(b: Builder, scope: Scope, extent: Extent, axes: list[IndexVar]) -> str:

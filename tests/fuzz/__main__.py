@@ -1,0 +1,53 @@
+"""`python -m tests.fuzz`: random algorithms and schedules against every oracle."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.fuzz.case import Options, run_case, script
+from tests.fuzz.driver import fuzz, save_failure
+
+
+def main() -> int:
+    """Parse the command line, run, and print the table; 1 if something failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--schedules", type=int, default=500, help="how many cases (500)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same cases")
+    parser.add_argument("--jobs", type=int, default=2, help="worker processes (2)")
+    parser.add_argument("--out", type=Path, help="where failures and summary.json are written")
+    parser.add_argument("--judged", type=float, default=0.3, help="share of refusals judged (0.3)")
+    parser.add_argument("--no-kernels", action="store_true", help="interpreter only")
+    parser.add_argument("--case", help="run one case, such as 1.42, and show it")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    given = parser.parse_args()
+    options = Options(compiled=not given.no_kernels, judged=given.judged)
+    folder = given.out or Path(tempfile.mkdtemp(prefix="tdsl-fuzz-"))
+    if given.case:
+        return one_case(given.case, options, folder)
+    tally = fuzz(
+        given.schedules, given.seed, given.jobs, options, folder,
+        lambda text: print(text, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    print(json.dumps(tally.json(), indent=1) if given.json else tally.table())
+    print(f"\nreports in {folder}", file=sys.stderr)
+    return 0 if tally.is_good() else 1
+
+
+def one_case(seed: str, options: Options, folder: Path) -> int:
+    """Run one case here and show it."""
+    result = run_case(seed, options)
+    assert result.case is not None
+    print(script(*result.case))
+    if result.failure is None:
+        print(f"# passed: {result.numerics}, {result.built}")
+        return 0
+    save_failure(result, options, folder, print)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What is legal, found out by running: a step is legal if no order, size or data shows a fault."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import tdsl as td
+from tdsl.analysis import Numerics
+from tests.fuzz.algorithms import Algorithm
+from tests.fuzz.draw import RandomDraw
+from tests.fuzz.oracles import Disagreement, program_against_canonical
+from tests.fuzz.schedules import Step
+
+_SAMPLES = 4
+_LARGEST = 6
+
+
+def fork(s: td.Schedule) -> td.Schedule:
+    """A schedule of its own with the same state; the trace is not carried over."""
+    other = copy.copy(s)
+    other.trace = type(s.trace)(s.trace.func, s.trace.target)
+    other._ended = dict(s._ended)
+    return other
+
+
+def size_samples(algorithm: Algorithm, seed: str) -> Iterator[Algorithm]:
+    """The algorithm at its own sizes, and at a few more that its assumptions admit."""
+    yield algorithm
+    names = list(algorithm.sizes())
+    if not names:
+        return
+    draw = RandomDraw(seed)
+    tried = [dict.fromkeys(names, 1), dict.fromkeys(names, 0)]
+    tried += [{name: draw.integer(1, _LARGEST) for name in names} for _ in range(_SAMPLES)]
+    for sizes in tried:
+        if algorithm.admits(sizes) and sizes != algorithm.sizes():
+            yield algorithm.with_sizes(sizes)
+
+
+def fault(s: td.Schedule, algorithm: Algorithm, seed: str) -> Disagreement | None:
+    """What goes wrong when the schedule runs, for any of the sizes, data and orders tried."""
+    exact = s.numerics is Numerics.EXACT and not s.trace.is_unsafe
+    for at in size_samples(algorithm, seed):
+        for data in (0, 1):
+            found = program_against_canonical(s.program, at, data, exact=exact)
+            if found is not None:
+                sizes = ", ".join(f"{k}={v}" for k, v in at.sizes().items())
+                detail = f"{found.detail} (data {data}{', ' + sizes if sizes else ''})"
+                return Disagreement(found.oracle, detail)
+    return None
+
+
+def step_is_legal(s: td.Schedule, step: Step, algorithm: Algorithm, seed: str) -> bool | None:
+    """Whether a refused step would have been harmless; None if it cannot even be done unproven."""
+    other = fork(s)
+    try:
+        step.apply(other, unsafe=True)
+    except (td.ScheduleError, td.TypeMismatch):
+        return None
+    return fault(other, algorithm, seed) is None

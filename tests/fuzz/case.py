@@ -1,0 +1,187 @@
+"""One fuzzed case: an algorithm, a random schedule of it, and everything that is checked."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, field
+
+import tdsl as td
+from tests.fuzz import brute, kernels
+from tests.fuzz.algorithms import Algorithm
+from tests.fuzz.draw import Draw, RandomDraw
+from tests.fuzz.generate import random_algorithm
+from tests.fuzz.oracles import Disagreement, canonical_against_reference
+from tests.fuzz.schedules import Step, random_step
+
+MOST_STEPS = 14
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run checks."""
+
+    compiled: bool = True
+    judged: float = 0.3  # share of refused steps that brute force judges
+
+
+@dataclass
+class Refusal:
+    """A step that was refused. `legal`: what brute force says; None: not asked or not runnable."""
+
+    primitive: str
+    reason: str
+    legal: bool | None = None
+    judged: bool = False
+    repro: str = ""
+
+
+@dataclass
+class Result:
+    """What one case came to."""
+
+    seed: str
+    kinds: tuple[str, ...] = ()
+    symbolic: bool = False
+    numerics: str = ""
+    accepted: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    built: str = ""
+    failure: tuple[str, str] | None = None
+    case: tuple[Algorithm, tuple[Step, ...]] | None = None
+
+
+def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[Step]:
+    """Apply random steps until enough are accepted; each refusal must leave no trace."""
+    steps: list[Step] = []
+    wanted = draw.integer(5, MOST_STEPS)
+    for _ in range(_TRIES * wanted):
+        if len(steps) >= wanted:
+            break
+        step = random_step(draw, s)
+        if step is None:
+            continue
+        before = (s.program, s.algorithm, len(s.trace), str(s))
+        started = time.perf_counter()
+        try:
+            result.case = (result.case[0], (*steps, step))
+            step.apply(s)
+        except td.ScheduleError as error:
+            if before != (s.program, s.algorithm, len(s.trace), str(s)):
+                raise Fault("refusal", f"{step.source()} was refused but changed the schedule")
+            refusal = Refusal(step.primitive, error.reason)
+            result.refused.append(refusal)
+            if draw.chance(options.judged):
+                judge(s, step, result, refusal)
+        else:
+            steps.append(step)
+            result.accepted.append(step.primitive)
+            result.seconds.append(time.perf_counter() - started)
+    return steps
+
+
+class Fault(Exception):
+    """A check failed: `oracle` says which."""
+
+    def __init__(self, oracle: str, detail: str) -> None:
+        super().__init__(f"{oracle}: {detail}")
+        self.oracle = oracle
+        self.detail = detail
+
+
+def judge(s: td.Schedule, step: Step, result: Result, refusal: Refusal) -> None:
+    """Ask brute force whether a refused step was legal."""
+    algorithm, steps = result.case
+    refusal.legal = brute.step_is_legal(s, step, algorithm, result.seed)
+    refusal.judged = True
+    if refusal.legal:
+        refusal.repro = script(algorithm, steps)
+
+
+def run_case(seed: str, options: Options) -> Result:
+    """Make the case of a seed and check it."""
+    result = Result(seed)
+    try:
+        algorithm = random_algorithm(seed)
+        result.kinds, result.symbolic = algorithm.kinds, algorithm.is_symbolic
+        result.case = (algorithm, ())
+        check_canonical(algorithm, seed)
+        s = td.Schedule(algorithm.func)
+        steps = walk(s, RandomDraw(f"{seed}/steps"), result, options)
+        result.case = (algorithm, tuple(steps))
+        result.numerics = s.numerics.value
+        check_schedule(s, algorithm, seed)
+        if options.compiled:
+            result.built = check_kernel(s, algorithm)
+    except Fault as fault:
+        result.failure = (fault.oracle, fault.detail)
+    except Exception as error:  # whatever it is, it is a finding
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{last.filename.rpartition('/')[2]}:{last.name}"
+        result.failure = ("exception", f"{type(error).__name__} in {where}: {error}"[:2000])
+    return result
+
+
+def check_canonical(algorithm: Algorithm, seed: str) -> None:
+    """The interpreter agrees with numpy on the algorithm."""
+    for at in brute.size_samples(algorithm, seed):
+        _raise(canonical_against_reference(at, 0))
+
+
+def check_schedule(s: td.Schedule, algorithm: Algorithm, seed: str) -> None:
+    """The scheduled program computes what the algorithm means, in every order."""
+    _raise(brute.fault(s, algorithm, seed))
+
+
+def check_kernel(s: td.Schedule, algorithm: Algorithm) -> str:
+    """The compiled kernel agrees; returns how building went."""
+    built = kernels.build(s)
+    if isinstance(built, str):
+        return built
+    for at in brute.size_samples(algorithm, "kernel"):
+        for data in (0, 1):
+            _raise(kernels.against_canonical(built, s, at, data))
+    return "built"
+
+
+def _raise(found: Disagreement | None) -> None:
+    if found is not None:
+        raise Fault(found.oracle, found.detail)
+
+
+def replay(algorithm: Algorithm, steps: tuple[Step, ...], compiled: bool = True) -> str | None:
+    """The oracle that a case fails, or None; refused steps are left out."""
+    try:
+        check_canonical(algorithm, "replay")
+        s = td.Schedule(algorithm.func)
+        for step in steps:
+            before = (s.program, s.algorithm, str(s))
+            try:
+                step.apply(s)
+            except td.ScheduleError:
+                if before != (s.program, s.algorithm, str(s)):
+                    return "refusal"
+        check_schedule(s, algorithm, "replay")
+        if compiled:
+            check_kernel(s, algorithm)
+    except Fault as fault:
+        return fault.oracle
+    except Exception as error:
+        return f"exception {type(error).__name__}"
+    return None
+
+
+def script(algorithm: Algorithm, steps: tuple[Step, ...]) -> str:
+    """The case as a Python script."""
+    lines = [
+        "import tdsl as td",
+        "",
+        algorithm.source(),
+        "",
+        "s = td.Schedule(f)",
+        *(step.source() for step in steps),
+        "print(s)",
+    ]
+    return "\n".join(lines) + "\n"

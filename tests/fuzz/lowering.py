@@ -1,0 +1,53 @@
+"""Lowered programs in the interpreter: which pass breaks what, before any code is generated."""
+
+from __future__ import annotations
+
+import warnings
+
+import tdsl as td
+from tdsl.ir.interp import CANONICAL, Order, OrderKind, interpret
+from tdsl.ir.stmt import Program
+from tdsl.lower import LoweringWarning, lower
+from tdsl.target import Target
+from tests.fuzz.algorithms import Algorithm, Arrays
+from tests.fuzz.oracles import Disagreement, difference, known_sizes, run
+
+_ORDERS = (CANONICAL, Order(OrderKind.INTERLEAVED, 2))
+
+
+def against_canonical(
+    program: Program, algorithm: Algorithm, target: Target, seed: int, *, exact: bool
+) -> Disagreement | None:
+    """The lowered program, in two orders; if it is wrong, the first pass after which it is.
+
+    Raises:
+        LoweringError: the target cannot run the schedule.
+    """
+    arrays = algorithm.arrays(seed)
+    expected = run(algorithm.func.program, algorithm, arrays)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LoweringWarning)
+        lowered = lower(program, target, keep=True)
+    wrong = _fault(lowered.program, algorithm, arrays, expected, exact=exact)
+    if wrong is None:
+        return None
+    for name, after in lowered.dumps:
+        first = _fault(after, algorithm, arrays, expected, exact=exact)
+        if first is not None:
+            return Disagreement("lowered", f"after {name}: {first}")
+    return Disagreement("lowered", wrong)
+
+
+def _fault(
+    program: Program, algorithm: Algorithm, arrays: Arrays, expected: Arrays, *, exact: bool
+) -> str | None:
+    for order in _ORDERS:
+        try:
+            found = interpret(program, arrays, known_sizes(algorithm), order)
+        except td.TdslError as error:
+            return f"{order.kind.value} order: {error.message}"
+        # polynomials stand for functions of the reference from expand_maths on
+        wrong = difference(expected, found, exact=exact and "tanh" not in algorithm.source())
+        if wrong:
+            return f"{order.kind.value} order: {wrong}"
+    return None

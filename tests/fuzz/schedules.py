@@ -1,0 +1,322 @@
+"""Random schedule steps: every primitive, with names, factors and tails drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tdsl as td
+from tdsl.ir.stmt import BlockKind, For, IterKind
+from tdsl.scheduling.arguments import AXES, SCOPES, TAILS
+from tdsl.scheduling.primitive import PRIMITIVES
+from tdsl.scheduling.view import BlockView
+from tests.fuzz.draw import Draw
+
+Options = tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of a primitive, in literals: loops and blocks by name."""
+
+    primitive: str
+    args: tuple[object, ...]
+    options: Options = ()
+
+    def source(self) -> str:
+        """The call as Python."""
+        shown = [_literal(a) for a in self.args]
+        shown += [f"{key}={_literal(value)}" for key, value in self.options]
+        return f"s.{self.primitive}({', '.join(shown)})"
+
+    def apply(self, s: td.Schedule, *, unsafe: bool = False) -> object:
+        """Do the step on a schedule."""
+        options = dict(self.options)
+        if unsafe:
+            options["unsafe"] = True
+        return getattr(s, self.primitive)(*self.args, **options)
+
+
+def _literal(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+@dataclass
+class View:
+    """What a random step chooses from."""
+
+    draw: Draw
+    schedule: td.Schedule
+    blocks: tuple[BlockView, ...]
+
+    def block(self, *kinds: BlockKind) -> BlockView | None:
+        """Any block, of these kinds if there is one."""
+        found = [b for b in self.blocks if b.kind in kinds]
+        return self.draw.choice(found or self.blocks) if self.blocks else None
+
+    def labels(self) -> list[str]:
+        """Labels of all loops."""
+        return list(dict.fromkeys(loop.label for b in self.blocks for loop in b.loops))
+
+    def loop(self) -> str | None:
+        """Any loop."""
+        labels = self.labels()
+        return self.draw.choice(labels) if labels else None
+
+    def path(self, least: int) -> list[str] | None:
+        """The labels of the loops around a random block that has enough of them."""
+        found = [b for b in self.blocks if len(b.loops) >= least]
+        return [loop.label for loop in self.draw.choice(found).loops] if found else None
+
+    def tail(self) -> str:
+        """A tail, mostly the plain one."""
+        return self.draw.choice(TAILS) if self.draw.chance(0.6) else "guard"
+
+
+def view(draw: Draw, s: td.Schedule) -> View:
+    """The schedule as it stands, to draw a step from."""
+    return View(draw, s, s.nest.blocks)
+
+
+def _split(v: View) -> Step | None:
+    loop, draw = v.loop(), v.draw
+    if loop is None:
+        return None
+    factors: object = draw.integer(2, 5)
+    if draw.chance(0.2):
+        factors = draw.choice([(2, None), (None, 2, 2), (2, None, 2), (3, None), (None, 1, 3)])
+    return Step("split", (loop, factors), _tail_option(v))
+
+
+def _tail_option(v: View) -> Options:
+    tail = v.tail()
+    return () if tail == "guard" else (("tail", tail),)
+
+
+def _tile(v: View) -> Step | None:
+    path = v.path(2)
+    if path is None:
+        return None
+    first = v.draw.integer(0, len(path) - 2)
+    second = v.draw.integer(first + 1, len(path) - 1)
+    sizes = (v.draw.integer(2, 4), v.draw.integer(2, 4))
+    return Step("tile", (path[first], path[second], *sizes), _tail_option(v))
+
+
+def _fuse(v: View) -> Step | None:
+    pairs = _nested_pairs(v)
+    if pairs and v.draw.chance(0.9):
+        return Step("fuse", v.draw.choice(pairs))
+    path = v.path(2)
+    return Step("fuse", tuple(v.draw.shuffled(path)[:2])) if path else None
+
+
+def _nested_pairs(v: View) -> list[tuple[str, str]]:
+    """Loops that stand directly inside one another."""
+    index = v.schedule.index
+    return [
+        (index.label(loop.var), index.label(loop.body.var))
+        for loop in index.loops.values()
+        if isinstance(loop.body, For)
+    ]
+
+
+def _reorder(v: View) -> Step | None:
+    path = v.path(2)
+    if path is None:
+        return None
+    count = v.draw.integer(2, min(4, len(path)))
+    return Step("reorder", tuple(v.draw.shuffled(path)[:count]))
+
+
+def _vectorize(v: View) -> Step | None:
+    path = v.path(1)
+    if path is None:
+        return None
+    loop = path[-1] if v.draw.chance(0.6) else v.draw.choice(path)
+    lanes = v.draw.choice([2, 4, 4, 8, None])
+    return Step("vectorize", (loop,) if lanes is None else (loop, lanes))
+
+
+def _compute_at(v: View) -> Step | None:
+    consumers = [c for c in v.blocks if c.loops]
+    pairs = [
+        (b.name, c)
+        for b in v.blocks
+        for c in consumers
+        if c.name != b.name and _written(b) & _read(c)
+    ]
+    if not pairs:
+        return None
+    name, consumer = v.draw.choice(pairs)
+    return Step("compute_at", (name, v.draw.choice(consumer.loops).label))
+
+
+def _reverse_compute_at(v: View) -> Step | None:
+    producers = [p for p in v.blocks if p.loops]
+    pairs = [
+        (b.name, p)
+        for b in v.blocks
+        for p in producers
+        if p.name != b.name and _written(p) & _read(b)
+    ]
+    if not pairs:
+        return None
+    name, producer = v.draw.choice(pairs)
+    return Step("reverse_compute_at", (name, v.draw.choice(producer.loops).label))
+
+
+def _written(b: BlockView) -> set[str]:
+    return {access.tensor for access in b.writes}
+
+
+def _read(b: BlockView) -> set[str]:
+    return {access.tensor for access in b.reads}
+
+
+def _inline(v: View) -> Step | None:
+    results = {t.name for t in v.schedule.func.outputs}
+    found = [
+        b.name
+        for b in v.blocks
+        if b.kind in (BlockKind.COMPUTE, BlockKind.COPY) and not _written(b) & results
+    ]
+    block = v.block()
+    if block is None:
+        return None
+    return Step("inline", (v.draw.choice(found) if found else block.name,))
+
+
+def _at_option(v: View, block: BlockView) -> Options:
+    if not block.loops or v.draw.chance(0.4):
+        return ()
+    return (("at", v.draw.choice(block.loops).label),)
+
+
+def _cache_read(v: View) -> Step | None:
+    found = [b for b in v.blocks if b.reads]
+    if not found:
+        return None
+    block = v.draw.choice(found)
+    tensor = v.draw.choice(block.reads).tensor
+    return Step("cache_read", (block.name, tensor), _at_option(v, block))
+
+
+def _cache_write(v: View) -> Step | None:
+    block = v.block()
+    if block is None:
+        return None
+    scope = (("scope", v.draw.choice(["global", "stack"])),)
+    return Step("cache_write", (block.name,), (*scope, *_at_option(v, block)))
+
+
+def _set_scope(v: View) -> Step | None:
+    block = v.block()
+    if block is None:
+        return None
+    scope = v.draw.weighted({"global": 2, "stack": 3, "register": 2, "shared": 1, "constant": 0.5})
+    assert scope in SCOPES
+    results = {t.name for t in v.schedule.func.outputs}
+    inner = [b.name for b in v.blocks if not _written(b) & results]
+    return Step("set_scope", (v.draw.choice(inner) if inner else block.name, scope))
+
+
+def _transform_layout(v: View) -> Step | None:
+    buffers = {a.tensor: a.buffer for b in v.blocks for a in b.accesses if a.buffer.rank}
+    inner = {a.tensor for b in v.blocks for a in b.accesses if a.scope is not None}
+    if not buffers:
+        return None
+    name = v.draw.choice(sorted(inner & set(buffers)) if inner & set(buffers) else sorted(buffers))
+    names = list("abcd"[: buffers[name].rank])
+    outputs = list(names)
+    factor = v.draw.integer(2, 4)
+    match v.draw.integer(0, 3):
+        case 0 if len(names) > 1:
+            outputs = v.draw.shuffled(names)
+        case 1:
+            chosen = v.draw.choice(names)
+            outputs = [f"{n} // {factor}" if n == chosen else n for n in names]
+            outputs.append(f"{chosen} % {factor}")
+        case 2:
+            chosen = v.draw.choice(names)
+            outputs = [f"{chosen} % {factor}", *outputs]
+            outputs[names.index(chosen) + 1] = f"{chosen} // {factor}"
+        case _:
+            outputs = [*names[1:], names[0]]
+    options: Options = ()
+    if v.draw.chance(0.15):
+        options = (("pad", tuple(v.draw.integer(0, 2) for _ in outputs)),)
+    return Step("transform_layout", (name, f"{', '.join(names)} -> {', '.join(outputs)}"), options)
+
+
+def _rfactor(v: View) -> Step | None:
+    """Mostly a loop that walks part of a reduction."""
+    index = v.schedule.index
+    found = []
+    for b in v.blocks:
+        block = index.leaves[b.name].block
+        reduced = [it for it in block.iters if it.kind is IterKind.REDUCE]
+        if reduced and block.reducer is not None:
+            found += [loop.label for loop in b.loops if loop.reduces]
+    loop = v.draw.choice(found) if found and v.draw.chance(0.9) else v.loop()
+    if loop is None:
+        return None
+    return Step("rfactor", (loop,), (("axis", 1),) if v.draw.chance(0.15) else ())
+
+
+def _decompose_reduction(v: View) -> Step | None:
+    block = v.block(BlockKind.REDUCE)
+    if block is None or not block.loops:
+        return None
+    return Step("decompose_reduction", (block.name,), (("at", v.draw.choice(block.loops).label),))
+
+
+def _bind(v: View) -> Step | None:
+    loop = v.loop()
+    return None if loop is None else Step("bind", (loop, v.draw.choice(AXES)))
+
+
+def _on_a_loop(name: str) -> Callable[[View], Step | None]:
+    def made(v: View) -> Step | None:
+        loop = v.loop()
+        return None if loop is None else Step(name, (loop,))
+
+    return made
+
+
+def _atomic(v: View) -> Step | None:
+    block = v.block(BlockKind.REDUCE, BlockKind.UPDATE)
+    return None if block is None else Step("atomic", (block.name,))
+
+
+MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
+    "split": (5, _split),
+    "tile": (3, _tile),
+    "fuse": (4, _fuse),
+    "reorder": (6, _reorder),
+    "unroll": (3, _on_a_loop("unroll")),
+    "parallel": (3, _on_a_loop("parallel")),
+    "vectorize": (3, _vectorize),
+    "bind": (1.5, _bind),
+    "compute_at": (6, _compute_at),
+    "reverse_compute_at": (6, _reverse_compute_at),
+    "inline": (3, _inline),
+    "cache_read": (2.5, _cache_read),
+    "cache_write": (2.5, _cache_write),
+    "set_scope": (2.5, _set_scope),
+    "transform_layout": (2.5, _transform_layout),
+    "rfactor": (4, _rfactor),
+    "decompose_reduction": (3, _decompose_reduction),
+    "atomic": (3, _atomic),
+}
+
+
+def without_maker() -> list[str]:
+    """Primitives that exist but that no step is drawn of."""
+    return sorted(set(PRIMITIVES) - set(MAKERS))
+
+
+def random_step(draw: Draw, s: td.Schedule) -> Step | None:
+    """A step that may or may not be legal; None where nothing was found to apply it to."""
+    weights = {name: MAKERS[name][0] for name in MAKERS if name in PRIMITIVES}
+    return MAKERS[draw.weighted(weights)][1](view(draw, s))
