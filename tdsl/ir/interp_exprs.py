@@ -135,7 +135,7 @@ class ExprCompiler:
                     joined = [x for part in parts for x in part(f)]
                     return [joined[pick] for pick in picks]
 
-                return shuffle
+                return shuffle if len(picks) > 1 else lambda f: shuffle(f)[0]
             case _:
                 assert_never(e)
 
