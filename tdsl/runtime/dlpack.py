@@ -12,10 +12,11 @@ from tdsl.dtypes import bfloat16
 
 _DEVICES = {1: "cpu", 2: "cuda", 3: "cpu", 4: "opencl", 7: "vulkan", 8: "metal", 10: "rocm"}
 _BFLOAT = 4  # kDLBfloat
+_READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
 
 
 class _Tensor(ctypes.Structure):
-    """The head of `DLManagedTensor`."""
+    """`DLTensor`, with which `DLManagedTensor` begins."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
@@ -28,6 +29,19 @@ class _Tensor(ctypes.Structure):
         ("shape", ctypes.POINTER(ctypes.c_int64)),
         ("strides", ctypes.POINTER(ctypes.c_int64)),
         ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+class _VersionedTensor(ctypes.Structure):
+    """The head of `DLManagedTensorVersioned`."""
+
+    _fields_ = [
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("context", ctypes.c_void_p),
+        ("deleter", ctypes.c_void_p),
+        ("flags", ctypes.c_uint64),
+        ("tensor", _Tensor),
     ]
 
 
@@ -53,11 +67,11 @@ def view(value: Any) -> np.ndarray[Any, Any]:
     """
     if "bfloat16" not in str(getattr(value, "dtype", "")):
         return np.from_dlpack(value)
-    capsule = value.__dlpack__()
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype = ctypes.c_void_p
-    pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    tensor = _Tensor.from_address(pointer(capsule, b"dltensor"))
+    try:
+        capsule = value.__dlpack__(max_version=(1, 0))
+    except TypeError:  # an exporter from before versions
+        capsule = value.__dlpack__()
+    tensor, readonly = _read_capsule(capsule)
     if (tensor.code, tensor.bits, tensor.lanes) != (_BFLOAT, 16, 1):
         raise BufferError(f"DLPack dtype {tensor.code}, {tensor.bits} bits is not bfloat16")
     shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
@@ -66,12 +80,26 @@ def view(value: Any) -> np.ndarray[Any, Any]:
     strides = None
     if tensor.strides:
         strides = tuple(2 * tensor.strides[axis] for axis in range(tensor.ndim))
-    address = (tensor.data or 0) + tensor.byte_offset
     interface = {
         "version": 3,
-        "data": (address, False),
+        "data": ((tensor.data or 0) + tensor.byte_offset, readonly),
         "typestr": "<u2",
         "shape": shape,
         "strides": strides,
     }
     return np.asarray(_Memory(capsule, interface)).view(bfloat16.numpy)
+
+
+def _read_capsule(capsule: object) -> tuple[_Tensor, bool]:
+    """The tensor in a capsule, and whether it is read-only."""
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype = ctypes.c_void_p
+    pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    valid = ctypes.pythonapi.PyCapsule_IsValid
+    valid.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    if not valid(capsule, b"dltensor_versioned"):
+        return _Tensor.from_address(pointer(capsule, b"dltensor")), False
+    versioned = _VersionedTensor.from_address(pointer(capsule, b"dltensor_versioned"))
+    if versioned.major != 1:
+        raise BufferError(f"DLPack version {versioned.major}.{versioned.minor} is not known")
+    return versioned.tensor, bool(versioned.flags & _READ_ONLY)

@@ -196,6 +196,13 @@ def test_dlpack_in_and_out(add):
     np.testing.assert_array_equal(c, a + b)
 
 
+def make_capsule(struct, name):
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype = ctypes.py_object
+    new.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    return new(ctypes.addressof(struct), name, None)
+
+
 class BfloatExporter:
     """A bfloat16 tensor, which numpy's own DLPack reader does not know."""
 
@@ -210,11 +217,8 @@ class BfloatExporter:
             address, 1, 0, array.ndim, 4, 16, 1, shape, steps if strides else None, offset
         )
 
-    def __dlpack__(self, **keywords):
-        new = ctypes.pythonapi.PyCapsule_New
-        new.restype = ctypes.py_object
-        new.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-        return new(ctypes.addressof(self.tensor), b"dltensor", None)
+    def __dlpack__(self):
+        return make_capsule(self.tensor, b"dltensor")
 
     def __dlpack_device__(self):
         return (1, 0)
@@ -234,6 +238,29 @@ def test_bfloat16_through_dlpack():
     wrong.tensor.bits = 32
     with pytest.raises(TypeError, match="'b' is a BfloatExporter that cannot be shared"):
         kernel(a, wrong)
+
+
+class VersionedExporter(BfloatExporter):
+    """The same, as of DLPack 1.0."""
+
+    def __init__(self, array, flags=0, major=1):
+        super().__init__(array)
+        self.versioned = dlpack._VersionedTensor(major, 0, None, None, flags, self.tensor)
+
+    def __dlpack__(self, *, max_version=None):
+        assert max_version == (1, 0)
+        return make_capsule(self.versioned, b"dltensor_versioned")
+
+
+def test_bfloat16_through_dlpack_one():
+    kernel = kernels.add_kernel("bfloat16")
+    a, out = np.ones(3, ml_dtypes.bfloat16), np.zeros(3, ml_dtypes.bfloat16)
+    kernel(VersionedExporter(a, flags=1), a, out=VersionedExporter(out))
+    np.testing.assert_array_equal(out, 2)
+    with pytest.raises(ValueError, match="output 'c' is read-only"):
+        kernel(a, a, out=VersionedExporter(out, flags=1))
+    with pytest.raises(TypeError, match=r"DLPack version 2\.0 is not known"):
+        kernel(a, VersionedExporter(a, major=2))
 
 
 def test_the_buffer_protocol(add):
