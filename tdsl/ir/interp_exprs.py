@@ -132,7 +132,8 @@ class ExprCompiler:
                 parts = [self.vector(v, v.lanes) for v in vectors]
 
                 def shuffle(f: Frame) -> list[Scalar]:
-                    joined = [x for part in parts for x in part(f)]
+                    groups = [part(f) for part in parts]
+                    joined = [x for g in groups for x in (g if isinstance(g, list) else [g])]
                     return [joined[pick] for pick in picks]
 
                 return shuffle if len(picks) > 1 else lambda f: shuffle(f)[0]
