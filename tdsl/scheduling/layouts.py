@@ -1,0 +1,97 @@
+"""Whether an index map keeps elements apart, and how much storage its image needs."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from tdsl.ir.affine import linear
+from tdsl.ir.build import conjunction
+from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Var
+from tdsl.ir.interval import Interval, interval
+from tdsl.ir.polyhedra import Domain, Unknown
+from tdsl.ir.stmt import Program
+from tdsl.ir.visit import substitute
+from tdsl.scheduling.index_map import IndexMap
+
+ENUMERATED = 1 << 16  # boxes of up to that many elements are checked one by one
+
+_APPLY = {
+    BinaryOp.ADD: np.add,
+    BinaryOp.SUB: np.subtract,
+    BinaryOp.MUL: np.multiply,
+    BinaryOp.FLOORDIV: np.floor_divide,
+    BinaryOp.FLOORMOD: np.mod,
+    BinaryOp.XOR: np.bitwise_xor,
+}
+
+
+def clash(program: Program, index_map: IndexMap, extents: tuple[Expr, ...]) -> str | None:
+    """Two elements of a box that the map puts in one place, or None if it keeps all apart.
+
+    An answer that cannot be found out is given as a clash.
+    """
+    sizes = [int(extent.value) for extent in extents if isinstance(extent, Const)]
+    if len(sizes) == len(extents) and prod(sizes) <= ENUMERATED:
+        return _enumerated_clash(index_map, tuple(sizes))
+    primed = tuple(Var(var.name + "'", var.dtype) for var in index_map.inputs)
+    rename = dict(zip(index_map.inputs, primed, strict=True))
+    same_place = [Binary(BinaryOp.EQ, e, substitute(e, rename)) for e in index_map.outputs]
+    same_element = conjunction([Binary(BinaryOp.EQ, a, b) for a, b in rename.items()])
+    ranges = dict(zip((*index_map.inputs, *primed), (*extents, *extents), strict=True))
+    domain = Domain(ranges, same_place, sizes=program.sizes, assume=program.assume)
+    if domain.proves(same_element):
+        return None
+    try:
+        point = domain.counterexample(same_element)
+    except Unknown:
+        point = None
+    if point is None:
+        return "it cannot be shown that no two elements share a place"
+    one = ", ".join(str(point[var.name]) for var in index_map.inputs)
+    two = ", ".join(str(point[var.name]) for var in primed)
+    return f"elements [{one}] and [{two}] share a place"
+
+
+def _enumerated_clash(index_map: IndexMap, sizes: tuple[int, ...]) -> str | None:
+    grid = np.indices(sizes, dtype=np.int64).reshape(len(sizes), -1)
+    at = dict(zip(index_map.inputs, grid, strict=True))
+    places = np.stack([np.broadcast_to(_values(e, at), grid.shape[1:]) for e in index_map.outputs])
+    _, first, inverse, count = np.unique(
+        places, axis=1, return_index=True, return_inverse=True, return_counts=True
+    )
+    if count.max(initial=1) == 1:
+        return None
+    group = int(np.argmax(count > 1))
+    second = int(np.flatnonzero(inverse.reshape(-1) == group)[1])
+    one, two = grid[:, first[group]].tolist(), grid[:, second].tolist()
+    return f"elements {one} and {two} share a place"
+
+
+def _values(e: Expr, at: dict[Var, np.ndarray]) -> np.ndarray:
+    match e:
+        case Var():
+            return at[e]
+        case Const(value=value):
+            return np.asarray(value, dtype=np.int64)
+        case Binary(op=op, a=a, b=b):
+            return np.asarray(_APPLY[op](_values(a, at), _values(b, at)))
+        case _:
+            raise TypeError(e)
+
+
+def image(index_map: IndexMap, extents: tuple[Expr, ...]) -> tuple[Expr, ...] | None:
+    """The shape that holds all places, or None where it cannot be told or a place is negative."""
+    env = {
+        var: Interval.of_extent(extent)
+        for var, extent in zip(index_map.inputs, extents, strict=True)
+    }
+    shape: list[Expr] = []
+    for output in index_map.outputs:
+        span = interval(output, env)
+        least = span.constants[0]
+        if span.hi is None or least is None or least < 0:
+            return None
+        shape.append((linear(span.hi) + 1).expr())
+    return tuple(shape)

@@ -1,0 +1,1 @@
+"""The primitives, one file for each or for each small family."""

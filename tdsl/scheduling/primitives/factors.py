@@ -1,0 +1,117 @@
+"""rfactor: reduce in parts that do not wait for each other, then combine the parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tdsl.analysis import Numerics
+from tdsl.analysis.numerics import swaps_exactly
+from tdsl.ir.inits import reduction_vars
+from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Scope, Stmt
+from tdsl.ir.visit import loop_path
+from tdsl.scheduling.arguments import CountArg, LoopArg
+from tdsl.scheduling.boxes import own_nest
+from tdsl.scheduling.edit import Edit
+from tdsl.scheduling.factoring import Factored, factor
+from tdsl.scheduling.partials import data_nest
+from tdsl.scheduling.primitive import primitive
+from tdsl.scheduling.rewriting import allocated_around
+from tdsl.scheduling.tree import leaves_below, nest_of, own_vars, sequence, swap, with_body
+
+
+@primitive
+def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False) -> str:
+    """Factor a reduction loop out: each of its iterations gets partial results of its own.
+
+    The partial results are a tensor `C.rf` with one more dimension, and a block of that name that
+    stands where the reduction stood; in it, the loop is data-parallel. Block `C` then combines
+    them, after that nest. Updates with an associative op factor in the same way.
+
+    Args:
+        loop: the reduction loop.
+        axis: where the new dimension goes; negative counts from the end.
+        unsafe: skip the proof.
+
+    Returns:
+        The name of the new block, `C.rf`.
+
+    >>> import tdsl as td
+    >>> x = td.placeholder((1024,), "float32", name="x")
+    >>> y = td.placeholder((1024,), "float32", name="y")
+    >>> k = td.reduce_axis(1024, name="k")
+    >>> dot = td.compute((), lambda: td.sum(x[k] * y[k], axis=k), name="dot")
+    >>> s = td.Schedule(td.func("dot_product", [x, y], [dot]))
+    >>> ko, ki = s.split("dot.k", 128)
+    >>> s.rfactor(ko)
+    'dot.rf'
+    >>> s.parallel("dot.rf.ko")
+    <Loop dot.rf.ko>
+    >>> print(s.numerics)
+    Numerics.REASSOCIATES
+
+    Raises:
+        ScheduleError: no loop of a single reduction, or one that walks data axes as well.
+    """
+    target = edit.loop(loop)
+    leaf = _reduction_below(edit, target)
+    block = leaf.block
+    rank = block.writes[0].buffer.rank
+    place = axis + rank + 1 if axis < 0 else axis
+    if not 0 <= place <= rank:
+        raise edit.error(f"axis {axis} of a tensor of rank {rank + 1}", f"0 to {rank}")
+    path = loop_path(edit.body, leaf)
+    found = factor(edit, leaf, target, path, place)
+    nest = nest_of(edit.body, leaf)
+    combined = _total_nest(edit, nest, leaf, found.total)
+    new = _steps(found, swap(nest, leaf, found.leaf), combined)
+    body = swap(edit.body, nest, allocated_around(new, found.buffers, Scope.GLOBAL))
+    floor = Numerics.EXACT if swaps_exactly(block) else Numerics.REASSOCIATES
+    algorithm = with_body(edit.algorithm, _rewritten(edit.algorithm.body, block, found))
+    edit.commit(body, algorithm=algorithm, floor=floor, unsafe=unsafe)
+    return found.partial.name
+
+
+def _reduction_below(edit: Edit, loop: For) -> Leaf:
+    leaves = leaves_below(loop)
+    name = loop.var.name
+    if len(leaves) != 1:
+        names = ", ".join(leaf.block.name for leaf in leaves)
+        raise edit.error(f"loop {name!r} holds several blocks: {names}", "fission first")
+    leaf = leaves[0]
+    block = leaf.block
+    if block.reducer is None:
+        if any(it.kind is IterKind.ORDERED for it in block.iters):
+            raise edit.error(f"{block.name!r} is not associative: its order is part of its meaning")
+        raise edit.error(f"{block.name!r} is not a reduction", "give a loop of a reduction")
+    reduced = reduction_vars(leaf)
+    if not reduced & set(own_vars(loop)):
+        own = [s.var.name for s in loop_path(edit.body, leaf) if reduced & set(own_vars(s))]
+        raise edit.error(
+            f"{name!r} is not a reduction loop of {block.name!r}",
+            f"one of {', '.join(repr(n) for n in own)}",
+        )
+    return leaf
+
+
+def _total_nest(edit: Edit, nest: Stmt, leaf: Leaf, total: Block) -> Stmt:
+    """The nest that combines the partial results: data loops as before, then one over them."""
+    if total.kind is BlockKind.UPDATE:
+        return own_nest(total)
+    path = edit.path(edit.blocks_below(nest)[0])
+    made = data_nest(edit, path, nest, leaf, total)
+    (inner,) = leaves_below(made)
+    over = For(total.iters[-1].var, total.iters[-1].extent, inner, span=edit.core.span())
+    bound = replace(inner, bindings=(*inner.bindings, over.var))
+    return swap(made, inner, replace(over, body=bound))
+
+
+def _steps(found: Factored, partial: Stmt, total: Stmt) -> Stmt:
+    fill = () if found.fill is None else (own_nest(found.fill),)
+    return sequence(*fill, partial, total)
+
+
+def _rewritten(body: Stmt, block: Block, found: Factored) -> Stmt:
+    """The algorithm with canonical nests of the new blocks in the place of the old one's."""
+    (leaf,) = [leaf for leaf in leaves_below(body) if leaf.block is block]
+    new = _steps(found, own_nest(found.partial), own_nest(found.total))
+    return allocated_around(swap(body, nest_of(body, leaf), new), found.buffers, Scope.GLOBAL)

@@ -1,0 +1,97 @@
+"""`Schedule`: how to loop, apart from what to compute. Every step is proven when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tdsl.errors import FormatError
+from tdsl.scheduling.core import ScheduleCore
+from tdsl.scheduling.file_format import save_schedule
+from tdsl.scheduling.naming import close_names
+from tdsl.scheduling.primitive import PRIMITIVES
+from tdsl.scheduling.primitives import (
+    caches,
+    factors,
+    inlining,
+    marks,
+    orders,
+    placement,
+    reductions,
+    splits,
+    storage,
+    stores,
+    vectors,
+)
+
+
+class Schedule(ScheduleCore):
+    """A schedule of one algorithm for one target.
+
+    Each primitive acts at once and is proven, or is refused and changes nothing. Loops are given
+    by handle or by name (`C.i`, or `i` where that is unique), blocks by name.
+
+    Args:
+        func: the algorithm.
+        target: what it is scheduled for; None: this machine's processor.
+
+    >>> import tdsl as td
+    >>> A = td.placeholder((64,), "float32", name="A")
+    >>> B = td.compute((64,), lambda i: A[i] + 1.0, name="B")
+    >>> s = td.Schedule(td.func("increment", [A], [B]))
+    >>> (i,) = s.loops("B")
+    >>> s.split(i, 16)
+    (<Loop B.io>, <Loop B.ii>)
+    >>> print(s.trace)
+    s = td.Schedule(increment)
+    io, ii = s.split("B.i", 16)
+    """
+
+    split = splits.split
+    tile = splits.tile
+    reorder = orders.reorder
+    fuse = orders.fuse
+    unroll = marks.unroll
+    parallel = marks.parallel
+    bind = marks.bind
+    vectorize = vectors.vectorize
+    compute_at = placement.compute_at
+    reverse_compute_at = placement.reverse_compute_at
+    inline = inlining.inline
+    decompose_reduction = reductions.decompose_reduction
+    rfactor = factors.rfactor
+    atomic = stores.atomic
+    stream = stores.stream
+    set_scope = storage.set_scope
+    transform_layout = storage.transform_layout
+    cache_read = caches.cache_read
+    cache_write = caches.cache_write
+
+    def apply(self, name: str, *args: object, **options: object) -> object:
+        """Call the primitive *name*; what traces and files are replayed with.
+
+        Raises:
+            FormatError: there is no such primitive.
+        """
+        found = PRIMITIVES.get(name)
+        if found is None:
+            hint = close_names(name, PRIMITIVES)
+            raise FormatError(f"there is no primitive {name!r}", span=self.span(), hint=hint)
+        return found.apply(self, *args, **options)
+
+    def save(self, path: str | Path, algorithm: str | None = None) -> None:
+        """Write the schedule to a file that people can read, edit and check.
+
+        Args:
+            path: the file; it is replaced at once or not at all.
+            algorithm: where the algorithm is found, if not where it was declared: `FILE.py:NAME`
+                relative to the file, or a library operator with its sizes.
+        """
+        save_schedule(self, path, algorithm)
+
+    def __str__(self) -> str:
+        lines = [str(self.nest), f"numerics: {self.numerics.value}"]
+        lines += [f"unsafe: {step}" for step in self.trace if step.unsafe]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Schedule of {self.func.name} after {len(self.trace)} steps>"
