@@ -82,7 +82,11 @@ class _Verifier:
         self.exprs = ExprVerifier(
             self.visible.__contains__, self.declared.__contains__, lowering, lowering
         )
-        self.blocks = BlockVerifier(self.declared.__contains__, frozenset(program.sizes))
+        self.blocks = BlockVerifier(
+            self.declared.__contains__,
+            frozenset(program.sizes),
+            lowering=stage is not Stage.SCHEDULED,
+        )
 
     def run(self) -> Iterator[tuple[Stmt | None, str]]:
         p = self.program

@@ -12,9 +12,12 @@ from tdsl.ir.verify_exprs import ExprVerifier
 class BlockVerifier:
     """Checks blocks once each; they see their iteration variables and the sizes, nothing else."""
 
-    def __init__(self, declared: Callable[[Buffer], bool], sizes: frozenset[Var]) -> None:
+    def __init__(
+        self, declared: Callable[[Buffer], bool], sizes: frozenset[Var], *, lowering: bool
+    ) -> None:
         self.declared = declared
         self.sizes = sizes
+        self.lowering = lowering  # loads may have masks
         self.checked: set[Block] = set()
 
     def problems(self, block: Block) -> Iterator[str]:
@@ -29,7 +32,7 @@ class BlockVerifier:
 
     def _exprs(self, *variables: Var) -> ExprVerifier:
         visible = self.sizes | set(variables)
-        return ExprVerifier(visible.__contains__, self.declared, flat=False, vectors=False)
+        return ExprVerifier(visible.__contains__, self.declared, flat=False, vectors=self.lowering)
 
     def _block(self, block: Block) -> Iterator[str]:
         if len(set(block.vars)) != len(block.vars):

@@ -12,13 +12,14 @@ from tdsl.ir.expr import Node
 from tdsl.ir.inits import derive_inits
 from tdsl.ir.printer import print_program
 from tdsl.ir.stmt import Leaf, Program
+from tdsl.ir.verify import Stage, verify
 from tdsl.ir.visit import transform
 from tdsl.lower.apply_layouts import apply_layouts
 from tdsl.lower.bodies import with_body
 from tdsl.lower.compact_storage import compact_storage
 from tdsl.lower.expand_blocks import expand_blocks
-from tdsl.lower.flatten import flatten_storage
 from tdsl.lower.expand_maths import expand_maths
+from tdsl.lower.flatten import flatten_storage
 from tdsl.lower.fused_loops import compute_parts, unfuse_serial
 from tdsl.lower.hoist_allocs import hoist_allocs
 from tdsl.lower.partition_loops import partition_loops
@@ -37,10 +38,11 @@ from tdsl.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One step of lowering: what runs, and why it runs here."""
+    """One step of lowering: what runs, why it runs here, and what its result is verified as."""
 
     run: Callable[[Program, Target], Program]
     why: str
+    stage: Stage = Stage.LOWERING
 
     @property
     def name(self) -> str:
@@ -92,7 +94,11 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(flatten_storage, "from here on an index has one dimension"),
     Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),
-    Pass(expand_maths, "lanes are known, and a formula would only be in the way before"),
+    Pass(
+        expand_maths,
+        "lanes are known, and a formula would only be in the way before",
+        Stage.LOWERED,
+    ),
 )
 
 
@@ -100,7 +106,7 @@ def lower(program: Program, target: Target, *, keep: bool = False) -> Lowered:
     """Lower a scheduled program for a target.
 
     `keep` collects the program after each pass. `TDSL_DUMP=dir` writes them to files,
-    `TDSL_DEBUG=1` prints the time of each pass.
+    `TDSL_DEBUG=1` prints the time of each pass, `TDSL_VERIFY=1` verifies after each.
 
     Raises:
         LoweringError: the target cannot run the schedule as written.
@@ -116,6 +122,8 @@ def lower(program: Program, target: Target, *, keep: bool = False) -> Lowered:
             _dump(directory, number, step, program, after)
         if keep:
             dumps.append((step.name, after))
+        if options.verify():
+            verify(after, step.stage)
         program = after
     return Lowered(program, tuple(dumps))
 
