@@ -8,11 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from tdsl.dtypes import bfloat16
+from tdsl.dtypes import ALL, DType, Kind, bfloat16
 
 _DEVICES = {1: "cpu", 2: "cuda", 3: "cpu", 4: "opencl", 7: "vulkan", 8: "metal", 10: "rocm"}
-_BFLOAT = 4  # kDLBfloat
+_IMMUTABLE = ("jax", "jaxlib")  # their unversioned capsules cannot say so
 _READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
+
+
+def _code(dtype: DType) -> int:
+    """The DLPack type code of an element type."""
+    if dtype is bfloat16:
+        return 4
+    return {Kind.INT: 0, Kind.UINT: 1, Kind.FLOAT: 2, Kind.BOOL: 6}[dtype.kind]
+
+
+_DTYPES = {(_code(dtype), dtype.bits): dtype.numpy for dtype in ALL}
 
 
 class _Tensor(ctypes.Structure):
@@ -61,33 +71,43 @@ def device_name(value: Any) -> str:
 
 
 def view(value: Any) -> np.ndarray[Any, Any]:
-    """A numpy view of a CPU tensor; numpy's own reader knows every dtype but bfloat16.
+    """A numpy view of a CPU tensor.
+
+    numpy's own reader knows no bfloat16, and calls all tensors of older exporters read-only.
 
     Raises whatever the exporter raises, and BufferError for what cannot be shared.
     """
-    if "bfloat16" not in str(getattr(value, "dtype", "")):
-        return np.from_dlpack(value)
     try:
         capsule = value.__dlpack__(max_version=(1, 0))
     except TypeError:  # an exporter from before versions
         capsule = value.__dlpack__()
     tensor, readonly = _read_capsule(capsule)
-    if (tensor.code, tensor.bits, tensor.lanes) != (_BFLOAT, 16, 1):
-        raise BufferError(f"DLPack dtype {tensor.code}, {tensor.bits} bits is not bfloat16")
+    dtype = _numpy_dtype(tensor)
     shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
     if prod(shape) == 0:
-        return np.empty(shape, bfloat16.numpy)
+        return np.empty(shape, dtype)
     strides = None
     if tensor.strides:
-        strides = tuple(2 * tensor.strides[axis] for axis in range(tensor.ndim))
+        strides = tuple(dtype.itemsize * tensor.strides[axis] for axis in range(tensor.ndim))
+    immutable = type(value).__module__.partition(".")[0] in _IMMUTABLE
     interface = {
         "version": 3,
-        "data": ((tensor.data or 0) + tensor.byte_offset, readonly),
-        "typestr": "<u2",
+        "data": ((tensor.data or 0) + tensor.byte_offset, readonly or immutable),
+        "typestr": f"<u{dtype.itemsize}",
         "shape": shape,
         "strides": strides,
     }
-    return np.asarray(_Memory(capsule, interface)).view(bfloat16.numpy)
+    return np.asarray(_Memory(capsule, interface)).view(dtype)
+
+
+def _numpy_dtype(tensor: _Tensor) -> np.dtype[Any]:
+    found = _DTYPES.get((tensor.code, tensor.bits))
+    if found is None or tensor.lanes != 1:
+        raise BufferError(
+            f"its elements (DLPack type {tensor.code}, {tensor.bits} bits, {tensor.lanes} lanes) "
+            "are of no dtype that kernels take"
+        )
+    return found
 
 
 def _read_capsule(capsule: object) -> tuple[_Tensor, bool]:

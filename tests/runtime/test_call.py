@@ -263,6 +263,18 @@ def test_bfloat16_through_dlpack_one():
         kernel(a, VersionedExporter(a, major=2))
 
 
+@pytest.mark.parametrize("dtype", [dtype.name for dtype in ALL if dtype.name != "bfloat16"])
+def test_every_dtype_through_dlpack(dtype):
+    values = np.arange(6).astype(dtype).reshape(2, 3)
+    for shared in (values, values.T, values[:, ::2], values[:0], values[0, 0:1].reshape(())):
+        seen = dlpack.view(Exporter(shared))
+        np.testing.assert_array_equal(seen, shared)
+        assert seen.dtype == shared.dtype
+        assert seen.size == 0 or np.shares_memory(seen, shared)
+    with pytest.raises(BufferError, match="of no dtype that kernels take"):
+        dlpack.view(Exporter(np.ones(2, np.complex64)))
+
+
 def test_the_buffer_protocol(add):
     a, b = np.ones(3, np.float32), np.arange(3, dtype=np.float32)
     import array
