@@ -1,0 +1,298 @@
+"""Kernels from text: parallel regions, temporaries, checks, atomics, streams, foreign functions."""
+
+import numpy as np
+import pytest
+
+from tdsl.errors import LoweringError
+from tdsl.ir.parser import parse_program
+from tdsl.lower.flatten import flatten_storage
+from tdsl.lower.promote_registers import promote_registers
+from tdsl.lower.vectorise import vectorise
+from tdsl.target import target
+from tests.codegen.machine import build, call, run_program
+
+HOST = target("llvm")
+
+
+def parse(text):
+    program = parse_program("tdsl-ir 1\n" + text.strip("\n") + "\n")
+    return promote_registers(flatten_storage(vectorise(program, HOST), HOST), HOST)
+
+
+def run(text, arrays, sizes=(), where="llvm"):
+    return run_program(parse(text), arrays, sizes, where, flat=True)
+
+
+def values(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def test_parallel_loop_captures_what_it_uses():
+    a = values(37, 50)
+    got = run(
+        """
+func kernel(A: f32[N, M]) -> C: f32[N, M]:
+  let twice = M * 2
+  for i in parallel(N):
+    for j in M:
+      C[i, j] = A[i, j] + f32(twice + i)
+""",
+        {"A": a},
+        (37, 50),
+    )
+    want = a + (100 + np.arange(37)[:, None]).astype(np.float32)
+    assert (got["C"] == want).all()
+
+
+def test_parallel_loop_inside_a_parallel_loop():
+    a = values(8, 9)
+    got = run(
+        """
+func kernel(A: f32[8, 9]) -> C: f32[8, 9]:
+  for i in parallel(8):
+    for j in parallel(9):
+      C[i, j] = A[i, j] * 2
+""",
+        {"A": a},
+    )
+    assert (got["C"] == a * 2).all()
+
+
+def test_temporary_of_a_parallel_loop_is_private():
+    a = values(64, 300)
+    got = run(
+        """
+func kernel(A: f32[N, M]) -> C: f32[N, M]:
+  for i in parallel(N):
+    alloc T: f32[M]
+    for j in M:
+      T[j] = A[i, j] + 1
+    for j in M:
+      C[i, j] = T[M - 1 - j]
+""",
+        {"A": a},
+        (64, 300),
+    )
+    assert (got["C"] == (a + 1)[:, ::-1]).all()
+
+
+def test_temporary_that_no_memory_holds_is_an_error():
+    program = parse("""
+func kernel(A: f32[1]) -> C: f32[1]:
+  sizes N
+  alloc T: f32[N, N]
+  T[0, 0] = A[0]
+  C[0] = T[0, 0]
+""")
+    loaded, _ = build(program, flat=True)
+    for huge in (1 << 30, 1 << 31, 1 << 40, 1 << 62):
+        code, context = call(
+            loaded["kernel"], [np.ones(1, np.float32), np.zeros(1, np.float32)], (huge,)
+        )
+        assert (code, context.error_code) == (1, 1)
+
+
+def test_stack_allocation_has_a_limit():
+    program = parse("""
+func kernel(A: f32[1]) -> C: f32[1]:
+  alloc T: f32[1000, 1000] in stack
+  T[0, 0] = A[0]
+  C[0] = T[0, 0]
+""")
+    with pytest.raises(LoweringError, match="4000000 bytes of stack"):
+        build(program, flat=True)
+
+
+@pytest.mark.parametrize("loop", ["16", "vectorized(16)"])
+def test_checked_index_is_clamped_and_flagged(loop):
+    program = parse(f"""
+func kernel(A: f32[10], p: i32[16]) -> C: f32[16]:
+  for i in {loop}:
+    C[i] = A[checked(i64(p[i]), 10, 3)]
+""")
+    loaded, _ = build(program, flat=True)
+    a, p, c = values(10), np.arange(16, dtype=np.int32) % 10, np.zeros(16, np.float32)
+    assert call(loaded["kernel"], [a, p, c])[0] == 0
+    assert (c == a[p]).all()
+    p[5], p[11] = 10, -4
+    code, context = call(loaded["kernel"], [a, p, c])
+    assert code == 2
+    assert list(context.error_info)[:3] == [3, 10, 10]
+    assert (c == a[np.clip(p, 0, 9)]).all()
+
+
+def test_checked_index_under_a_false_mask_is_not_flagged():
+    program = parse("""
+func kernel(A: f32[10], p: i32[16]) -> C: f32[16]:
+  for i in vectorized(16):
+    C[i] = 0
+    if i < 5:
+      C[i] = A[checked(i64(p[i]), 10, 3)]
+""")
+    loaded, _ = build(program, flat=True)
+    p = np.full(16, 99, np.int32)
+    p[:5] = 1
+    a, c = values(10), np.zeros(16, np.float32)
+    assert call(loaded["kernel"], [a, p, c])[0] == 0
+    assert (c[:5] == a[1]).all()
+    p[4] = -1
+    code, context = call(loaded["kernel"], [a, p, c])
+    assert (code, context.error_info[1]) == (2, -1)
+
+
+def test_atomic_updates_lose_nothing():
+    keys = np.random.default_rng(0).integers(0, 7, 5000).astype(np.int32)
+    for dtype in ("i32", "f32", "i8", "f64"):
+        text = f"""
+func kernel(k: i32[N]) -> C: {dtype}[7]:
+  for b in 7:
+    C[b] = 0
+  for i in parallel(N):
+    C[i64(k[i])] = C[i64(k[i])] + 1 atomic
+"""
+        got = run(text, {"k": keys}, (5000,))["C"]
+        want = np.bincount(keys, minlength=7).astype(got.dtype)
+        assert (got == want).all()
+
+
+def test_atomic_update_in_vectors_counts_every_lane():
+    keys = np.random.default_rng(0).integers(0, 3, 64).astype(np.int32)
+    got = run(
+        """
+func kernel(k: i32[64]) -> C: f32[3], S: i32[1]:
+  for b in 3:
+    C[b] = 0
+  S[0] = 0
+  for i in 4:
+    for l in vectorized(16):
+      C[i64(k[i * 16 + l])] = max(C[i64(k[i * 16 + l])], f32(i * 16 + l)) atomic
+      S[0] = S[0] + k[i * 16 + l] atomic
+""",
+        {"k": keys},
+    )
+    assert list(got["C"]) == [np.flatnonzero(keys == b).max() for b in range(3)]
+    assert got["S"][0] == keys.sum()
+
+
+@pytest.mark.parametrize("offset", range(5))
+def test_streaming_stores_write_every_alignment(offset):
+    a = values(1000)
+    block = np.zeros(1100, np.float32)
+    out = block[offset : offset + 992]
+    program = parse("""
+func kernel(A: f32[1000]) -> C: f32[992]:
+  for i in parallel(62):
+    for l in vectorized(16):
+      C[i * 16 + l] = A[i * 16 + l] * 2 stream
+""")
+    loaded, text = build(program, flat=True)
+    assert "!nontemporal" in text
+    assert "sfence" in text
+    assert call(loaded["kernel"], [a, out])[0] == 0
+    assert (out == a[:992] * 2).all()
+    assert not block[:offset].any()
+    assert not block[offset + 992 :].any()
+
+
+def test_strided_arguments_are_read_where_they_are():
+    a = values(12, 20)[::2, ::-3]
+    got = run(
+        """
+func kernel(A: f32[N, M] strided) -> C: f32[N, M]:
+  for i in N:
+    for j in M:
+      C[i, j] = A[i, j]
+""",
+        {"A": a},
+        a.shape,
+    )
+    assert (got["C"] == a).all()
+
+
+def test_assumption_is_checked_before_anything_runs():
+    program = parse("""
+func kernel(A: f32[N]) -> C: f32[N]:
+  assume N >= 2
+  assume N % 4 == 0
+  for i in N:
+    C[i] = A[i]
+""")
+    loaded, _ = build(program, flat=True)
+    for n, expected in ((8, (0, 0)), (6, (3, 1)), (0, (3, 0))):
+        a, c = np.ones(n, np.float32), np.zeros(n, np.float32)
+        code, context = call(loaded["kernel"], [a, c], (n,))
+        assert (code, context.error_info[0]) == expected
+
+
+def test_wrong_argument_count_is_refused():
+    loaded, _ = build(parse("func kernel(A: f32[1]) -> C: f32[1]:\n  C[0] = A[0]"), flat=True)
+    assert call(loaded["kernel"], [np.ones(1, np.float32)])[0] == 4
+
+
+def test_empty_extents_run_nothing():
+    got = run(
+        """
+func kernel(A: f32[N]) -> C: f32[1]:
+  C[0] = 7
+  for i in parallel(N):
+    C[0] = A[i]
+""",
+        {"A": np.zeros(0, np.float32)},
+        (0,),
+    )
+    assert got["C"][0] == 7
+
+
+def test_foreign_function_is_called_only_where_taken():
+    got = run(
+        """
+func kernel(A: f64[8]) -> C: f64[8]:
+  for i in 8:
+    C[i] = select(A[i] > 0, extern(sqrt, f64, A[i]), -1)
+""",
+        {"A": np.arange(-3.0, 5.0)},
+    )
+    assert np.allclose(got["C"], [-1, -1, -1, -1, *np.sqrt([1, 2, 3, 4])])
+
+
+def test_masked_scalar_load_reads_nothing():
+    got = run(
+        """
+func kernel(A: f32[4]) -> C: f32[8]:
+  for i in 8:
+    C[i] = A[i - 2; (i >= 2) & (i < 6)]
+""",
+        {"A": np.arange(1, 5, dtype=np.float32)},
+    )
+    assert list(got["C"]) == [0, 0, 1, 2, 3, 4, 0, 0]
+
+
+def test_prefetch_beyond_the_end_is_harmless():
+    a = values(64)
+    got = run(
+        """
+func kernel(A: f32[64]) -> C: f32[64]:
+  for i in 4:
+    prefetch A[(i + 100) * 16]
+    for l in vectorized(16):
+      C[i * 16 + l] = A[i * 16 + l]
+""",
+        {"A": a},
+    )
+    assert (got["C"] == a).all()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "i8", "u16", "i64", "f16", "bf16", "f32", "f64"])
+def test_masked_vectors_of_every_type(dtype):
+    program = parse(f"""
+func kernel(A: {dtype}[N]) -> C: {dtype}[N]:
+  for i in (N + 7) // 8:
+    for l in vectorized(8):
+      if i * 8 + l < N:
+        C[i * 8 + l] = A[i * 8 + l]
+""")
+    kind = program.params[0].buffer.dtype.numpy
+    a = np.random.default_rng(0).integers(0, 2, 29).astype(kind)
+    for where in ("llvm", "llvm -mcpu=x86-64-v3"):
+        got = run_program(program, {"A": a}, (29,), where, flat=True)
+        assert (got["C"] == a).all()
