@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tdsl.analysis import Numerics
 from tdsl.analysis.numerics import swaps_exactly
+from tdsl.ir.expr import Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Scope, Stmt
 from tdsl.ir.visit import loop_path
@@ -100,7 +101,8 @@ def _total_nest(edit: Edit, nest: Stmt, leaf: Leaf, total: Block) -> Stmt:
     path = edit.path(edit.blocks_below(nest)[0])
     made = data_nest(edit, path, nest, leaf, total)
     (inner,) = leaves_below(made)
-    over = For(total.iters[-1].var, total.iters[-1].extent, inner, span=edit.core.span())
+    last = total.iters[-1]
+    over = For(Var(last.var.name, last.var.dtype), last.extent, inner, span=edit.core.span())
     bound = replace(inner, bindings=(*inner.bindings, over.var))
     return swap(made, inner, replace(over, body=bound))
 
