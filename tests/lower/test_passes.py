@@ -1,0 +1,192 @@
+import warnings
+
+import pytest
+
+import tdsl as td
+from tdsl.ir.build import index
+from tdsl.ir.expr import Load, Select
+from tdsl.ir.nest import print_expr, print_nest
+from tdsl.ir.stmt import Alloc, For, If, LoopKind, Scope, Tail
+from tdsl.ir.visit import walk
+from tdsl.lower import LoweringWarning, lower
+from tests.lower import algorithms
+from tests.lower.nests import (
+    PARALLEL,
+    TARGET,
+    UNROLLED,
+    VECTORIZED,
+    cache_write,
+    check_every_pass,
+    count,
+    find,
+    mark,
+    reorder,
+    split,
+    with_stmt,
+)
+
+
+def after(program, name):
+    """The program after the last run of a pass."""
+    dumps = lower(program, TARGET, keep=True).dumps
+    return [p for n, p in dumps if n == name][-1]
+
+
+def loops(program):
+    return [n for n in walk(program.body) if isinstance(n, For)]
+
+
+def test_a_triangular_condition_becomes_the_extent_of_its_loop():
+    program = check_every_pass(algorithms.triangular(), {"N": 6})
+    assert count(program, If) == 0
+    assert "for k in i + 1" in print_nest(program)
+
+
+def test_a_condition_from_below_becomes_the_start_of_its_loop():
+    N = td.sizes("N")
+    x = td.placeholder((N, N), "float32", name="x")
+    k = td.reduce_axis(N, name="k")
+    y = td.compute((N,), lambda i: td.sum(x[i, k], axis=k, where=k >= i + 1), name="y")
+    program = check_every_pass(td.func("f", inputs=[x], outputs=[y]).program, {"N": 6})
+    assert count(program, If) == 0
+    assert "for k in N - i - 1" in print_nest(program)
+
+
+def test_a_split_reduction_tail_becomes_the_extent_of_the_inner_loop():
+    program = split(algorithms.matmul(), "k", 4)
+    lowered = check_every_pass(program, {"M": 2, "N": 2, "K": 7})
+    assert count(lowered, If) == 0
+
+
+def test_a_padded_border_leaves_a_steady_loop_without_masks():
+    lowered = check_every_pass(algorithms.blur(), {"N": 9})
+    bodies = [list(walk(loop.body)) for loop in loops(lowered)]
+    plain = [b for b in bodies if all(n.mask is None for n in b if isinstance(n, Load))]
+    assert len(bodies) == 3
+    assert len(plain) == 1
+    assert not any(isinstance(n, If | Select) for n in plain[0])
+
+
+def test_a_vector_tail_leaves_a_steady_loop_without_masks():
+    program = split(algorithms.relu_of_sum(), "j", 4, Tail.MASK)
+    program = mark(program, "ji", VECTORIZED)
+    lowered = check_every_pass(program, {"N": 3, "M": 11})
+    assert count(lowered, If) == 0
+    steady, tail = [n for n in loops(lowered) if n.var.name == "jo"]
+    assert all(n.mask is None for n in walk(steady) if isinstance(n, Load))
+    assert any(n.mask is not None for n in walk(tail) if isinstance(n, Load))
+
+
+@pytest.mark.parametrize("kind", [LoopKind.SERIAL, LoopKind.PARALLEL])
+def test_balanced_parts_of_two_sizes_have_no_conditions(kind):
+    program = split(algorithms.relu_of_sum(11, 3), "i", 4, Tail.BALANCE)
+    program = mark(mark(program, "ii", UNROLLED), "io", kind)
+    lowered = check_every_pass(program, {})
+    branches = [n for n in walk(lowered.body) if isinstance(n, If)]
+    assert len(branches) == (1 if kind is LoopKind.PARALLEL else 0)
+    assert not any(isinstance(n, If) for branch in branches for n in walk(branch.then))
+
+
+def test_guards_of_a_private_tile_are_dropped_and_its_rows_clamped():
+    program = split(split(algorithms.matmul(), "i", 3), "j", 4)
+    program = reorder(program, "io", "jo", "k", "ii", "ji")
+    program = cache_write(mark(mark(program, "ii", UNROLLED), "ji", VECTORIZED), "C")
+    text = print_nest(after(program, "relax_guards"))
+    assert "A[min(io * 3 + ii, M - 1), k]" in text
+    assert "B[k, jo * 4 + ji; jo * 4 + ji < N]" in text
+    assert text.count("if io * 3 + ii < M") == 1  # the copy to C keeps its guard
+
+
+def test_a_guard_of_a_reduction_variable_is_kept():
+    program = split(algorithms.matmul(), "k", 4)
+    program = cache_write(mark(program, "ki", UNROLLED), "C")
+    text = print_nest(after(program, "relax_guards"))
+    assert "if ko * 4 + ki < K" in text
+    check_every_pass(program, {"M": 2, "N": 3, "K": 6})
+
+
+def test_a_balanced_guard_of_a_private_tile_is_kept_and_settled_by_partitioning():
+    program = split(algorithms.matmul(7, 4, 3), "i", 3, Tail.BALANCE)
+    program = reorder(program, "io", "j", "k", "ii")
+    program = cache_write(mark(program, "ii", UNROLLED), "C")
+    lowered = check_every_pass(program, {})
+    assert count(lowered, If) == 0
+
+
+def test_storage_in_a_loop_shrinks_to_the_tile():
+    program = split(split(algorithms.matmul(), "i", 3), "j", 4)
+    program = reorder(program, "io", "jo", "k", "ii", "ji")
+    program = cache_write(program, "C", Scope.GLOBAL)
+    (alloc,) = [n for n in walk(after(program, "compact_storage").body) if isinstance(n, Alloc)]
+    assert [extent.value for extent in alloc.buffer.shape] == [3, 4]
+    check_every_pass(program, {"M": 5, "N": 6, "K": 2})
+
+
+def test_padded_loops_enlarge_storage():
+    N = td.sizes("N")
+    x = td.placeholder((N,), "float32", name="x")
+    z = td.compute((N,), lambda i: td.cast(i, "float32"), name="z")
+    y = td.compute((N,), lambda i: z[i] * x[i], name="y")
+    program = td.func("f", inputs=[x], outputs=[y]).program
+    program = split(program, "i", 4, None, "z")
+    check_every_pass(program, {"N": 5})
+    (alloc,) = [n for n in walk(after(program, "compact_storage").body) if isinstance(n, Alloc)]
+    (size,) = program.sizes
+    assert [print_expr(e) for e in alloc.buffer.shape] in (
+        ["max(N, (N + 3) // 4 * 4)"],
+        ["(N + 3) // 4 * 4"],
+    ), size
+
+
+def test_small_private_storage_lives_on_the_stack_and_large_storage_leaves_the_loop():
+    program = split(algorithms.matmul(None, 4096, None), "i", 3)
+    program = reorder(program, "io", "ii", "j", "k")
+    program = cache_write(program, "C", Scope.GLOBAL)
+    lowered = lower(program, TARGET).program
+    (alloc,) = [n for n in walk(lowered.body) if isinstance(n, Alloc)]
+    assert alloc.scope is Scope.STACK
+
+
+def test_storage_of_symbolic_size_is_allocated_once_per_parallel_chunk():
+    program = mark(algorithms.matmul(), "i", PARALLEL)
+    program = cache_write(reorder(program, "i", "k", "j"), "C", Scope.GLOBAL)
+    lowered = lower(program, TARGET).program
+    assert isinstance(lowered.body, For)
+    assert isinstance(lowered.body.body, Alloc)
+
+
+def test_serial_fused_loops_are_nests_again_without_divisions():
+    program = algorithms.relu_of_sum()
+    outer = find(program, "i")
+    inner = outer.body
+    from tdsl.ir.build import mul
+    from tdsl.ir.expr import Var
+    from tdsl.ir.stmt import Part
+
+    parts = (Part(outer.var, outer.extent), Part(inner.var, inner.extent))
+    fused = For(Var("f"), mul(outer.extent, inner.extent), inner.body, LoopKind.SERIAL, parts)
+    serial = check_every_pass(with_stmt(program, outer, fused), {"N": 3, "M": 4})
+    assert "//" not in print_nest(serial)
+    shared = with_stmt(program, outer, fused)
+    shared = check_every_pass(mark(shared, "f", PARALLEL), {"N": 3, "M": 4})
+    assert "//" in print_nest(shared)
+
+
+def test_an_unrolled_loop_of_symbolic_extent_warns_and_stays():
+    program = mark(algorithms.relu_of_sum(), "j", UNROLLED)
+    with pytest.warns(LoweringWarning, match="loop 'j' is not unrolled: its extent is not"):
+        lower(program, TARGET)
+
+
+def test_unchanged_passes_return_the_very_same_program():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dumps = lower(algorithms.relu_of_sum(), TARGET, keep=True).dumps
+    programs = dict(dumps)
+    assert programs["unroll"] is programs["partition_loops"]
+
+
+def test_a_program_without_work_lowers_to_nothing():
+    program = algorithms.relu_of_sum(0, 3)
+    assert check_every_pass(program, {}).params == program.params
+    assert index(0) == find(program, "i").extent
