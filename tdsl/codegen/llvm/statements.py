@@ -77,6 +77,12 @@ def _for(f: Frame, s: For) -> None:
     elif s.kind is LoopKind.SERIAL:
         extent = f.value(s.extent)
         loop(f, s.var, literal(0, "i64"), extent, lambda: emit(f, s.body), _is_positive(s.extent))
+    elif s.kind.value.startswith(("group", "local")):
+        raise LoweringError(
+            f"loop {s.var.name!r} is bound to {s.kind.value}, which processors do not have",
+            span=s.span,
+            hint="s.parallel(loop) for threads, s.vectorize(loop) for lanes, or target='opencl'",
+        )
     else:
         raise InternalError(f"a {s.kind.value} loop {s.var.name} reached code generation")
 
