@@ -19,7 +19,7 @@ from tdsl.runtime.errors import (
     KernelMemoryError,
 )
 from tdsl.runtime.native.loader import runtime_symbol
-from tdsl.runtime.signature import Signature
+from tdsl.runtime.signature import Param, Signature
 
 _INT_MASK = (1 << 64) - 1  # extents next to a zero, and their strides, may wrap
 
@@ -39,9 +39,9 @@ class BoundCall:
         self._arrays = tuple(arrays)  # the memory stays alive
         self._count = len(self._arrays) + len(sizes)
         numbers: list[int] = [sizes[name] for name in signature.sizes]
-        for array in self._arrays:
+        for array, param in zip(self._arrays, signature.params, strict=True):
             numbers += array.shape
-            numbers += _element_strides(array)
+            numbers += _element_strides(array, param)
         words = [number & _INT_MASK for number in numbers]
         self._numbers = (ctypes.c_uint64 * max(1, len(words)))(*words)
         self._buffers = ctypes.create_string_buffer(b"".join(self._pack_buffers()))
@@ -76,8 +76,8 @@ class BoundCall:
             raise_kernel_error(self._signature, self._accesses, code, *context.error_info)
 
 
-def _element_strides(array: Array) -> list[int]:
-    if not array.flags.c_contiguous:
+def _element_strides(array: Array, param: Param) -> list[int]:
+    if param.any_strides and not (param.role.is_written and array.flags.c_contiguous):
         return [stride // array.itemsize for stride in array.strides]
     strides = []  # numpy leaves those of extents 0 and 1 to chance
     step = 1

@@ -341,14 +341,26 @@ KERNELS = {
 }
 
 
-@pytest.mark.parametrize("which", KERNELS)
-@settings(max_examples=250, deadline=None)
-@given(arguments=st.lists(VALUES, min_size=1, max_size=3), keywords=KEYWORDS)
-def test_random_arguments_are_right_or_refused_alike_on_both_paths(which, arguments, keywords):
+def check_alike(which, arguments, keywords):
     fast = _built(which)
     got = outcome(fast, arguments, keywords)
     assert got == outcome(slow_only(fast), arguments, keywords)
     assert got[0] == "done" or got[1] is True
+
+
+@pytest.mark.parametrize("which", KERNELS)
+@settings(max_examples=250, deadline=None)
+@given(arguments=st.lists(VALUES, min_size=1, max_size=3), keywords=KEYWORDS)
+def test_random_arguments_are_right_or_refused_alike_on_both_paths(which, arguments, keywords):
+    check_alike(which, arguments, keywords)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("which", KERNELS)
+@settings(max_examples=20_000, deadline=None)
+@given(arguments=st.lists(VALUES, max_size=4), keywords=KEYWORDS)
+def test_many_random_arguments(which, arguments, keywords):
+    check_alike(which, arguments, keywords)
 
 
 _kernels = {}
