@@ -129,6 +129,10 @@ class ScheduleCore:
         if found:
             hint = "name one of " + ", ".join(repr(piece) for piece in found)
             raise self.error(primitive, f"block {name!r} stands in {len(found)} pieces", hint)
+        for leaf in self.index.leaves.values():
+            if leaf.block.init is not None and leaf.block.init.name == name:
+                reason = f"{name!r} follows the loops of {leaf.block.name!r}"
+                raise self.error(primitive, reason, "decompose_reduction first")
         hint = close_names(name, self.index.leaves)
         raise self.error(primitive, f"there is no block {name!r}", hint)
 
@@ -157,6 +161,8 @@ class ScheduleCore:
         block, dot, name = value.rpartition(".")
         if dot and self.index.leaves_of(block):
             return self._loop_of_block(block, name, primitive)
+        if any(x.block.init and x.block.init.name == block for x in self.index.leaves.values()):
+            self.leaf_name(block, primitive)
         found = [loop for loop in self.index.loops.values() if loop.var.name == value]
         if len(found) == 1:
             return Loop(self, found[0].var)

@@ -131,7 +131,7 @@ class Edit:
 
     @staticmethod
     def first_accepted(attempts: list[Callable[[], None]]) -> None:
-        """Run attempts until one is accepted; the refusal of the first is what counts.
+        """Run attempts until one is accepted; the refusal of the last is what counts.
 
         Raises:
             ScheduleError: all were refused.
@@ -141,7 +141,7 @@ class Edit:
             try:
                 attempt()
             except ScheduleError as error:
-                refused = refused or error
+                refused = error
             else:
                 return
         assert refused is not None

@@ -19,7 +19,6 @@ _BUILD: dict[type[ast.operator], Callable[[Expr, Expr], Expr]] = {
     ast.Mult: mul,
     ast.FloorDiv: floordiv,
     ast.Mod: floormod,
-    ast.BitXor: lambda a, b: Binary(BinaryOp.XOR, a, b),
 }
 _SYMBOLS = {
     BinaryOp.ADD: ("+", 1),
@@ -27,7 +26,6 @@ _SYMBOLS = {
     BinaryOp.MUL: ("*", 2),
     BinaryOp.FLOORDIV: ("//", 2),
     BinaryOp.FLOORMOD: ("%", 2),
-    BinaryOp.XOR: ("^", 0),
 }
 
 
@@ -115,7 +113,7 @@ def _expression(node: ast.expr, variables: Mapping[str, Var]) -> Expr:
         case _:
             raise FormatError(
                 f"{ast.unparse(node)!r} may not stand in an index map",
-                hint="use names, integers, + - * // % ^",
+                hint="use names, integers, + - * // %",
             )
 
 

@@ -23,7 +23,6 @@ _APPLY = {
     BinaryOp.MUL: np.multiply,
     BinaryOp.FLOORDIV: np.floor_divide,
     BinaryOp.FLOORMOD: np.mod,
-    BinaryOp.XOR: np.bitwise_xor,
 }
 
 

@@ -127,15 +127,15 @@ def _check_readers(edit: Edit, rest: Stmt, loop: For, buffers: set[Buffer], bloc
     readers = [leaf for leaf in leaves_below(rest) if accessed_buffers(leaf) & buffers]
     outside = [leaf.block.name for leaf in readers if id(leaf) not in inside]
     name = loop.var.name
+    if not any(id(leaf) in inside for leaf in leaves_below(rest) if _reads(leaf, block)):
+        consumers = [leaf.block.name for leaf in leaves_below(rest) if _reads(leaf, block)]
+        hint = f"its consumers: {', '.join(consumers)}" if consumers else "nothing reads it"
+        raise edit.error(f"no block inside loop {name!r} reads {block.name!r}", hint)
     if outside:
         raise edit.error(
             f"block {outside[0]!r} reads {block.name!r} too, outside loop {name!r}",
             "place it at a loop around all of its consumers",
         )
-    if not any(id(leaf) in inside for leaf in leaves_below(rest) if _reads(leaf, block)):
-        consumers = [leaf.block.name for leaf in leaves_below(rest) if _reads(leaf, block)]
-        hint = f"its consumers: {', '.join(consumers)}" if consumers else "nothing reads it"
-        raise edit.error(f"no block inside loop {name!r} reads {block.name!r}", hint)
 
 
 def _reads(leaf: Leaf, block: Block) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
 from tdsl.ir.stmt import Alloc, Block, BlockKind, IterVar, Leaf, Program, Scope, Seq, Stmt, Write
@@ -37,27 +38,7 @@ def redirected(
     new = map_block(block, load_elsewhere)
     stores = tuple(Write(writes.get(w.buffer, w.buffer), w.indices, w.value) for w in new.writes)
     init = None if block.init is None else redirected(block.init, reads, writes)
-    return rebuilt(new, writes=stores, init=init)
-
-
-def rebuilt(
-    block: Block,
-    *,
-    writes: tuple[Write, ...] | None = None,
-    init: Block | None = None,
-) -> Block:
-    """A new block with other writes and init, otherwise as *block*."""
-    return Block(
-        block.name,
-        block.iters,
-        block.writes if writes is None else writes,
-        block.kind,
-        block.where,
-        init,
-        block.reducer,
-        block.sources,
-        block.span,
-    )
+    return replace(new, writes=stores, init=init)
 
 
 def copy_block(

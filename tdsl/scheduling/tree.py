@@ -49,7 +49,7 @@ def own_vars(loop: For) -> tuple[Var, ...]:
 
 def with_body(program: Program, body: Stmt) -> Program:
     """*program* with another body."""
-    return Program(program.name, program.params, program.sizes, program.assume, body)
+    return replace(program, body=body)
 
 
 def sequence(*stmts: Stmt) -> Stmt:

@@ -9,7 +9,6 @@ from tdsl.scheduling.arguments import BlockArg
 from tdsl.scheduling.boxes import data_dimensions
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.primitive import primitive
-from tdsl.scheduling.rewriting import rebuilt
 from tdsl.scheduling.tree import (
     drop_alloc,
     leaves_below,
@@ -108,7 +107,7 @@ def _without(block: Block, gone: Block) -> Block:
         assert isinstance(found, Expr)
         return found
 
-    return rebuilt(map_block(block, in_expr), init=block.init)
+    return map_block(block, in_expr)
 
 
 def _removed(edit: Edit, body: Stmt, gone: Block) -> Stmt:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tdsl.analysis.regions import needed_box
 from tdsl.ir.build import add
 from tdsl.ir.expr import Buffer, Expr
-from tdsl.ir.stmt import Layout, Param, Program, Role, Scope
+from tdsl.ir.stmt import Layout, Program, Role, Scope
 from tdsl.scheduling.arguments import IndexMapArg, PadArg, ScopeArg, StoredArg, TensorArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.index_map import IndexMap
@@ -128,11 +128,8 @@ def _packed_argument(
             "pass prepacked=True, or cache_read it and transform the copy",
         )
     layout = _layout(edit, buffer, index_map, pad, (buffer.shape,), unsafe=False)
-    params = tuple(
-        Param(p.buffer, p.role, layout) if p is param else p for p in edit.program.params
-    )
-    old = edit.program
-    return Program(old.name, params, old.sizes, old.assume, old.body)
+    params = tuple(replace(p, layout=layout) if p is param else p for p in edit.program.params)
+    return replace(edit.program, params=params)
 
 
 def _layout(
