@@ -25,7 +25,7 @@ from tdsl.analysis.storage import check_places
 from tdsl.analysis.witness import never_run
 from tdsl.ir.expr import Buffer
 from tdsl.ir.frames import LOCK, Unknown
-from tdsl.ir.stmt import Block, Program
+from tdsl.ir.stmt import Block, BlockKind, Program
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,14 +88,12 @@ def _check_buffer(state: State, buffer: Buffer) -> Numerics:
         case Storage.SINGLE:
             return _check_single(state, buffer)
         case Storage.SHARED:
-            for block in writers:
-                _check_complete(state, buffer, block)
-                _check_once(state, block)
-            return _check_all_orders(state, buffer)
+            return _check_shared(state, buffer, writers)
         case Storage.REDUCED:
             update = state.deps.reducers[buffer]
             assert update.init is not None
-            if all(state.execution(b).exactly_once for b in (update, update.init)):
+            all_run = state.execution(update.init).missing is None
+            if all_run and state.execution(update).exactly_once:
                 return _check_all_orders(state, buffer)
             return check_episodes(state, buffer, update)
 
@@ -108,6 +106,17 @@ def _check_single(state: State, buffer: Buffer) -> Numerics:
         else:
             check_reads(state, dep)
     return Numerics.EXACT
+
+
+def _check_shared(state: State, buffer: Buffer, writers: tuple[Block, ...]) -> Numerics:
+    """Storage written over and over: every update once, none missing that a read waits for."""
+    for block in writers:
+        if block.kind in (BlockKind.UPDATE, BlockKind.REDUCE):
+            _check_once(state, block)
+    for dep in state.deps.of_buffer(buffer):
+        if Hazard.RAW in dep.hazards and state.execution(dep.source).missing is not None:
+            check_reads(state, dep)
+    return _check_all_orders(state, buffer)
 
 
 def _check_all_orders(state: State, buffer: Buffer) -> Numerics:

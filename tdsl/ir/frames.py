@@ -204,12 +204,15 @@ class Frame:
             return known
         module = isl()
         found = module.Aff.zero_on_domain(self.local).set_constant_val(form.const)
+        others: list[tuple[Expr, int]] = []
         for atom, c in form.terms.items():
             position = self.index.get(atom) if isinstance(atom, Var) else None
-            if position is not None:
-                found = found.set_coefficient_val(module.dim_type.in_, position, c)
+            if position is None:
+                others.append((atom, c))
             else:
-                found = found + self._atom(atom) * c
+                found = found.set_coefficient_val(module.dim_type.in_, position, c)
+        for atom, c in others:  # these may mention the variables above again
+            found = found + self._atom(atom) * c
         self._forms[form] = found
         return found
 
