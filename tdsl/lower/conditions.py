@@ -147,8 +147,10 @@ class _Settler:
         a, b = self.expr(a, facts), self.expr(b, facts)
         least, most = (a, b) if e.op is BinaryOp.MIN else (b, a)
         known = self.judge(Binary(BinaryOp.LE, a, b), facts)
-        if known is not None:
-            return least if known else most
+        if known:
+            return least
+        if known is False or self.judge(Binary(BinaryOp.LE, b, a), facts):
+            return most
         return e if a is e.a and b is e.b else Binary(e.op, a, b)
 
     def cond(self, cond: Expr, facts: Facts) -> Expr:

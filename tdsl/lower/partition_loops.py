@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tdsl.ir.affine import linear
-from tdsl.ir.build import add, conjunction, ge, index, is_const, sub
+from tdsl.ir.build import FALSE, add, conjunction, ge, index, is_const, sub
 from tdsl.ir.expr import Const, Expr, Load, Node, Select, Var
 from tdsl.ir.interval import Interval, bounds, interval
 from tdsl.ir.stmt import For, If, Let, LoopKind, Part, Program, Stmt, Store
@@ -245,7 +245,7 @@ def _with_conds(inside: _Inside, conds: list[Expr], *, only_replicated: bool) ->
             if only_replicated and not mentioned & inside.env.keys():
                 continue
             steady = _steady(one, inside.env)
-            if steady is not None:
+            if steady is not None and steady != FALSE:
                 found.setdefault(steady, set()).add(one)
     return dataclasses.replace(inside, conds=found)
 

@@ -17,6 +17,7 @@ from tdsl.ir.visit import transform
 from tdsl.lower.apply_layouts import apply_layouts
 from tdsl.lower.bodies import with_body
 from tdsl.lower.compact_storage import compact_storage
+from tdsl.lower.drop_dead_storage import drop_dead_storage
 from tdsl.lower.expand_blocks import expand_blocks
 from tdsl.lower.expand_maths import expand_maths
 from tdsl.lower.flatten import flatten_storage
@@ -94,6 +95,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(flatten_storage, "from here on an index has one dimension"),
     Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),
+    Pass(drop_dead_storage, "slots of a tile that a smaller range never copies out show now"),
     Pass(
         expand_maths,
         "lanes are known, and a formula would only be in the way before",

@@ -10,7 +10,7 @@ import dataclasses
 
 from tdsl.ir.affine import linear
 from tdsl.ir.build import TRUE, add, conjunction, index, sub
-from tdsl.ir.expr import Expr, Var
+from tdsl.ir.expr import Const, Expr
 from tdsl.ir.stmt import Alloc, For, If, LoopKind, Program, Seq, Stmt
 from tdsl.ir.visit import free_vars, loads, map_children, substitute
 from tdsl.lower.bodies import with_body
@@ -70,8 +70,8 @@ def _tightened(loop: For, facts: Facts) -> Stmt:
     inside = [c for c in conds if c not in outside]
     start: list[Expr] = []
     end: list[Expr] = []
-    if not loop.parts and loop.kind in (LoopKind.SERIAL, LoopKind.PARALLEL):
-        inside = [c for c in inside if not _bound(c, loop.var, start, end)]
+    if not loop.parts and loop.kind in (LoopKind.SERIAL, LoopKind.PARALLEL, LoopKind.UNROLLED):
+        inside = [c for c in inside if not _bound(c, loop, start, end)]
     if not (outside or start or end):
         return loop
     known = facts.given(*outside)
@@ -84,17 +84,20 @@ def _guarded(conds: list[Expr], body: Stmt) -> Stmt:
     return body if cond == TRUE else If(cond, body)
 
 
-def _bound(cond: Expr, var: Var, start: list[Expr], end: list[Expr]) -> bool:
-    """Take a condition as bounds of *var*, where it says nothing else."""
+def _bound(cond: Expr, loop: For, start: list[Expr], end: list[Expr]) -> bool:
+    """Take a condition as bounds of a loop, where it says nothing else.
+
+    The extent of an unrolled loop has to stay constant.
+    """
     forms = list(implied(cond))
-    if loads(cond) or not forms:
+    solved = [solve(form, loop.var) for form in forms]
+    if loads(cond) or not forms or None in solved:
         return False
-    if any(solve(form, var) is None for form in forms):
+    if loop.kind is LoopKind.UNROLLED and not all(isinstance(e, Const) for e in solved):
         return False
-    for form in forms:
-        solved = solve(form, var)
-        assert solved is not None
-        (start if form.coefficient(var) > 0 else end).append(solved)
+    for form, bound in zip(forms, solved, strict=True):
+        if bound is not None:
+            (start if form.coefficient(loop.var) > 0 else end).append(bound)
     return True
 
 
