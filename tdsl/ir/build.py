@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import reduce
 
+import numpy as np
+
 from tdsl import dtypes
 from tdsl.dtypes import DType
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Select
@@ -26,7 +28,8 @@ def const(value: float, dtype: DType) -> Const:
         if dtype.min < 0 and wrapped > dtype.max:
             wrapped -= 1 << dtype.bits
         return Const(wrapped, dtype)
-    return Const(float(dtype.numpy.type(value)), dtype)
+    with np.errstate(over="ignore"):  # too large a value becomes infinite, silently
+        return Const(float(dtype.numpy.type(value)), dtype)
 
 
 def as_index(value: Expr | int) -> Expr:
