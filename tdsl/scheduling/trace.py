@@ -125,7 +125,7 @@ class Trace:
 
     def python(self) -> str:
         """The trace as Python that rebuilds the schedule; combinators are expanded."""
-        target = "" if self.target == "llvm" else f", {self.target!r}"
+        target = "" if self.target == "llvm" else f", {_quoted(self.target)}"
         lines = [f"s = td.Schedule({self.func}{target})"]
         lines += Writer({self.func, "s", "td"}).expanded(self.items)
         return "\n".join(lines)

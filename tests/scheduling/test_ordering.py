@@ -18,7 +18,7 @@ def test_reorder_swaps_only_the_places_of_the_loops_given():
 
 def test_init_follows_a_reduction_moved_outward():
     s = scheduled(matmul(6, 8, 5))
-    io, jo, ii, ji = s.tile("i", "j", 4, 4)
+    _, _, ii, ji = s.tile("i", "j", 4, 4)
     s.reorder("k", ii, ji)
     assert names(s, "C") == ["io", "jo", "k", "ii", "ji"]
     before_k = nest(s).split("for k")[0]
@@ -165,5 +165,5 @@ def test_one_axis_is_bound_once_along_a_path():
     s = td.Schedule(increment(64), "opencl")
     io, ii = s.split("i", 8)
     s.bind(io, "group.x")
-    with pytest.raises(td.ScheduleError, match="bound to 'group.x' already"):
+    with pytest.raises(td.ScheduleError, match=r"bound to 'group.x' already"):
         s.bind(ii, "group.x")

@@ -41,7 +41,7 @@ def test_reverse_compute_at_works_under_every_tail(tail):
 
 def test_halo_boxes_are_constant_and_private():
     s = scheduled(chain(64, 2))
-    io, ii = s.split("D.i", 8)
+    io, _ = s.split("D.i", 8)
     s.compute_at("C", at=io)
     (c,) = s.compute_at("B", at=io)
     assert c.extent == 12
@@ -51,7 +51,7 @@ def test_halo_boxes_are_constant_and_private():
 
 def test_halo_of_a_guarded_tile_is_guarded_at_the_edge():
     s = scheduled(blur())
-    io, jo, _, _ = s.tile("Y.i", "Y.j", 4, 4)
+    _, jo, _, _ = s.tile("Y.i", "Y.j", 4, 4)
     s.compute_at("X", at=jo)
     assert [loop.extent for loop in s.loops("X")[-2:]] == [6, 4]
     for sizes in ({"H": 5, "W": 7}, {"H": 1, "W": 1}, {"H": 8, "W": 4}):
