@@ -117,7 +117,7 @@ _UNARY = {
 
 
 def _cast(a, to):
-    if a.dtype.kind != "f" or to.kind == "f":
+    if to.kind not in "iu" or a.dtype.kind in "iub":
         return a.astype(to)
     info = np.iinfo(to)
     top = float(2 ** (info.bits - (info.min < 0)))

@@ -13,7 +13,7 @@ _MEASURED: dict[MathFn, tuple[float, float]] = {
     MathFn.EXP2: (1.0, 1.0),
     MathFn.EXPM1: (1.5, 1.5),
     MathFn.LOG: (1.0, 1.0),
-    MathFn.LOG2: (1.0, 1.0),
+    MathFn.LOG2: (1.2, 1.2),
     MathFn.LOG10: (1.0, 1.0),
     MathFn.LOG1P: (1.5, 1.5),
     MathFn.SIN: (1.5, 1.5),

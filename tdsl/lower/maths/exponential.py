@@ -76,8 +76,9 @@ def expm1(f: Formula, x: Num) -> Num:
     """e ** x - 1, exact to the last place near 0 too."""
     bounded = x.at_least(f.pick(-20.0, -40.0)).at_most(f.pick(89.0, 710.0))
     shifted, r = reduce_by_ln2(f, bounded)
-    half = power_of_two(f, shifted, -1)
-    result = f.fma(expm1_of_rest(f, r), half, half - 0.5) * 2.0
+    half = power_of_two(f, shifted, -1)  # 2**n may overflow where the result does not
+    curve = (r * r) * f.polynomial(r, c.EXPM1[f.dtype])
+    result = f.fma(curve, half, f.fma(r, half, half - 0.5)) * 2.0
     return f.select(abs(x) < f.pick(2.0**-30, 2.0**-60), x, result)  # keeps -0 and denormals
 
 
