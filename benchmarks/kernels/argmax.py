@@ -26,7 +26,6 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     io, _ = s.split(i, 16)
     _, lane = s.split(k, LANES)
     partial = s.rfactor(lane)
-    s.compute_at(partial, at=s.loops("Y")[1])
     s.set_scope(partial, "register")
     s.vectorize(s.loops(partial)[-1])
     s.unroll(s.loops("Y")[-1])

@@ -35,7 +35,6 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     for block in ("T", "V"):
         _, lane = s.split(s.loops(block)[-1], LANES)
         partial = s.rfactor(lane)
-        s.compute_at(partial, at=ii)
         s.set_scope(partial, "register")
         s.vectorize(s.loops(partial)[-1])
         s.unroll(s.loops(block)[-1])

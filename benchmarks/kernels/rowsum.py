@@ -25,11 +25,8 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     io, _ = s.split(i, 16)
     _, ki = s.split(k, LANES)
     partial = s.rfactor(ki)
-    s.compute_at(partial, at=s.loops("Y")[1])
     s.set_scope(partial, "register")
-    *_, ko, lane = s.loops(partial)
-    s.vectorize(lane)
+    s.vectorize(s.loops(partial)[-1])
     s.unroll(s.loops("Y")[-1])
-    del ko
     s.parallel(io)
     return s

@@ -34,7 +34,6 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
         k = s.loops(block)[-1]
         _, lane = s.split(k, LANES)
         partial = s.rfactor(lane)
-        s.compute_at(partial, at=ii)
         s.set_scope(partial, "register")
         s.vectorize(s.loops(partial)[-1])
         s.unroll(s.loops(block)[-1])

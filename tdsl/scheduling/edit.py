@@ -24,6 +24,7 @@ class Edit:
         self.core = core
         self.primitive = primitive
         self.notes: list[str] = []
+        self.focus: For | None = None
         self._outcome: State | None = None
 
     @property
@@ -58,15 +59,15 @@ class Edit:
             raise InternalError(f"{self.primitive} returned without a commit")
         return self._outcome
 
-    def error(
-        self, reason: str, hint: str | None = None, mark: Stmt | None = None
-    ) -> ScheduleError:
-        """A refusal, to be raised; the nest that it shows points at *mark*."""
-        return self.core.error(self.primitive, reason, hint, mark)
+    def error(self, reason: str, hint: str | None = None) -> ScheduleError:
+        """A refusal, to be raised; the nest that it shows points at the loop that was given."""
+        return self.core.error(self.primitive, reason, hint, self.focus)
 
     def loop(self, value: LoopArg) -> For:
         """The loop that a handle or a name stands for."""
-        return self.core.loop_node(self.core.loop(value, self.primitive), self.primitive)
+        node = self.core.loop_node(self.core.loop(value, self.primitive), self.primitive)
+        self.focus = self.focus or node
+        return node
 
     def leaf(self, block: object) -> Leaf:
         """The one leaf of a block."""
@@ -183,7 +184,9 @@ class Edit:
     def _prove(self, new: State) -> Proof | None:
         core = self.core
         span = core.span()
-        attempt = Attempt(self.primitive, span, core.program, new.algorithm, new.program)
+        attempt = Attempt(
+            self.primitive, span, core.program, new.algorithm, new.program, self.focus
+        )
         try:
             return prove_step(attempt, core.proof)
         except ScheduleError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tdsl.analysis import Proof, Refused, prove
 from tdsl.errors import ScheduleError, Span
 from tdsl.ir.nest import print_nest
-from tdsl.ir.stmt import Program
+from tdsl.ir.stmt import Program, Stmt
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Attempt:
     before: Program
     algorithm: Program
     program: Program
+    focus: Stmt | None = None
 
 
 def prove_step(attempt: Attempt, previous: Proof | None) -> Proof:
@@ -35,7 +36,7 @@ def prove_step(attempt: Attempt, previous: Proof | None) -> Proof:
             refused.reason,
             witness=refused.witness,
             hint=refused.hint,
-            nest=print_nest(attempt.before),
+            nest=print_nest(attempt.before, attempt.focus),
             span=attempt.span,
         ) from None
 

@@ -26,7 +26,9 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
 
     The partial results are a tensor `C.rf` with one more dimension, and a block of that name that
     stands where the reduction stood; in it, the loop is data-parallel. Block `C` then combines
-    them, after that nest. Updates with an associative op factor in the same way.
+    them, right after that. Both stay inside the data-parallel loops outside the reduction, and so
+    does the storage of the partial results: each row of a matrix has its own, say. Updates with an
+    associative op factor in the same way, but as a whole.
 
     Args:
         loop: the reduction loop.
@@ -62,7 +64,7 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
         raise edit.error(f"axis {axis} of a tensor of rank {rank + 1}", f"0 to {rank}")
     path = loop_path(edit.body, leaf)
     found = factor(edit, leaf, target, path, place)
-    nest = nest_of(edit.body, leaf)
+    nest = _factored_nest(edit, leaf)
     combined = _total_nest(edit, nest, leaf, found.total)
     new = _steps(found, swap(nest, leaf, found.leaf), combined)
     body = swap(edit.body, nest, allocated_around(new, found.buffers, Scope.GLOBAL))
@@ -92,6 +94,21 @@ def _reduction_below(edit: Edit, loop: For) -> Leaf:
             f"one of {', '.join(repr(n) for n in own)}",
         )
     return leaf
+
+
+def _factored_nest(edit: Edit, leaf: Leaf) -> Stmt:
+    """The part of the tree that is factored: a reduction's own loops; all of an update's."""
+    if leaf.block.kind is BlockKind.UPDATE:
+        return nest_of(edit.body, leaf)
+    reduced = reduction_vars(leaf)
+    outermost = next(s for s in loop_path(edit.body, leaf) if reduced & set(own_vars(s)))
+    others = [other.block.name for other in leaves_below(outermost) if other is not leaf]
+    if others:
+        raise edit.error(
+            f"loop {outermost.var.name!r} holds other blocks too: {', '.join(others)}",
+            "fission first",
+        )
+    return outermost
 
 
 def _total_nest(edit: Edit, nest: Stmt, leaf: Leaf, total: Block) -> Stmt:
