@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 from tdsl.codegen.llvm import assembly, compile_text, compiler_versions, cpu_of, emit_module
@@ -104,19 +104,25 @@ class _Stages:
         self.target = target
         self.signature = signature
         self.accesses = checked_accesses(program)
+        self._lowered: Program | None = None
+        self._llvm: str | None = None
 
-    @cached_property
+    @property
     def lowered(self) -> Program:
         """The program in flat loops over vectors."""
-        with _deep_recursion():
-            return lower(self.program, self.target).program
+        if self._lowered is None:
+            with _deep_recursion():
+                self._lowered = lower(self.program, self.target).program
+        return self._lowered
 
-    @cached_property
+    @property
     def llvm(self) -> str:
         """LLVM IR of the kernel."""
-        dims = {number: access.dim for number, access in self.accesses.items()}
-        with _deep_recursion():
-            return emit_module(self.lowered, self.target, self.program.name, dims)
+        if self._llvm is None:
+            dims = {number: access.dim for number, access in self.accesses.items()}
+            with _deep_recursion():
+                self._llvm = emit_module(self.lowered, self.target, self.program.name, dims)
+        return self._llvm
 
     @property
     def module(self) -> str:

@@ -31,6 +31,7 @@ from tdsl.lower.settle_conditions import settle_conditions
 from tdsl.lower.split_breakpoints import split_breakpoints
 from tdsl.lower.tidy_indices import tidy_indices
 from tdsl.lower.tighten_loops import tighten_loops
+from tdsl.lower.transpose_blocks import transpose_blocks
 from tdsl.lower.unroll import unroll
 from tdsl.lower.vectorise import vectorise
 from tdsl.lower.warn import LoweringWarning
@@ -94,6 +95,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(tidy_indices, "copies know their index"),
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(flatten_storage, "from here on an index has one dimension"),
+    Pass(transpose_blocks, "strides are those of memory; before tiles become slots"),
     Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),
     Pass(drop_dead_storage, "slots of a tile that a smaller range never copies out show now"),
     Pass(
