@@ -100,7 +100,7 @@ class Primitive(Generic[P, R]):
         except TypeError as error:
             unknown = [key for key in kwargs if key not in self.signature.parameters]
             hint = close_names(unknown[0], self.signature.parameters) if unknown else None
-            shown = f"{name}{self.signature.replace(return_annotation=inspect.Signature.empty)}"
+            shown = f"{name}{self._plain_signature()}"
             raise TypeMismatch(
                 f"{name}: {error}", span=core.span(), hint=hint or f"the call is s.{shown}"
             ) from None
@@ -112,6 +112,12 @@ class Primitive(Generic[P, R]):
             else:
                 bound.arguments[key] = checked(core, name, key, kind, value)
         return bound
+
+    def _plain_signature(self) -> inspect.Signature:
+        """The signature without annotations, for messages."""
+        empty = inspect.Signature.empty
+        parameters = [p.replace(annotation=empty) for p in self.signature.parameters.values()]
+        return inspect.Signature(parameters)
 
     def _encode(
         self, core: ScheduleCore, bound: inspect.BoundArguments
