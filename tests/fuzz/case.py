@@ -7,7 +7,8 @@ import traceback
 from dataclasses import dataclass, field
 
 import tdsl as td
-from tests.fuzz import brute, kernels
+from tdsl.analysis import Numerics
+from tests.fuzz import brute, kernels, lowering
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.draw import Draw, RandomDraw
 from tests.fuzz.generate import random_algorithm
@@ -136,11 +137,13 @@ def check_schedule(s: td.Schedule, algorithm: Algorithm, seed: str) -> None:
 
 
 def check_kernel(s: td.Schedule, algorithm: Algorithm) -> str:
-    """The compiled kernel agrees; returns how building went."""
+    """The lowered program and the compiled kernel agree; returns how building went."""
     built = kernels.build(s)
     if isinstance(built, str):
         return built
+    exact = s.numerics is Numerics.EXACT
     for at in brute.size_samples(algorithm, "kernel"):
+        _raise(lowering.against_canonical(s.program, at, s.target, 0, exact=exact))
         for data in (0, 1):
             _raise(kernels.against_canonical(built, s, at, data))
     return "built"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -25,8 +27,14 @@ _RECYCLE = 400  # islpy leaks a little with each operation
 
 def _serve(pipe: Connection, options: Options) -> None:
     """Run the cases whose seeds arrive; None ends the worker."""
+    _own_cache()
     while (seed := pipe.recv()) is not None:
         pipe.send(run_case(seed, options))
+
+
+def _own_cache() -> None:
+    """Compile everything anew: the compiler may have changed since the cache was filled."""
+    os.environ["TDSL_CACHE_DIR"] = tempfile.mkdtemp(prefix="tdsl-fuzz-cache-")
 
 
 @dataclass
@@ -154,7 +162,7 @@ def save_failure(
 
 def shrunk_here(case: Case, options: Options, oracle: str) -> Case:
     """A smaller case that fails in the same way."""
-    compiled = options.compiled and oracle in ("kernel", "exception")
+    compiled = options.compiled and oracle in ("kernel", "lowered", "exception")
     wanted = replay(*case, compiled=compiled)
     if wanted is None:
         return case
@@ -193,4 +201,5 @@ def apart(function: Callable[..., object], *args: object, limit: float = _LIMIT)
 
 
 def _send(pipe: Connection, function: Callable[..., object], args: tuple[object, ...]) -> None:
+    _own_cache()
     pipe.send(function(*args))

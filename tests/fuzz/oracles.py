@@ -109,6 +109,8 @@ def program_against_canonical(
             found = run(program, algorithm, arrays, order, detect=True)
         except td.TdslError as error:
             return Disagreement("scheduled", f"{order.kind.value} order: {error.message}")
+        except (KeyError, TypeError, IndexError) as error:  # no program that it can run
+            return Disagreement("scheduled", f"the interpreter raised {error!r}"[:200])
         wrong = difference(expected, found, exact=exact)
         if wrong:
             return Disagreement("scheduled", f"{order.kind.value} order: {wrong}")
