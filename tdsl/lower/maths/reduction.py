@@ -31,26 +31,34 @@ def reduce_angle(f: Formula, a: Num) -> tuple[Num, Num]:
 
 def _reduce_large(f: Formula, a: Num) -> tuple[Num, Num]:
     """The same of a >= 2**17 (float32) or 2**30 (float64)."""
-    bits = a.bits().to(dtypes.uint64)
+    bits = a.bits()
     mantissa = (bits & ((1 << f.mantissa) - 1)) | (1 << f.mantissa)
     # a = mantissa * 2**e; the window starts at the bit of weight 2**(1-e), one word is zeros
     start = (bits >> f.mantissa) + (_WORD - f.bias - f.mantissa - 2)
     words = _window(f, start, 2 if f.single else 3)
-    top, rest = _product(f, mantissa, words)
+    top, rest = _product(f, mantissa.to(dtypes.uint64), words)
     quadrant = (top + (1 << 61)) >> 62
-    fraction = (
-        ((top << 2) | (rest >> 62)).as_type(dtypes.int64)
-        if rest is not None
-        else (top << 2).as_type(dtypes.int64)
-    )
-    high = fraction.to(f.dtype)
-    low = (fraction - high.to(dtypes.int64)).to(f.dtype)
-    if rest is not None:
-        low = f.fma((rest << 2).to(f.dtype), 2.0**-_WORD, low)
-    unit = [part * 2.0**-_WORD for part in c.HALF_PI[f.dtype]]
-    low = low + (a - a)  # NaN for inf
-    r = f.fma(high, unit[0], f.fma(high, unit[1], low * unit[0]))
-    return quadrant.to(f.integer), r
+    fraction = (top - (quadrant << 62)) << 1  # signed, one quarter turn is 2**63
+    if rest is None:
+        high, low = (fraction >> 32).to(f.integer), fraction.to(dtypes.uint32)
+    else:
+        high, low = (fraction | (rest >> 63)).as_type(f.integer), rest << 1
+    return quadrant.to(f.integer), _scaled_fraction(f, high, low, a - a)
+
+
+def _scaled_fraction(f: Formula, high: Num, low: Num, nothing: Num) -> Num:
+    """`high:low` of two words, in units of a quarter turn / 2**(2 * bits - 1), in radians.
+
+    The digits are dealt out again so that the upper number is exact and the lower one signed: a
+    difference of two numbers would cancel. `nothing` is 0, or NaN if the angle was infinite.
+    """
+    word = f.dtype.bits
+    extra = word - 1 - f.mantissa
+    leading = (high + (1 << (extra - 1))) >> extra
+    trailing = (high << (word - extra)) + (low >> extra).as_type(f.integer)
+    unit = [part * 2.0 ** (extra + 1 - word) for part in c.HALF_PI[f.dtype]]
+    x, y = leading.to(f.dtype), f.fma(trailing.to(f.dtype), 2.0**-word, nothing)
+    return f.fma(x, unit[0], f.fma(x, unit[1], y * unit[0]))
 
 
 def _window(f: Formula, start: Num, count: int) -> list[Num]:
@@ -68,7 +76,7 @@ def _window(f: Formula, start: Num, count: int) -> list[Num]:
             for k in range(kept)
         ]
         step //= 2
-    shift = start & (_WORD - 1)
+    shift = (start & (_WORD - 1)).to(dtypes.uint64)
     back = shift ^ (_WORD - 1)
     return [(words[k] << shift) | ((words[k + 1] >> 1) >> back) for k in range(count)]
 
