@@ -12,7 +12,7 @@ from tdsl import dtypes
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Load, Node, Select, Unary, UnaryOp
 from tdsl.ir.stmt import Alloc, For, If, Prefetch, Program, Stmt, Store
-from tdsl.ir.visit import map_children
+from tdsl.ir.visit import loads, map_children
 from tdsl.lower.bodies import with_body
 from tdsl.lower.facts import Facts, not_negative, program_facts
 from tdsl.target import Target
@@ -58,7 +58,7 @@ def _visit(n: Node, facts: Facts) -> Node:
             return _load(n, facts)
         case Select(cond=cond, a=a, b=b):
             return _select(n, cond, a, b, facts)
-        case Binary(op=op, a=a, b=b) if op.compares and a.dtype is dtypes.INDEX:
+        case Binary(op=op, a=a, b=b) if op.compares and a.dtype is dtypes.INDEX and not loads(n):
             one, two = tidied(a, facts), tidied(b, facts)
             return n if one is a and two is b else Binary(op, one, two)
         case _:
@@ -110,5 +110,6 @@ def _atom(atom: Expr, facts: Facts) -> Affine:
             one, two = _resolved(linear(a), facts), _resolved(linear(b), facts)
             return linear(Binary(op, one.expr(), two.expr()))
         case _:
-            new = map_children(atom, lambda child: _visit(child, facts))
+            new = _visit(atom, facts)
+            assert isinstance(new, Expr)
             return linear(new) if new is not atom else Affine({atom: 1})
