@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tdsl.ir.build import TRUE, add, conjunction, floordiv, floormod, index, mul, select
-from tdsl.ir.expr import Buffer, Const, Expr, Load, Node, Var
+from tdsl.ir.build import TRUE, add, conjunction, index, mul, select
+from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Block, BlockKind, For, Guard, IterKind, IterVar, Leaf, Reducer, Write
 from tdsl.ir.visit import free_vars, map_children, substitute
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.rewriting import fresh_name
+from tdsl.scheduling.splitting import component_values
 from tdsl.scheduling.tree import own_vars
 
 
@@ -141,7 +142,7 @@ class _Walk:
         values: dict[Var, Expr] = {
             old: it.var for old, it in zip(self.loop_vars, self.iters, strict=True)
         }
-        return values | _components(edit, loop, own)
+        return values | component_values(edit, loop, own)
 
 
 def _walk(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...]) -> _Walk:
@@ -176,24 +177,6 @@ def _mixed(edit: Edit, name: str) -> Exception:
         f"loop {name!r} walks data and reduction axes together",
         "rfactor before fusing or skewing them",
     )
-
-
-def _components(edit: Edit, loop: For, own: Var) -> dict[Var, Expr]:
-    """What the body of the factored loop sees, in terms of the one variable of the new axis."""
-    if not loop.parts:
-        return {loop.var: own}
-    values: dict[Var, Expr] = {}
-    rest: Expr = own
-    for part in reversed(loop.parts[1:]):
-        if not isinstance(part.extent, Const):
-            raise edit.error(
-                f"part {part.var.name!r} of fused loop {loop.var.name!r} has a symbolic extent",
-                "rfactor before fusing",
-            )
-        values[part.var] = floormod(rest, part.extent)
-        rest = floordiv(rest, part.extent)
-    values[loop.parts[0].var] = rest
-    return values
 
 
 def _position(loop: For) -> Expr:

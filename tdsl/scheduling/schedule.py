@@ -15,6 +15,7 @@ from tdsl.scheduling.primitives import (
     inlining,
     marks,
     orders,
+    pieces,
     placement,
     reductions,
     splits,
@@ -50,6 +51,7 @@ class Schedule(ScheduleCore):
     tile = splits.tile
     reorder = orders.reorder
     fuse = orders.fuse
+    partition = pieces.partition
     unroll = marks.unroll
     parallel = marks.parallel
     bind = marks.bind

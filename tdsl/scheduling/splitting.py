@@ -58,7 +58,7 @@ def split_loop(edit: Edit, loop: For, factors: Factors, tail: str, names: set[st
     fresh = split_names(loop.var.name, len(factors))
     variables = tuple(Var(unique_name(name, names), loop.var.dtype) for name in fresh)
     digits = _count(edit, loop, variables, factors, tail)
-    body = guarded(substitute(loop.body, _old_values(edit, loop, digits.value)), digits.guards)
+    body = guarded(substitute(loop.body, component_values(edit, loop, digits.value)), digits.guards)
     kinds = _kinds(edit, loop, variables, digits.extents)
     for var, extent, kind in reversed(
         list(zip(digits.variables, digits.extents, kinds, strict=True))
@@ -166,8 +166,12 @@ def _mixed_radix(variables: tuple[Var, ...], extents: tuple[Expr, ...]) -> Expr:
     return value
 
 
-def _old_values(edit: Edit, loop: For, value: Expr) -> dict[Var, Expr]:
-    """What the variables that the body mentions become; those of a fused loop by // and %."""
+def component_values(edit: Edit, loop: For, value: Expr) -> dict[Var, Expr]:
+    """What the body of *loop* sees at iteration *value*: for a fused loop, its parts by // and %.
+
+    Raises:
+        ScheduleError: a part other than the outermost has a symbolic extent.
+    """
     if not loop.parts:
         return {loop.var: value}
     values: dict[Var, Expr] = {}

@@ -146,6 +146,14 @@ def test_vectorize_masks_the_tail_of_a_symbolic_loop():
     check(s, {"N": 11})
 
 
+def test_vectorizing_a_parallel_loop_keeps_its_outer_part_parallel():
+    s = scheduled(increment("N"))
+    s.parallel("i")
+    s.vectorize("i", 4)
+    assert [loop.kind.value for loop in s.loops("B")] == ["parallel", "vectorized"]
+    check(s, {"N": 11})
+
+
 def test_softmax_rows_run_in_parallel():
     s = scheduled(softmax())
     for block in ("top", "E", "total", "out"):

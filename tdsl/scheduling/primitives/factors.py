@@ -58,6 +58,7 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
     target = edit.loop(loop)
     leaf = _reduction_below(edit, target)
     block = leaf.block
+    edit.core.leaf_name(block.name, edit.primitive)  # refuses where it stands in pieces
     rank = block.writes[0].buffer.rank
     place = axis + rank + 1 if axis < 0 else axis
     if not 0 <= place <= rank:

@@ -43,7 +43,6 @@ def vectorize(edit: Edit, loop: LoopArg, lanes: LanesArg = None, unsafe: bool = 
     """
     target = edit.loop(loop)
     width = lanes or _native_lanes(edit, target)
-    constant = isinstance(target.extent, Const)
     if isinstance(target.extent, Const) and int(target.extent.value) <= width:
         return mark(edit, target, LoopKind.VECTORIZED, unsafe=unsafe)
     plain = replace(target, kind=LoopKind.SERIAL)
@@ -52,9 +51,16 @@ def vectorize(edit: Edit, loop: LoopArg, lanes: LanesArg = None, unsafe: bool = 
     assert isinstance(outer, For)
     assert isinstance(outer.body, For)
     inner = replace(outer.body, kind=LoopKind.VECTORIZED)
-    nest = replace(outer, body=inner, kind=LoopKind.UNROLLED if constant else LoopKind.SERIAL)
+    nest = replace(outer, body=inner, kind=_outer_kind(target))
     edit.commit(swap(edit.body, target, nest), unsafe=unsafe)
     return edit.handle(inner.var)
+
+
+def _outer_kind(target: For) -> LoopKind:
+    """A parallel or bound loop stays so in its outer part; otherwise constant ones are unrolled."""
+    if target.kind.concurrent and target.kind is not LoopKind.VECTORIZED:
+        return target.kind
+    return LoopKind.UNROLLED if isinstance(target.extent, Const) else LoopKind.SERIAL
 
 
 def _native_lanes(edit: Edit, target: For) -> int:
