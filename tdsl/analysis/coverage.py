@@ -14,8 +14,8 @@ from tdsl.analysis.model import Site, as_map
 from tdsl.analysis.order import before, concurrency
 from tdsl.analysis.refusal import Refused
 from tdsl.analysis.state import State
-from tdsl.analysis.witness import moment
-from tdsl.ir.frames import IslMap, IslSet, budget, isl
+from tdsl.analysis.witness import unwritten
+from tdsl.ir.frames import IslMap, budget, isl
 
 
 def check_reads(state: State, dep: Dependence) -> None:
@@ -51,7 +51,7 @@ def _check(state: State, dep: Dependence, reader: Site, producers: list[Site]) -
     with budget():
         if missing.is_empty():
             return True
-    raise _refusal(state, dep, reader, missing.domain())
+    raise _refusal(state, dep, reader, missing)
 
 
 def _offers(state: State, reader: Site, producers: list[Site], start: int) -> Iterator[IslMap]:
@@ -71,11 +71,11 @@ def _offers(state: State, reader: Site, producers: list[Site], start: int) -> It
     yield from later
 
 
-def _refusal(state: State, dep: Dependence, reader: Site, bad: IslSet) -> Refused:
-    witness = moment("coverage", bad, reader, dep.pairs[0][1], state.deps.models.sizes)
+def _refusal(state: State, dep: Dependence, reader: Site, missing: IslMap) -> Refused:
+    """`missing`: times of the reader to instances of the writer that it waits for in vain."""
     return Refused(
         f"{reader.block.name} reads {dep.buffer.name} where {dep.source.name} has not written "
         "it before, in that copy",
-        witness,
+        unwritten(missing, reader, dep.source, dep.pairs, state.deps.models.sizes),
         hint=f"compute {dep.source.name} further out, or over a larger region",
     )

@@ -8,6 +8,7 @@ whole episode and outside any other, which serial loops guarantee.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -19,7 +20,8 @@ from tdsl.analysis.numerics import Numerics
 from tdsl.analysis.order import concurrency, differing, same_prefix, unordered
 from tdsl.analysis.refusal import Refused
 from tdsl.analysis.state import State
-from tdsl.analysis.witness import never_run
+from tdsl.analysis.witness import moment
+from tdsl.errors import Witness
 from tdsl.ir.expr import Buffer
 from tdsl.ir.frames import IslMap, budget, isl
 from tdsl.ir.stmt import Block
@@ -114,24 +116,45 @@ def _check_once(state: State, episode: Episode) -> None:
 
 def _check_whole(state: State, dep: Dependence, episode: Episode) -> None:
     """Each episode that starts an element runs all its updates, and no others."""
+    begun = _outer(state, episode.start, episode.depth)
     with budget():
-        started = _outer(state, episode.start, episode.depth).apply_range(dep.relation)
+        started = begun.apply_range(dep.relation)
         updated = reduce(
             lambda a, b: a.union(b), (_outer(state, u, episode.depth) for u in episode.updates)
         )
         cut = started.subtract(updated)
         stray = updated.subtract(started)
         whole, clean = cut.is_empty(), stray.is_empty()
-    if whole and clean:
-        return
-    write = next(a for a in state.deps.accesses[id(dep.target)] if a.is_write)
-    missing = stray.range() if whole else cut.range()
-    raise Refused(
-        f"a part of the reduction {dep.target.name} would run without "
-        f"{'its init' if whole else 'the rest of it'}",
-        never_run(missing, dep.target, write, state.deps.models.sizes),
-        hint="a reduction may run again only as a whole, its init and all its loops included",
-    )
+    hint = "a reduction may run again only as a whole, its init and all its loops included"
+    if not whole:
+        with budget():
+            short = cut.apply_range(dep.relation.reverse()).intersect(begun)
+        raise Refused(
+            f"a part of the reduction {dep.target.name} would run without the rest of it",
+            _moment_of(state, short, [episode.start], episode.depth),
+            hint,
+        )
+    if not clean:
+        raise Refused(
+            f"a part of the reduction {dep.target.name} would run without its init",
+            _moment_of(state, stray, episode.updates, episode.depth),
+            hint,
+        )
+
+
+def _moment_of(state: State, bad: IslMap, sites: Sequence[Site], depth: int) -> Witness | None:
+    """A time at which one of the instances runs that `bad` gives for the outer levels."""
+    kinds = isl().dim_type
+    for site in sites:
+        moves = state.run(site).instances()
+        inner = moves.dim(kinds.in_) - depth
+        with budget():
+            times = bad.insert_dims(kinds.in_, depth, inner).intersect(moves).domain()
+        write = next(a for a in state.deps.accesses[id(site.block)] if a.is_write)
+        found = moment("coverage", times, site, write, state.deps.models.sizes)
+        if found is not None:
+            return found
+    return None
 
 
 def _outer(state: State, site: Site, depth: int) -> IslMap:

@@ -140,6 +140,37 @@ def moment(kind: str, bad: IslSet, site: Site, access: Access, sizes: Sizes) -> 
     return Witness(kind, access.buffer.name, where, at.loops, {}, site.block.name, "", named)
 
 
+def unwritten(
+    missing: IslMap,
+    reader: Site,
+    writer: Block,
+    pairs: Sequence[tuple[Access, Access]],
+    sizes: Sizes,
+) -> Witness | None:
+    """A time of a reader and the element it reads, out of pairs of times and writer instances."""
+    try:
+        point = smallest(missing.wrap().flatten())
+    except Unknown:
+        return None
+    if point is None:
+        return None
+    params, values = point
+    env = sizes.values(params)
+    split = missing.dim(isl().dim_type.in_)
+    at = _moment(reader, values[:split], env)
+    if at is None:
+        return None
+    written = env | dict(zip(writer.vars, values[split:], strict=False))
+    named = {v.name: n for v, n in env.items()}
+    for write, read in pairs:
+        element = _shared(write, read, written, at.env)
+        if element is not None:
+            return Witness(
+                "coverage", read.buffer.name, element, at.loops, {}, reader.block.name, "", named
+            )
+    return None
+
+
 def never_run(bad: IslSet, block: Block, access: Access, sizes: Sizes) -> Witness | None:
     """An instance of a block out of a set, by its iteration variables, and its element."""
     try:

@@ -22,6 +22,8 @@ class Event:
     path: tuple
     atomic: bool
     extra: bool
+    loops: dict
+    touched: list = field(default_factory=list)  # (buffer name, copy, element, is write)
 
 
 @dataclass
@@ -62,6 +64,10 @@ class Machine:
                     results[p.buffer.name, element] = copy.get(element, self.unset(p, element))
         return Outcome(results, self.conflicts, self.escapes)
 
+    def ran(self):
+        self.run()
+        return self.events
+
     def unset(self, p, element):
         value = ("in", p.buffer.name, element) if p.role is Role.INOUT else "unset"
         return (value, value)
@@ -98,6 +104,7 @@ class Machine:
         for i in range(self.value(part.extent, self.env)):
             self.env[part.var] = i
             self.loop(s, rest, (*values, i), path)
+        self.env.pop(part.var, None)
 
     def leaf(self, leaf, path):
         if not all(self.value(g.cond, self.env) for g in leaf.guards):
@@ -113,7 +120,8 @@ class Machine:
         if block.where is not None and not self.value(block.where, env):
             return
         event = len(self.events)
-        self.events.append(Event(block, instance, path, leaf.atomic, extra))
+        loops = {v.name: n for v, n in self.env.items() if v not in self.sizes}
+        self.events.append(Event(block, instance, path, leaf.atomic, extra, loops))
         reduces = block.reducer is not None and bool(block.sources)
         stores = []
         for n, write in enumerate(block.writes):
@@ -139,6 +147,7 @@ class Machine:
 
     def read(self, buffer, at, event, *, own=False):
         name, copy = self.copies.get(buffer) or ("missing", {})
+        self.events[event].touched.append((buffer.name, name, at, False))
         if name == "missing":
             self.escapes.append((buffer.name, "no copy"))
         if at not in copy:
@@ -159,6 +168,7 @@ class Machine:
 
     def write(self, buffer, at, value, event, *, own):
         name, copy = self.copies.get(buffer) or ("missing", {})
+        self.events[event].touched.append((buffer.name, name, at, True))
         if name == "missing" or (name is buffer and not self.inside(buffer, at)):
             self.escapes.append((buffer.name, at))
             return
@@ -273,7 +283,7 @@ OPS = {
 
 
 def verdict(algorithm, program, sizes):
-    """"exact", "reassociates" or "illegal", and why, by running both programs."""
+    """ "exact", "reassociates" or "illegal", and why, by running both programs."""
     wanted = Machine(algorithm, sizes).run()
     got = Machine(program, sizes).run()
     if got.escapes:
@@ -285,3 +295,69 @@ def verdict(algorithm, program, sizes):
     if got.same(wanted, exact=False):
         return "reassociates", None
     return "illegal", "results differ"
+
+
+def replay(algorithm, program, witness):
+    """Whether a witness is true: its iterations exist and conflict as it says. Returns why not."""
+    machine = Machine(program, dict(witness.sizes))
+    machine.run()
+    place = (witness.buffer, witness.element)
+    first = find(machine, witness.first_block, witness.first)
+    if witness.kind == "coverage" and not first:
+        return replay_missing(machine, algorithm, witness)
+    if not first:
+        return "the first iteration does not run"
+    touching = [t for e in first for t in e.touched if (t[0], t[2]) == place]
+    if not touching:
+        return f"the first iteration does not touch {place}"
+    if witness.kind == "coverage" and first[0].block.kind in (BlockKind.INIT, BlockKind.REDUCE):
+        return None  # an episode that is not whole
+    if witness.kind == "coverage":
+        reads = [t for t in touching if not t[3]]
+        missing = reads and unwritten(algorithm, machine, first[0], reads[0], witness.sizes)
+        return None if missing else "written before"
+    if witness.kind == "bounds":
+        return None if any(e.extra for e in first) else "inside the domain"
+    second = find(machine, witness.second_block, witness.second)
+    if not second:
+        return "the second iteration does not run"
+    other = [t for e in second for t in e.touched if (t[0], t[2]) == place]
+    if not other:
+        return f"the second iteration does not touch {place}"
+    if not any(t[3] for t in touching + other):
+        return "both only read"
+    a, b = first[0], second[0]
+    if order(a.path, b.path) != "before" or touching[0][1] != other[0][1]:
+        return None
+    return None if (a.block, a.instance) == (b.block, b.instance) else "kept in order"
+
+
+def find(machine, block, loops):
+    return [e for e in machine.events if e.block.name == block and e.loops == dict(loops)]
+
+
+def replay_missing(machine, algorithm, witness):
+    block = next(
+        e.block for e in Machine(algorithm, dict(witness.sizes)).ran()
+        if e.block.name == witness.first_block
+    )  # fmt: skip
+    wanted = tuple(witness.first[v.name] for v in block.vars)
+    ran = any(e.block is block and e.instance == wanted for e in machine.events)
+    return "it does run" if ran else None
+
+
+def unwritten(algorithm, machine, event, read, sizes):
+    """Whether some instance that writes the element has not run, in that copy, when it is read."""
+    done = {
+        (e.block, e.instance)
+        for e in machine.events
+        for t in e.touched
+        if t[3] and t[1:3] == read[1:3] and order(e.path, event.path) == "before"
+    }
+    wanted = {
+        (e.block, e.instance)
+        for e in Machine(algorithm, dict(sizes)).ran()
+        for t in e.touched
+        if t[3] and (t[0], t[2]) == (read[0], read[2])
+    }
+    return not wanted <= done

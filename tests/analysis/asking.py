@@ -1,0 +1,33 @@
+"""Ask the prover about a schedule written as text."""
+
+from tests.analysis.nests import schedule
+from tests.analysis.oracle import replay
+
+from tdsl.analysis import Numerics, Refused, prove
+
+EXACT = Numerics.EXACT
+REASSOCIATES = Numerics.REASSOCIATES
+UNORDERED = Numerics.UNORDERED
+
+
+def accepted(program, text, numerics=EXACT):
+    """The proof of a legal schedule, which has the label given."""
+    proof = prove(program, schedule(program, text))
+    assert proof.numerics is numerics
+    return proof
+
+
+def refused(program, text, kind=None, element=None):
+    """The refusal of an illegal schedule; its witness is of a kind, and is true."""
+    scheduled = schedule(program, text)
+    try:
+        proof = prove(program, scheduled)
+    except Refused as refusal:
+        witness = refusal.witness
+        if kind is not None:
+            assert witness is not None
+            assert witness.kind == kind, str(refusal)
+            assert element is None or witness.element == element
+            assert replay(program, scheduled, witness) is None
+        return refusal
+    raise AssertionError(f"accepted as {proof.numerics.value}")
