@@ -10,10 +10,10 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from tdsl.ir.build import FALSE, TRUE, const, logical_and
+from tdsl.ir.build import FALSE, TRUE, const, index, is_const, logical_and
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Load, Node, Select, Unary, UnaryOp
 from tdsl.ir.stmt import For, If, Seq, Stmt, Store
-from tdsl.ir.visit import map_children, walk
+from tdsl.ir.visit import map_children, substitute, walk
 from tdsl.lower.facts import Facts
 
 # True or False where a comparison is known at a point, else None.
@@ -84,6 +84,8 @@ class _Settler:
 
     def _for(self, s: For, facts: Facts) -> Stmt:
         extent = self.expr(s.extent, facts)
+        if is_const(extent, 1) and not s.parts:
+            return self._body(substitute(s.body, {s.var: index(0)}), facts)
         body = self._body(s.body, facts.inside(s))
         if is_nothing(body):
             return NOTHING

@@ -172,6 +172,11 @@ def _region(s: Stmt, facts: Facts) -> _Region | None:
     common = {c: raw for c, raw in scan.common.items() if not holds(facts, c)}
     if not common:
         return None
+    # conditions of one loop at a time, the outermost first: at a border of one dimension the
+    # others keep their steady state
+    depth = {c: max(map(facts.rank, free_vars(c)), default=-1) for c in common}
+    outermost = min(depth.values())
+    common = {c: raw for c, raw in common.items() if depth[c] == outermost}
     conds = list(common)
     kept = [c for n, c in enumerate(conds) if not _follows(facts, c, conds, n)]
     return _Region(conjunction(kept), frozenset(r for raw in common.values() for r in raw))

@@ -16,6 +16,7 @@ from tdsl.ir.verify import Stage, verify
 from tdsl.ir.visit import transform
 from tdsl.lower.apply_layouts import apply_layouts
 from tdsl.lower.bodies import with_body
+from tdsl.lower.carry_accumulators import carry_accumulators
 from tdsl.lower.compact_storage import compact_storage
 from tdsl.lower.drop_dead_storage import drop_dead_storage
 from tdsl.lower.expand_blocks import expand_blocks
@@ -94,6 +95,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(settle_conditions, "copies know their index"),
     Pass(tidy_indices, "copies know their index"),
     Pass(vectorise, "conditions that are left on lanes become masks"),
+    Pass(carry_accumulators, "indices are final, and still tell elements apart by dimension"),
     Pass(flatten_storage, "from here on an index has one dimension"),
     Pass(transpose_blocks, "strides are those of memory; before tiles become slots"),
     Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),

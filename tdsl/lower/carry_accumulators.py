@@ -1,0 +1,247 @@
+"""Carry accumulators: ``for k: y[i] += x[k]`` -> ``a = y[i]; for k: a += x[k]; y[i] = a``.
+
+A serial loop that reads and writes elements which do not depend on its variable would pass them
+through memory each time round. They become registers for as long as the loop runs, where nothing
+else in the loop touches their buffer and the target has that many registers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from tdsl.ir.affine import linear
+from tdsl.ir.build import index, lt
+from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
+from tdsl.ir.stmt import (
+    Alloc,
+    For,
+    If,
+    Let,
+    LoopKind,
+    Prefetch,
+    Program,
+    Scope,
+    Stmt,
+    Store,
+)
+from tdsl.ir.visit import children, map_children, walk
+from tdsl.lower.bodies import sequence, with_body
+from tdsl.lower.facts import Facts, holds, in_range, program_facts
+from tdsl.target import Target
+
+
+def carry_accumulators(program: Program, target: Target) -> Program:
+    """Keep elements that serial loops update in registers while they run."""
+    allocs = [n for n in walk(program.body) if isinstance(n, Alloc)]
+    registers = frozenset(a.buffer for a in allocs if a.scope is Scope.REGISTER)
+    body = _visit(program.body, program_facts(program), _Limits(target, registers))
+    return with_body(program, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What may be carried: buffers that are not in registers yet, as many as the target has."""
+
+    target: Target
+    registers: frozenset[Buffer]
+
+    def fits(self, elements: list[_Element]) -> bool:
+        needed = 0
+        for e in elements:
+            bits = e.buffer.dtype.bits * e.lanes
+            needed += -(-bits // self.target.vector_bits)
+        return needed < self.target.vector_registers
+
+
+@dataclass(slots=True)
+class _Element:
+    """One element (or vector of them) that a loop updates, by its index."""
+
+    buffer: Buffer
+    indices: tuple[Expr, ...]
+    mask: Expr | None
+    lanes: int
+    loaded: bool = False
+    stored: bool = False
+    stream: bool = False
+    direct: bool = False  # touched in every iteration, not only in inner loops or branches
+    fresh: bool = False  # each iteration stores it before anything else: no value comes in
+
+
+@dataclass(slots=True)
+class _Use:
+    """How a loop uses a buffer; `elements` is None where it cannot be carried."""
+
+    elements: list[_Element] | None = field(default_factory=list)
+
+
+def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
+    inner = facts
+    if isinstance(s, For):
+        inner = facts.inside(s)
+        if s.kind is LoopKind.SERIAL:
+            carried = _carried(s, facts, limits)
+            if carried:
+                # what is left in the loop may be carried by the loops inside it
+                return _wrapped(s, carried, facts, limits)
+    elif isinstance(s, If) and s.otherwise is None:
+        inner = facts.given(s.cond)
+    return map_children(s, lambda n: _visit(n, inner, limits) if isinstance(n, Stmt) else n)
+
+
+def _carried(loop: For, facts: Facts, limits: _Limits) -> list[_Element]:
+    uses: dict[Buffer, _Use] = {}
+    bound = {loop.var} | {n.var for n in walk(loop.body) if isinstance(n, For | Let)}
+    _scan(loop.body, uses, bound, direct=True)
+    local = {n.buffer for n in walk(loop.body) if isinstance(n, Alloc)}
+    chosen: list[_Element] = []
+    for buffer, use in uses.items():
+        if buffer in local or buffer in limits.registers or use.elements is None:
+            continue
+        updated = any(e.loaded and e.stored for e in use.elements)
+        if updated and _apart(use.elements) and _safe(use.elements, loop, facts):
+            chosen += use.elements
+    return chosen if chosen and limits.fits(chosen) else []
+
+
+def _scan(n: Node, uses: dict[Buffer, _Use], bound: set[Var], *, direct: bool) -> None:
+    if isinstance(n, For) and n.kind is not LoopKind.SERIAL:
+        for m in walk(n):
+            if isinstance(m, Load | Store):
+                uses.setdefault(m.buffer, _Use()).elements = None
+        return
+    inside = direct and not isinstance(n, For | If | Select)
+    for child in children(n):
+        _scan(child, uses, bound, direct=inside)
+    match n:
+        case Load() | Store():  # a store comes after the loads of its value
+            _note(n, uses, bound, direct=direct)
+        case Prefetch(buffer=buffer):
+            uses.setdefault(buffer, _Use()).elements = None
+        case _:
+            pass
+
+
+def _note(access: Load | Store, uses: dict[Buffer, _Use], bound: set[Var], *, direct: bool) -> None:
+    use = uses.setdefault(access.buffer, _Use())
+    if use.elements is None:
+        return
+    key = (*access.indices, access.mask) if access.mask is not None else access.indices
+    fixed = not any(
+        isinstance(m, Load | Checked) or (isinstance(m, Var) and m in bound)
+        for e in key
+        for m in walk(e)
+    )
+    if not fixed or (isinstance(access, Store) and access.atomic):
+        use.elements = None
+        return
+    lanes = max((i.lanes for i in access.indices), default=1)
+    for known in use.elements:
+        if known.indices == access.indices and known.mask == access.mask:
+            break
+    else:
+        known = _Element(access.buffer, access.indices, access.mask, lanes)
+        known.fresh = direct and isinstance(access, Store)
+        use.elements.append(known)
+    known.direct |= direct
+    known.loaded |= isinstance(access, Load)
+    if isinstance(access, Store):
+        known.stored = True
+        known.stream |= access.stream
+
+
+def _apart(elements: list[_Element]) -> bool:
+    """Whether no two of the elements of one buffer overlap."""
+    for n, one in enumerate(elements):
+        for other in elements[n + 1 :]:
+            pairs = zip(one.indices, other.indices, strict=True)
+            if not any(_distinct(a, b) for a, b in pairs):
+                return False
+    return True
+
+
+def _distinct(a: Expr, b: Expr) -> bool:
+    """Whether two index expressions never meet in any lane."""
+    if any(i.lanes > 1 and not _is_run(i) for i in (a, b)):
+        return False
+    gap = linear(_base(b)) - linear(_base(a))
+    return gap.is_constant and (gap.const >= a.lanes or -gap.const >= b.lanes)
+
+
+def _is_run(i: Expr) -> bool:
+    return isinstance(i, Ramp) and i.stride == index(1)
+
+
+def _base(i: Expr) -> Expr:
+    return i.base if isinstance(i, Ramp) else i
+
+
+def _safe(elements: list[_Element], loop: For, facts: Facts) -> bool:
+    """Whether the elements may be touched outside the loop, once it is known to run."""
+    running = facts.given(lt(index(0), loop.extent))
+    return all(e.direct or _in_bounds(e, running) for e in elements)
+
+
+def _in_bounds(element: _Element, facts: Facts) -> bool:
+    for i, extent in zip(element.indices, element.buffer.shape, strict=True):
+        if i.lanes > 1:
+            if element.mask is None and not _run_in_range(i, extent, facts):
+                return False
+        elif not in_range(facts, i, extent):
+            return False
+    return True
+
+
+def _run_in_range(i: Expr, extent: Expr, facts: Facts) -> bool:
+    if not (isinstance(i, Ramp) and _is_run(i)):
+        return False
+    last = (linear(i.base) + (i.count - 1)).expr()
+    return in_range(facts, i.base, extent) and in_range(facts, last, extent)
+
+
+def _wrapped(loop: For, elements: list[_Element], facts: Facts, limits: _Limits) -> Stmt:
+    slots = [Buffer(f"{e.buffer.name}.acc", e.buffer.dtype, (index(e.lanes),)) for e in elements]
+    places = {
+        (e.buffer, e.indices): (slot, _place(e)) for e, slot in zip(elements, slots, strict=True)
+    }
+    body = _redirected(loop.body, places)
+    inner = _visit(body, facts.inside(loop), limits)
+    before = [
+        Store(slot, _place(e), Load(e.buffer, e.indices, e.mask))
+        for e, slot in zip(elements, slots, strict=True)
+        if not e.fresh
+    ]
+    after = [
+        Store(e.buffer, e.indices, Load(slot, _place(e)), e.mask, stream=e.stream)
+        for e, slot in zip(elements, slots, strict=True)
+        if e.stored
+    ]
+    nest: Stmt = sequence([*before, replace(loop, body=inner), *after])
+    for slot in reversed(slots):
+        nest = Alloc(slot, nest, Scope.REGISTER)
+    runs = lt(index(0), loop.extent)
+    return nest if holds(facts, runs) else If(runs, nest)
+
+
+def _place(e: _Element) -> tuple[Expr, ...]:
+    return (Ramp(index(0), index(1), e.lanes),) if e.lanes > 1 else (index(0),)
+
+
+_Places = dict[tuple[Buffer, tuple[Expr, ...]], tuple[Buffer, tuple[Expr, ...]]]
+
+
+def _redirected(s: Stmt, places: _Places) -> Stmt:
+    def visit(n: Node) -> Node:
+        new = map_children(n, visit)
+        if isinstance(n, Load | Store) and isinstance(new, Load | Store):
+            found = places.get((n.buffer, n.indices))
+            if found is not None:
+                slot, at = found
+                if isinstance(new, Store):
+                    return Store(slot, at, new.value)
+                return Load(slot, at)
+        return new
+
+    result = visit(s)
+    assert isinstance(result, Stmt)
+    return result
