@@ -82,17 +82,6 @@ class _Encoder:
                 self._fields("let", value)
                 self._binder(var)
                 self.node(body)
-            case Layout():
-                self.out.append("layout")
-                for var in n.inputs:
-                    self._binder(var)
-                self._fields("to", n.outputs, n.shape)
-            case Reducer():
-                self.out.append(f"reducer {n.name}")
-                self._value(n.identity)
-                for var in (*n.left, *n.right):
-                    self._binder(var)
-                self._fields(f"{len(n.left)} {len(n.right)}", n.combine)
             case _:
                 names = [name for name in field_names(type(n)) if name not in _UNCOUNTED]
                 self._fields(type(n).__name__, *(getattr(n, name) for name in names))
@@ -123,6 +112,10 @@ class _Encoder:
         match value:
             case Node():
                 self.node(value)
+            case Layout():
+                self._layout(value)
+            case Reducer():
+                self._reducer(value)
             case tuple():
                 self.out.append(f"({len(value)}")
                 for item in value:
@@ -131,8 +124,10 @@ class _Encoder:
                 self.out.append(value.name)
             case DType():
                 self.out.append(value.short)
-            case _:
+            case str() | int() | None:
                 self.out.append(repr(value))
+            case _:
+                raise AssertionError(value)
 
     def _program(self, p: Program) -> None:
         self.out.append(f"program {p.name!r} {len(p.sizes)} {len(p.params)}")
@@ -169,6 +164,18 @@ class _Encoder:
         for w in b.writes:
             self._write(w)
         self._fields("reduction", b.init, b.reducer, b.sources)
+
+    def _layout(self, layout: Layout) -> None:
+        self.out.append(f"layout {len(layout.inputs)}")
+        for var in layout.inputs:
+            self._binder(var)
+        self._fields("to", layout.outputs, layout.shape)
+
+    def _reducer(self, r: Reducer) -> None:
+        self._fields(f"reducer {r.name!r} {len(r.left)} {len(r.right)}", r.identity)
+        for var in (*r.left, *r.right):
+            self._binder(var)
+        self._fields("combine", r.combine)
 
     def _iter(self, it: IterVar) -> None:
         self._value(it.extent)

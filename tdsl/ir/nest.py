@@ -83,6 +83,8 @@ class _Nest:
                 with self.names.scope(()):
                     self._line(s, depth, self._head(s))
                     self._stmt(s.body, depth + 1)
+            case Seq(()):
+                self._line(s, depth, "pass")
             case Seq(body):
                 for part in body:
                     self._stmt(part, depth)
@@ -138,15 +140,18 @@ class _Nest:
         words = [*tails, *["atomic"] * leaf.atomic, *["stream"] * leaf.stream]
         note = f"  # {', '.join(words)}" if words else ""
         head = f"if {self.exprs.text(conjunction(conds))}: " if conds else ""
-        for text in self._writes(block, at):
+        for text in self._writes(block, at) or ["pass"]:
             yield head + text + note
 
-    def _writes(self, block: Block, at: dict[Var, Expr]) -> Iterable[str]:
+    def _writes(self, block: Block, at: dict[Var, Expr]) -> list[str]:
+        lines = []
         sign = None if block.reducer is None else _SHORTHANDS.get(block.reducer.name)
         for number, w in enumerate(block.writes):
             target = self.exprs.access(w.buffer, [substitute(i, at) for i in w.indices])
             if sign and number < len(block.sources):
-                yield f"{target} {sign} {self.exprs.text(substitute(block.sources[number], at))}"
+                source = self.exprs.text(substitute(block.sources[number], at))
+                lines.append(f"{target} {sign} {source}")
             else:
                 value = self.exprs.text(substitute(w.value, at), w.buffer.dtype)
-                yield f"{target} = {value}"
+                lines.append(f"{target} = {value}")
+        return lines

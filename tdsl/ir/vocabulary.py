@@ -6,6 +6,7 @@ bind as in Python.
 
 from __future__ import annotations
 
+import math
 import re
 
 from tdsl import dtypes
@@ -135,8 +136,17 @@ def _digits(literal: Const, *, short: bool) -> str:
     if not literal.type.is_float:
         return str(int(literal.value))
     value = float(literal.value)
-    shortest = str(literal.type.numpy.type(value))
-    text = shortest if const(float(shortest), literal.type) == literal else repr(value)
+    text = _shortest(value, literal.type)
     if short and value.is_integer() and abs(value) < 1e6 and not text.startswith("-0"):
         return str(int(value))
     return text
+
+
+def _shortest(value: float, dtype: DType) -> str:
+    """The fewest digits that read back as *value* in its dtype."""
+    if dtype.bits < 64 and math.isfinite(value):
+        for precision in range(1, 10):
+            text = f"{value:.{precision}g}"
+            if const(float(text), dtype).value == value:
+                return text if "e" in text or "." in text else text + ".0"
+    return repr(value)
