@@ -54,7 +54,10 @@ class Memory:
         found = self.parameters.get(buffer)
         if found is not None:
             return _parameter_element(found, indices)
-        return _copy_element(self.slots[buffer], len(buffer.shape), indices, strict)
+        slot = self.slots.get(buffer)
+        if slot is None:
+            raise MemoryFault(f"{buffer.name} is used outside its allocation")
+        return _copy_element(slot, len(buffer.shape), indices, strict)
 
     def load(self, buffer: Buffer, indices: Sequence[Code], strict: bool) -> Code:
         """Code for the value of an element.

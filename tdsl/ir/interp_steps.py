@@ -44,6 +44,7 @@ class StepCompiler:
             case Alloc():
                 slot, make = self.plain.alloc(s)
                 inner = self.steps(s.body)
+                del self.plain.memory.slots[s.buffer]
                 return lambda f: _with(f, slot, make, inner)
             case Let(var, value, body):
                 code = self.plain.exprs.code(value)

@@ -87,6 +87,7 @@ class StmtCompiler:
             case Alloc():
                 slot, make = self.alloc(s)
                 body_run = self.run(s.body)
+                del self.memory.slots[s.buffer]
                 return lambda f: _run_with(f, slot, make, body_run)
             case Let(var, value, body):
                 code = self.exprs.code(value)
