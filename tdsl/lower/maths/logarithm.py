@@ -51,14 +51,19 @@ def _log_of_parts(f: Formula, e: Num, m1: Num, rest: Num | None = None) -> Num:
 def _log_to_base(f: Formula, x: Num, unit: tuple[float, ...], exponent: tuple[float, ...]) -> Num:
     """`(e * log(2) + log1p(m1)) / log(base)`: `unit` is 1 / log(base), `exponent` log(2) times it.
 
-    The product of m1 and `unit` is held in two numbers.
+    The leading terms m1 - m1**2 / 2 and their product with `unit` are held in two numbers each.
     """
     e, m = split(f, x)
     e, m1 = e.to(f.dtype), m - 1.0
-    product = m1 * unit[0]
-    small = f.fma(m1, unit[0], -product) + m1 * unit[1]
-    small = f.fma((m1 * m1) * f.polynomial(m1, c.LOG[f.dtype]), unit[0], small)
-    small = f.fma(e, exponent[1], small)
+    square = m1 * m1
+    lead = f.fma(square, -0.5, m1)
+    lost = f.fma(square, -0.5, m1 - lead)
+    square_lost = f.fma(m1, m1, -square)
+    tail = (square * m1) * f.polynomial(m1, c.LOG[f.dtype][1:])
+    rest = lost + f.fma(square_lost, -0.5, tail)
+    product = lead * unit[0]
+    small = f.fma(lead, unit[1], f.fma(lead, unit[0], -product))
+    small = f.fma(e, exponent[1], f.fma(rest, unit[0], small))
     return _specials(f, x, _sum(e * exponent[0], product, small), -math.inf)
 
 
