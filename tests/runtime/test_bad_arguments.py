@@ -357,7 +357,7 @@ def test_random_arguments_are_right_or_refused_alike_on_both_paths(which, argume
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("which", KERNELS)
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=4_000, deadline=None)
 @given(arguments=st.lists(VALUES, max_size=4), keywords=KEYWORDS)
 def test_many_random_arguments(which, arguments, keywords):
     check_alike(which, arguments, keywords)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tdsl.dtypes import ALL
-from tdsl.runtime import dlpack
+from tdsl.runtime import dlpack, pool
 from tests.runtime import kernels
 from tests.runtime.kernels import slow_only
 
@@ -372,3 +372,49 @@ def test_the_gil_is_released_for_large_arguments():
     for thread in threads:
         thread.join()
     assert not failures
+
+
+# -- large outputs: memory of the pool's allocator ----------------------------------------------
+
+LARGE = 1 << 19  # float32 elements: 2 MiB
+
+
+def test_a_large_output_reuses_the_memory_of_one_that_is_gone(add):
+    pool.release_memory()
+    a = np.ones(LARGE, np.float32)
+    first = add(a, a)
+    address = first.__array_interface__["data"][0]
+    assert address % 64 == 0
+    assert first.flags.owndata
+    del first
+    second = add(a, a)
+    assert second.__array_interface__["data"][0] == address
+    third = add(a, a)
+    assert not np.shares_memory(second, third)
+    del second, third
+    assert pool.release_memory() >= 2 * a.nbytes
+    assert np.zeros(LARGE).flags.owndata  # numpy's own allocator is in force again
+
+
+def test_a_large_output_is_an_ordinary_array(add):
+    a = np.ones(LARGE, np.float32)
+    c = add(a, a)
+    c.resize(2 * LARGE, refcheck=False)
+    assert (c[:LARGE] == 2).all()
+    assert not c[LARGE:].any()
+    c.resize(10, refcheck=False)
+    np.testing.assert_array_equal(c, 2)
+    view = add(a, a)[5:8]
+    np.testing.assert_array_equal(view, 2)
+
+
+def test_large_outputs_do_not_leak(add):
+    a = np.ones(LARGE, np.float32)
+    dtype = a.dtype
+    add(a, a)
+    before = sys.getrefcount(dtype)
+    pool.release_memory()
+    for _ in range(50):
+        add(a, a)
+    assert pool.release_memory() < 4 * a.nbytes
+    assert abs(sys.getrefcount(dtype) - before) <= 2

@@ -39,6 +39,7 @@ GIL_BYTES = 1 << 16
 """Calls that touch fewer bytes keep the GIL: handing it over costs more than it gives."""
 
 _LARGEST_FACTOR = 1 << 16  # with sizes up to 2**40, no extent overflows
+_LARGE_OUTPUT = 1 << 20  # bytes; smaller ones numpy gets from pages that are in use already
 _BUFFER = "{ ptr, ptr, ptr, i32, i32, i32, i32, i64 }"
 _CONTEXT = "{ i32, i32, i32, i32, [4 x i64] }"
 
@@ -245,10 +246,11 @@ entry:
             dtype = self.table(dtype_entry(array.param.element.code))
             self.line(f"call void {self.table(Entry.INCREF)}(ptr {dtype})")  # NEW_ARRAY eats one
             shape = self.offset("%extents", 8 * position)
-            item = self.python(
-                Entry.NEW_ARRAY,
-                "ptr",
-                f"i32 {len(array.extents)}, ptr {shape}, ptr {dtype}, i32 0",
+            large = self.emit(f"icmp uge i64 {array.bytes}, {_LARGE_OUTPUT}")
+            small_one, large_one = self.table(Entry.NEW_ARRAY), self.table(Entry.NEW_LARGE_ARRAY)
+            new = self.emit(f"select i1 {large}, ptr {large_one}, ptr {small_one}")
+            item = self.emit(
+                f"call ptr {new}(i32 {len(array.extents)}, ptr {shape}, ptr {dtype}, i32 0)"
             )
             failed, made = self.label(), self.label()
             self.branch(self.emit(f"icmp eq ptr {item}, null"), failed, made)

@@ -51,6 +51,12 @@ _RUNTIME_SYMBOLS = (
     "tdsl_alloc_set_limit",
     "tdsl_alloc_trim",
     "tdsl_repeat",
+    "tdsl_numpy",
+    "tdsl_numpy_malloc",
+    "tdsl_numpy_calloc",
+    "tdsl_numpy_realloc",
+    "tdsl_numpy_free",
+    "tdsl_numpy_empty",
 )
 
 if not sys.platform.startswith("linux") or platform.machine() not in ARCHITECTURES:
@@ -59,7 +65,8 @@ if not sys.platform.startswith("linux") or platform.machine() not in ARCHITECTUR
         f"{platform.machine()}, for which the thread pool knows no futex system call"
     )
 
-_KEPT_SHARE = 4  # freed temporaries stay for later calls, up to a quarter of the memory
+# Freed temporaries and outputs stay for later calls, up to an eighth of the memory or this much.
+_MOST_KEPT = 1 << 30
 
 _lock = threading.RLock()
 _serial = itertools.count()
@@ -100,7 +107,7 @@ class _Session:
         """Size the pool and the allocator, and make both survive a fork."""
         self._call("tdsl_set_num_threads", ctypes.c_int32(default_num_threads()))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        self._call("tdsl_alloc_set_limit", ctypes.c_int64(memory // _KEPT_SHARE))
+        self._call("tdsl_alloc_set_limit", ctypes.c_int64(min(memory // 8, _MOST_KEPT)))
         os.register_at_fork(
             before=lambda: self._call("tdsl_alloc_acquire"),
             after_in_parent=lambda: self._call("tdsl_alloc_release"),
@@ -160,7 +167,7 @@ def _keep_for_ever(reference: Any) -> Any:
 
 def _runtime_text() -> str:
     here = Path(__file__).parent
-    names = (platform.machine(), "alloc", "pool", "float16")
+    names = (platform.machine(), "alloc", "pool", "float16", "numpy_memory")
     return "\n".join((here / f"{name}.ll").read_text(encoding="utf-8") for name in names)
 
 

@@ -23,6 +23,7 @@ from tdsl.runtime.packed import PackedArray
 SYMBOL = "tdsl_python"
 _PYARRAY_TYPE = 2  # slots of numpy's C API table
 _PYARRAY_EMPTY = 184
+_PYDATAMEM_SETHANDLER = 304
 
 
 class Entry(IntEnum):
@@ -35,6 +36,7 @@ class Entry(IntEnum):
     INT = auto()
     OUT = auto()  # the interned string "out"
     NEW_ARRAY = auto()
+    NEW_LARGE_ARRAY = auto()
     CALL = auto()
     CALL_FORMAT = auto()
     INCREF = auto()
@@ -81,7 +83,43 @@ def _numpy_api() -> ctypes.Array[ctypes.c_size_t]:
     pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
     module: Any = import_module("numpy._core._multiarray_umath")  # where numpy's headers look
     address = pointer(module._ARRAY_API, None)  # noqa: SLF001 - likewise
-    return (ctypes.c_size_t * (_PYARRAY_EMPTY + 1)).from_address(address)
+    return (ctypes.c_size_t * (_PYDATAMEM_SETHANDLER + 1)).from_address(address)
+
+
+class _Handler(ctypes.Structure):
+    """`PyDataMem_Handler` of numpy's headers."""
+
+    _fields_ = [
+        ("name", ctypes.c_char * 127),
+        ("version", ctypes.c_uint8),
+        ("context", ctypes.c_void_p),
+        ("malloc", ctypes.c_void_p),
+        ("calloc", ctypes.c_void_p),
+        ("realloc", ctypes.c_void_p),
+        ("free", ctypes.c_void_p),
+    ]
+
+
+def _large_array_function(api: ctypes.Array[ctypes.c_size_t]) -> int:
+    """`PyArray_Empty` for large arrays: their memory comes from, and returns to, `tdsl_alloc`."""
+    functions = [
+        runtime_symbol(f"tdsl_numpy_{name}") for name in ("malloc", "calloc", "realloc", "free")
+    ]
+    handler = _Handler(b"tdsl", 1, None, *functions)
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype = ctypes.py_object
+    new.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    name = ctypes.create_string_buffer(b"mem_handler")
+    capsule = new(ctypes.addressof(handler), ctypes.cast(name, ctypes.c_char_p), None)
+    pointers = (ctypes.c_size_t * 4).from_address(runtime_symbol("tdsl_numpy"))
+    pointers[:] = [
+        api[_PYARRAY_EMPTY],
+        api[_PYDATAMEM_SETHANDLER],
+        function_address("Py_DecRef"),
+        id(capsule),
+    ]
+    _alive.extend([handler, name, capsule])
+    return runtime_symbol("tdsl_numpy_empty")
 
 
 @lru_cache(maxsize=1)
@@ -106,6 +144,7 @@ def table_address() -> int:
         Entry.OUT: id(out),
         Entry.NEW_ARRAY: api[_PYARRAY_EMPTY],
         Entry.NUM_THREADS: runtime_symbol("tdsl_num_threads"),
+        Entry.NEW_LARGE_ARRAY: _large_array_function(api),
         **{entry: function_address(name) for entry, name in _FUNCTIONS.items()},
         **{dtype_entry(dtype.code): id(dtype.numpy) for dtype in ALL},
     }
