@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tdsl.ir.affine import Affine, linear
-from tdsl.ir.build import add, index, is_const, maximum, minimum, sub
+from tdsl.ir.build import index, is_const, sub
 from tdsl.ir.expr import Buffer, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds, constant_bounds, interval
 from tdsl.ir.stmt import Alloc, For, IterVar, Leaf, Part, Program, Stmt
@@ -22,6 +22,7 @@ from tdsl.ir.visit import block_reads, children, map_children, substitute
 from tdsl.lower.accesses import Indices, redirect, touched_buffers
 from tdsl.lower.bodies import with_body
 from tdsl.lower.facts import Facts, in_range, not_negative, program_facts
+from tdsl.lower.loop_bounds import greatest, least
 from tdsl.lower.relax_guards import is_private
 from tdsl.target import Target
 
@@ -171,9 +172,9 @@ def _whole(d: int, extent: Expr, accesses: list[_Access], around: Mapping[Var, I
             continue
         lo, hi = bounds(i, {**around, **access.env})
         if lo is not None and not not_negative(access.facts, linear(lo)):
-            low = minimum(low, lo)
+            low = least(low, lo, access.facts)
         if hi is not None and not not_negative(access.facts, linear(extent) - linear(hi) - 1):
-            high = maximum(high, add(hi, 1))
+            high = greatest(high, (linear(hi) + 1).expr(), access.facts)
     return _Box(low, linear(sub(high, low)).expr())
 
 

@@ -209,6 +209,9 @@ def _prove(facts: Facts, goal: Affine, fuel: list[int]) -> bool:
     cases = _cases(target, goal.terms[target])
     if cases:
         return all(_prove(facts, _replace(goal, target, case), fuel) for case in cases)
+    exact = _undivided(goal, target)
+    if exact is not None:
+        return _prove(facts, exact, fuel)
     rank = facts.rank(target)
     for fact in (*_about(target), *reversed(facts.forms)):
         if any(facts.rank(e) > rank for e in fact.terms):
@@ -217,6 +220,22 @@ def _prove(facts: Facts, goal: Affine, fuel: list[int]) -> bool:
         if smaller is not None and _prove(facts, smaller, fuel):
             return True
     return False
+
+
+def _undivided(goal: Affine, target: Expr) -> Affine | None:
+    """A goal without its division where that says the same: a//c >= r <=> a >= c*r."""
+    k = goal.coefficient(target)
+    match target:
+        case Binary(op=BinaryOp.FLOORDIV, a=a, b=Const(value=value)) if value > 0:
+            c = int(value)
+        case _:
+            return None
+    rest = goal - Affine({target: k})
+    if rest.is_constant and abs(k) > 1:
+        rest = Affine({}, rest.const // abs(k))
+    elif abs(k) > 1:
+        return None
+    return linear(a) + rest * c if k > 0 else rest * c + (c - 1) - linear(a)
 
 
 def _eliminate(goal: Affine, target: Expr, fact: Affine) -> Affine | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tdsl.ir.affine import Affine, divide, linear
-from tdsl.ir.build import add, maximum, minimum
+from tdsl.ir.build import maximum, minimum
 from tdsl.ir.expr import Expr, Var
 from tdsl.lower.facts import Facts, not_negative
 
@@ -20,7 +20,7 @@ def solve(form: Affine, var: Var) -> Expr | None:
         return None
     if c > 0:
         return divide(rest * -1 + (c - 1), c).expr()
-    return add(divide(rest, -c).expr(), 1)
+    return (divide(rest, -c) + 1).expr()
 
 
 def least(a: Expr, b: Expr, facts: Facts) -> Expr:
