@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 import numpy as np
 
 from tdsl import dtypes
@@ -177,12 +175,18 @@ def logical_and(a: Expr, b: Expr) -> Expr:
 
 def conjunction(conds: tuple[Expr, ...] | list[Expr]) -> Expr:
     """All of *conds* (true for none)."""
-    return reduce(logical_and, conds, TRUE)
+    result: Expr = TRUE
+    for cond in conds:
+        result = logical_and(result, cond)
+    return result
 
 
 def product(extents: tuple[Expr, ...] | list[Expr]) -> Expr:
     """The product of index expressions (1 for none)."""
-    return reduce(mul, extents, index(1))
+    result: Expr = index(1)
+    for extent in extents:
+        result = mul(result, extent)
+    return result
 
 
 def select(cond: Expr, a: Expr, b: Expr) -> Expr:
