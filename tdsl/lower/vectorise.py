@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterable
+from functools import reduce
 from typing import cast
 
 from tdsl.ir.build import TRUE, add, index, logical_and, mul
@@ -18,12 +19,15 @@ from tdsl.ir.expr import (
     Binary,
     BinaryOp,
     Buffer,
+    Checked,
     Const,
     Expr,
     Extern,
     Load,
     Node,
     Ramp,
+    Select,
+    Shuffle,
     Unary,
     UnaryOp,
     Var,
@@ -97,7 +101,7 @@ def _vectorise_loop(loop: For, facts: Facts, registers: frozenset[Buffer]) -> St
     if lanes == 1:
         return fresh_copy(loop.body, {loop.var: index(0)})
     try:
-        return _Lanes(loop, lanes, facts, registers).stmt(loop.body, None, facts)
+        return _Lanes(loop, lanes, registers).stmt(loop.body, None, facts.inside(loop))
     except _CannotVectoriseError as reason:
         return _as_scalar(loop, str(reason))
 
@@ -116,13 +120,14 @@ def _as_scalar(loop: For, why: str) -> Stmt:
 class _Lanes:
     """One loop being vectorised: how its variables and buffers look with all lanes at once."""
 
-    def __init__(self, loop: For, lanes: int, facts: Facts, registers: frozenset[Buffer]) -> None:
+    def __init__(self, loop: For, lanes: int, registers: frozenset[Buffer]) -> None:
         self.lanes = lanes
-        self.facts = facts
+        self.facts = Facts()
         self.registers = registers
         self.variables: dict[Var, Expr] = {loop.var: Ramp(index(0), index(1), lanes)}
         self.buffers: dict[Buffer, Buffer] = {}
         self.loop = loop
+        self.arm: Expr | None = None
 
     # -- expressions ----------------------------------------------------------------------------
 
@@ -142,32 +147,56 @@ class _Lanes:
                 return new
             case _ if e.lanes > 1:
                 raise _CannotVectoriseError("it holds another vectorized loop")
+            case Select(cond=cond, a=a, b=b):
+                chosen = self.expr(cond, mask)
+                if chosen.lanes == 1:
+                    return rebuild(e, [chosen, self.expr(a, mask), self.expr(b, mask)])
+                opposite = Unary(UnaryOp.NOT, chosen)
+                return rebuild(
+                    e, [chosen, self._arm(a, mask, chosen), self._arm(b, mask, opposite)]
+                )
             case _:
                 operands = [cast("Expr", n) for n in children(e)]
                 return rebuild(e, [self.expr(operand, mask) for operand in operands])
 
-    def _load(self, e: Load, mask: Expr | None) -> Expr:
-        indices, mask_here = self._access(e.buffer, e.indices, mask), None
-        if e.mask is not None:
-            mask_here = self.expr(e.mask, mask)
-        vector = any(i.lanes > 1 for i in indices)
-        if mask is not None and not self._is_safe(e.buffer, indices, vector=vector):
-            active = mask if vector else any_lane(mask)
-            mask_here = active if mask_here is None else rebuild_and(mask_here, active)
-        if mask_here is not None and mask_here.lanes > 1 and not vector:
-            indices = (*indices[:-1], widen(indices[-1], self.lanes)) if indices else indices
-            if not indices:
-                mask_here = any_lane(mask_here)
-            vector = bool(indices)
-        if mask_here is not None and vector:
-            mask_here = widen(mask_here, self.lanes)
-        return Load(self.buffers.get(e.buffer, e.buffer), indices, mask_here)
+    def _arm(self, e: Expr, mask: Expr | None, cond: Expr) -> Expr:
+        """An arm of a select, of which only the lanes in `cond` count."""
+        outer, self.arm = self.arm, cond if self.arm is None else rebuild_and(self.arm, cond)
+        new = self.expr(e, mask)
+        self.arm = outer
+        return new
 
-    def _is_safe(self, buffer: Buffer, indices: tuple[Expr, ...], *, vector: bool) -> bool:
+    def _load(self, e: Load, mask: Expr | None) -> Expr:
+        indices = self._access(e.buffer, e.indices, mask)
+        vector = any(i.lanes > 1 for i in indices)
+        own = None if e.mask is None else self.expr(e.mask, mask)
+        active: Expr | None = None
+        if not self._is_safe(e):
+            # a mask of its own covers the select around a load, not the condition around a store
+            arm = self.arm if own is None else None
+            masks = [m for m in (mask, arm) if m is not None]
+            active = reduce(rebuild_and, masks) if masks else None
+        if active is not None and not vector:
+            active = any_lane(active)
+        if own is not None and own.lanes > 1 and not vector:
+            if indices:
+                indices = (*indices[:-1], widen(indices[-1], self.lanes))
+                vector = True
+            else:
+                own = any_lane(own)
+        if own is not None:
+            active = own if active is None else rebuild_and(own, active)
+        if active is not None and vector:
+            active = widen(active, self.lanes)
+        return Load(self.buffers.get(e.buffer, e.buffer), indices, active)
+
+    def _is_safe(self, e: Load) -> bool:
         """Whether a load may run in lanes that do nothing."""
-        if buffer in self.registers:
+        if e.buffer in self.registers:
             return True
-        return not vector and all_in_range(self.facts, Access(buffer, indices))
+        if any(isinstance(n, Checked) for i in e.indices for n in walk(i)):
+            return False  # it stays inside, but would be reported
+        return all_in_range(self.facts, Access(e.buffer, e.indices))
 
     def _access(
         self, buffer: Buffer, indices: Iterable[Expr], mask: Expr | None
@@ -204,32 +233,44 @@ class _Lanes:
                 raise _CannotVectoriseError(f"it holds a {type(s).__name__}")
 
     def _store(self, s: Store, mask: Expr | None) -> Stmt:
-        indices = self._access(s.buffer, s.indices, mask)
-        value = self.expr(s.value, mask)
         here = None if s.mask is None else self.expr(s.mask, mask)
         if mask is not None:
             here = mask if here is None else rebuild_and(here, mask)
-        if not any(i.lanes > 1 for i in indices):
-            self._check_uniform(s, value)
-            if here is not None and here.lanes > 1 and not s.atomic:
-                here = any_lane(here)
-            if s.atomic:
-                value = widen(value, self.lanes)
-        else:
+        if s.atomic:
+            return sequence(self._atomic_lane(s, here, lane) for lane in range(self.lanes))
+        indices = self._access(s.buffer, s.indices, mask)
+        value = self.expr(s.value, mask)
+        if any(i.lanes > 1 for i in indices):
             value = widen(value, self.lanes)
             here = None if here is None else widen(here, self.lanes)
-        return dataclasses.replace(
-            s,
-            buffer=self.buffers.get(s.buffer, s.buffer),
-            indices=indices,
-            value=value,
-            mask=here,
-        )
+        else:
+            self._check_uniform(s, value)
+            here = None if here is None else any_lane(here)
+        buffer = self.buffers.get(s.buffer, s.buffer)
+        return dataclasses.replace(s, buffer=buffer, indices=indices, value=value, mask=here)
+
+    def _atomic_lane(self, s: Store, mask: Expr | None, lane: int) -> Stmt:
+        """An atomic update for one lane: lanes may meet in one element."""
+
+        def single(n: Node) -> Node:
+            match n:
+                case Var():
+                    new = index(lane) if n is self.loop.var else self.variables.get(n, n)
+                    return new if new.lanes == 1 else Shuffle((new,), (lane,))
+                case Load(buffer=buffer) if buffer in self.buffers:
+                    inner = map_children(n, single)
+                    return Load(self.buffers[buffer], (*inner.indices, index(lane)), inner.mask)
+                case _:
+                    return map_children(n, single)
+
+        new = single(dataclasses.replace(s, mask=None))
+        assert isinstance(new, Store)
+        if mask is not None and mask.lanes > 1:
+            mask = Shuffle((mask,), (lane,))
+        return dataclasses.replace(new, mask=mask)
 
     def _check_uniform(self, s: Store, value: Expr) -> None:
         """All lanes store to one element: fine if they store one value, and once is as good."""
-        if s.atomic:
-            return
         if value.lanes > 1:
             raise _CannotVectoriseError(f"its iterations store to one element of {s.buffer.name}")
         if any(isinstance(n, Load) and n.buffer is s.buffer for n in walk(s.value)):

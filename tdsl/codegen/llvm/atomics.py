@@ -1,10 +1,10 @@
-"""Atomic updates: `buffer[index] = value(buffer[index])` as a compare-and-swap loop per lane."""
+"""Atomic updates: `buffer[index] = value(buffer[index])` as a compare-and-swap loop."""
 
 from __future__ import annotations
 
 from tdsl.codegen.llvm import floats
 from tdsl.codegen.llvm.frame import Frame
-from tdsl.codegen.llvm.types import Value, element, lane_count, memory_type
+from tdsl.codegen.llvm.types import Value, memory_type
 from tdsl.ir.expr import Expr, Load, Node, Var
 from tdsl.ir.stmt import Store
 from tdsl.ir.visit import map_children
@@ -13,20 +13,14 @@ from tdsl.ir.visit import map_children
 def store_atomic(f: Frame, s: Store) -> None:
     """Write the loop; the value's own loads of the element see what is there at that moment."""
     (index,) = s.indices
-    lanes = max(index.lanes, s.value.lanes)
-    old = Var("old", s.buffer.dtype, lanes)
+    old = Var("old", s.buffer.dtype)
     updated = _with_old(s.value, s, old)
-    b = f.builder
-    mask = f.value(s.mask) if s.mask is not None else None
-    where = b.broadcast(f.value(index), lanes)
-    for lane in range(lanes):
-        place = where if lanes == 1 else b.extract(where, lane, "i64")
-        if mask is None:
-            _update(f, s, updated, old, place, lane)
-        else:
-            single = lane_count(mask.type) == 1
-            with b.when(mask if single else b.extract(mask, lane, "i1")):
-                _update(f, s, updated, old, place, lane)
+    place = f.value(index)
+    if s.mask is None:
+        _update(f, s, updated, old, place)
+    else:
+        with f.builder.when(f.value(s.mask)):
+            _update(f, s, updated, old, place)
 
 
 def _with_old(value: Expr, s: Store, old: Var) -> Expr:
@@ -40,7 +34,7 @@ def _with_old(value: Expr, s: Store, old: Var) -> Expr:
     return result
 
 
-def _update(f: Frame, s: Store, updated: Expr, old: Var, place: Value, lane: int) -> None:
+def _update(f: Frame, s: Store, updated: Expr, old: Var, place: Value) -> None:
     b = f.builder
     dtype = s.buffer.dtype
     stored_type = memory_type(dtype)
@@ -56,10 +50,8 @@ def _update(f: Frame, s: Store, updated: Expr, old: Var, place: Value, lane: int
     phi = b.reserve()
     with b.scope():
         current = floats.from_memory(b, b.convert("bitcast", seen, stored_type), dtype)
-        f.values[old] = b.broadcast(current, old.width)
+        f.values[old] = current
         new = f.value(updated)
-        if lane_count(new.type) > 1:
-            new = b.extract(new, lane, element(new.type))
         bits = b.convert("bitcast", floats.to_memory(b, new, dtype), bits_type)
         pair = b.emit(
             f"cmpxchg weak {address.typed}, {seen.typed}, {bits.typed} monotonic monotonic, "
