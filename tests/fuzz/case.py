@@ -35,7 +35,7 @@ class Refusal:
     reason: str
     legal: bool | None = None
     judged: bool = False
-    repro: str = ""
+    case: tuple[Algorithm, tuple[Step, ...]] | None = None
 
 
 @dataclass
@@ -71,7 +71,8 @@ def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[S
             step.apply(s)
         except td.ScheduleError as error:
             if before != (s.program, s.algorithm, len(s.trace), str(s)):
-                raise Fault("refusal", f"{step.source()} was refused but changed the schedule")
+                detail = f"{step.source()} was refused but changed the schedule"
+                raise Fault("refusal", detail) from error
             refusal = Refusal(step.primitive, error.reason)
             result.refused.append(refusal)
             if draw.chance(options.judged):
@@ -98,7 +99,7 @@ def judge(s: td.Schedule, step: Step, result: Result, refusal: Refusal) -> None:
     refusal.legal = brute.step_is_legal(s, step, algorithm, result.seed)
     refusal.judged = True
     if refusal.legal:
-        refusal.repro = script(algorithm, steps)
+        refusal.case = (algorithm, steps)
 
 
 def run_case(seed: str, options: Options) -> Result:
@@ -118,7 +119,7 @@ def run_case(seed: str, options: Options) -> Result:
             result.built = check_kernel(s, algorithm)
     except Fault as fault:
         result.failure = (fault.oracle, fault.detail)
-    except Exception as error:  # whatever it is, it is a finding
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rpartition('/')[2]}:{last.name}"
         result.failure = ("exception", f"{type(error).__name__} in {where}: {error}"[:2000])
@@ -171,9 +172,28 @@ def replay(algorithm: Algorithm, steps: tuple[Step, ...], compiled: bool = True)
             check_kernel(s, algorithm)
     except Fault as fault:
         return fault.oracle
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as in run_case
         return f"exception {type(error).__name__}"
     return None
+
+
+def last_is_legal_but_refused(algorithm: Algorithm, steps: tuple[Step, ...]) -> bool:
+    """Whether the last of the steps is refused although brute force finds it legal."""
+    if not steps:
+        return False
+    s = td.Schedule(algorithm.func)
+    try:
+        for step in steps[:-1]:
+            step.apply(s)
+    except (td.ScheduleError, td.TypeMismatch):
+        return False
+    try:
+        steps[-1].apply(brute.fork(s))
+    except td.ScheduleError:
+        return brute.step_is_legal(s, steps[-1], algorithm, "replay") is True
+    except td.TypeMismatch:
+        pass
+    return False
 
 
 def script(algorithm: Algorithm, steps: tuple[Step, ...]) -> str:

@@ -13,7 +13,14 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from tests.fuzz.algorithms import Algorithm
-from tests.fuzz.case import Options, Result, replay, run_case, script
+from tests.fuzz.case import (
+    Options,
+    Result,
+    last_is_legal_but_refused,
+    replay,
+    run_case,
+    script,
+)
 from tests.fuzz.schedules import Step
 from tests.fuzz.shrink import Case, shrink
 from tests.fuzz.tally import Tally
@@ -22,6 +29,7 @@ _LIMIT = 120.0  # seconds for one case
 _CONTEXT = multiprocessing.get_context("spawn")
 _ENDS = ("crash", "hang")
 _TRIALS_APART = 40
+_TRIALS_LEGAL = 120
 _RECYCLE = 400  # islpy leaks a little with each operation
 
 
@@ -134,10 +142,12 @@ def fuzz(
 
 def save_legal(result: Result, folder: Path) -> None:
     """Keep the steps that were refused although brute force found them legal."""
-    for number, refusal in enumerate(r for r in result.refused if r.legal):
+    for number, refusal in enumerate(r for r in result.refused if r.case is not None):
+        assert refusal.case is not None
+        case = shrink(refusal.case, last_is_legal_but_refused, budget=_TRIALS_LEGAL)
         path = folder / "refused_but_legal" / f"{refusal.primitive}_{result.seed}_{number}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"# refused: {refusal.reason}\n{refusal.repro}")
+        path.write_text(f"# refused: {refusal.reason}\n{script(*case)}")
 
 
 def save_failure(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 from tests.fuzz.algorithms import Algorithm, Dim, Extent, Input, Stage
 from tests.fuzz.draw import Draw
-from tests.fuzz.expressions import FLOATS, INTEGERS, IndexVar, Known, Scope, expression
+from tests.fuzz.expressions import FLOATS, INTEGERS, IndexVar, Known, Scope, expression, index_into
 
 LARGEST_SHAPE = 60
 LARGEST_DOMAIN = 160
@@ -173,6 +174,21 @@ def _where(scope: Scope, axes: Sequence[IndexVar]) -> str:
     return f", where={k} {draw.choice(['<=', '<', '>', '>='])} {i}"
 
 
+def _moving(scope: Scope, axes: Sequence[IndexVar], dtype: str, text: str) -> str:
+    """The expression, made to depend on every axis: equal terms would hide wrong orders."""
+    for axis in axes:
+        if not re.search(rf"\b{axis.name}\b", text):
+            holders = [t for t in scope.tensors if t.dtype == dtype and axis.extent in t.shape]
+            if not holders:
+                text = f'({text} + td.cast({axis.name}, "{dtype}"))'
+                continue
+            x = scope.draw.choice(holders)
+            scope.used.add(x.name)
+            at = [axis.name if e == axis.extent else index_into(scope, e) for e in x.shape]
+            text = f"({text} + {x.name}[{', '.join(at)}])"
+    return text
+
+
 def _reduction_text(b: Builder, scope: Scope, axes: Sequence[IndexVar]) -> tuple[str, str]:
     """One reduction as text, and its dtype."""
     draw, dtype = b.draw, b.dtype()
@@ -187,11 +203,13 @@ def _reduction_text(b: Builder, scope: Scope, axes: Sequence[IndexVar]) -> tuple
     if fn in ("argmax", "argmin"):
         exact = [t for t in scope.tensors if t.exact or t.dtype in INTEGERS]
         inner.tensors = exact or [b.input(tuple(a.extent for a in axes), dtype)]
-        source = expression(inner, inner.tensors[0].dtype, 0)
+        kind = inner.tensors[0].dtype
+        source = _moving(inner, axes, kind, expression(inner, kind, 0))
         return f"td.{fn}({source}, axis={_axis_text(axes)}{_where(inner, axes)})", "int64"
-    source = expression(inner, dtype, draw.integer(1, 2))
+    source = _moving(inner, axes, dtype, expression(inner, dtype, draw.integer(1, 2)))
     if fn == "sum" and draw.chance(0.35):
         source = f"{expression(inner, dtype, 0)} * {expression(inner, dtype, 0)}"
+        source = _moving(inner, axes, dtype, source)
     wide, extra = dtype, ""
     if fn in ("sum", "prod"):
         wide = _WIDE.get(dtype, dtype)
@@ -320,7 +338,8 @@ def _user_reducer(b: Builder) -> None:
     lines.append(
         f"{reducer} = td.reducer(identity=({identity}), combine=lambda a, b: {_REDUCERS[identity]})"
     )
-    sources = f"({expression(inner, dtype, 1)}, {expression(inner, dtype, 1)})"
+    parts = [_moving(inner, axes, dtype, expression(inner, dtype, 1)) for _ in range(2)]
+    sources = f"({', '.join(parts)})"
     call = f"{reducer}({sources}, axis={_axis_text(axes)}{_where(inner, axes)})"
     at, start = header(shape)
     names = [f"{name}_0", f"{name}_1"]

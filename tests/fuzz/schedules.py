@@ -289,6 +289,65 @@ def _atomic(v: View) -> Step | None:
     return None if block is None else Step("atomic", (block.name,))
 
 
+def _stream(v: View) -> Step | None:
+    block = v.block()
+    return None if block is None else Step("stream", (block.name,))
+
+
+def _partition(v: View) -> Step | None:
+    loop = v.loop()
+    if loop is None:
+        return None
+    points: object = v.draw.integer(1, 4)
+    if v.draw.chance(0.15):
+        points = (1, v.draw.integer(2, 4))
+    return Step("partition", (loop, points))
+
+
+def _tensor(v: View) -> str | None:
+    names = sorted({a.tensor for b in v.blocks for a in b.accesses})
+    return v.draw.choice(names) if names else None
+
+
+_GENERIC: dict[str, Callable[[View], object]] = {
+    "LoopArg": View.loop,
+    "MaybeLoopArg": View.loop,
+    "BlockArg": lambda v: v.draw.choice(v.blocks).name,
+    "StoredArg": lambda v: v.draw.choice(v.blocks).name,
+    "TensorArg": _tensor,
+    "FactorArg": lambda v: v.draw.integer(1, 5),
+    "FactorsArg": lambda v: v.draw.integer(1, 5),
+    "LanesArg": lambda v: v.draw.choice([2, 4, 8]),
+    "CountArg": lambda v: v.draw.integer(-2, 3),
+    "PointsArg": lambda v: v.draw.integer(1, 4),
+    "TailArg": View.tail,
+    "ScopeArg": lambda v: v.draw.choice(SCOPES),
+    "AxisArg": lambda v: v.draw.choice(AXES),
+    "FlagArg": lambda v: v.draw.chance(0.5),
+    "bool": lambda v: v.draw.chance(0.5),
+}
+
+
+def _generic(name: str) -> Callable[[View], Step | None]:
+    """A maker that follows the primitive's declared argument kinds."""
+    parameters = [p for p in PRIMITIVES[name].signature.parameters.values() if p.name != "unsafe"]
+
+    def made(v: View) -> Step | None:
+        if not v.blocks:
+            return None
+        args: list[object] = []
+        options: list[tuple[str, object]] = []
+        for p in parameters:
+            value = _GENERIC[str(p.annotation)](v)
+            if p.default is p.empty:
+                args.append(value)
+            elif v.draw.chance(0.5):
+                options.append((p.name, value))
+        return None if None in args else Step(name, tuple(args), tuple(options))
+
+    return made
+
+
 MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
     "split": (5, _split),
     "tile": (3, _tile),
@@ -308,15 +367,28 @@ MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
     "rfactor": (4, _rfactor),
     "decompose_reduction": (3, _decompose_reduction),
     "atomic": (3, _atomic),
+    "stream": (2, _stream),
+    "partition": (2, _partition),
 }
+
+
+def makers() -> dict[str, tuple[float, Callable[[View], Step | None]]]:
+    """A weight and a maker for each primitive there is."""
+    found = {name: MAKERS[name] for name in MAKERS if name in PRIMITIVES}
+    for name, primitive in PRIMITIVES.items():
+        kinds = {str(p.annotation) for p in primitive.signature.parameters.values()}
+        if name not in found and kinds <= set(_GENERIC):
+            found[name] = (2.0, _generic(name))
+    return found
 
 
 def without_maker() -> list[str]:
     """Primitives that exist but that no step is drawn of."""
-    return sorted(set(PRIMITIVES) - set(MAKERS))
+    return sorted(set(PRIMITIVES) - set(makers()))
 
 
 def random_step(draw: Draw, s: td.Schedule) -> Step | None:
     """A step that may or may not be legal; None where nothing was found to apply it to."""
-    weights = {name: MAKERS[name][0] for name in MAKERS if name in PRIMITIVES}
-    return MAKERS[draw.weighted(weights)][1](view(draw, s))
+    known = makers()
+    weights = {name: weight for name, (weight, _) in known.items()}
+    return known[draw.weighted(weights)][1](view(draw, s))

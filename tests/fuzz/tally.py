@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.fuzz.case import Result
-from tests.fuzz.schedules import MAKERS, without_maker
+from tests.fuzz.schedules import makers, without_maker
 
 ENOUGH_STEPS = 6.0
 ENOUGH_ACCEPTED = 200 / 5000
@@ -65,7 +65,7 @@ class Tally:
 
     def rare(self) -> list[str]:
         """Primitives that were accepted less often than a run of 5 000 should 200 times."""
-        return [n for n in MAKERS if self.accepted[n] < ENOUGH_ACCEPTED * self.cases]
+        return [n for n in makers() if self.accepted[n] < ENOUGH_ACCEPTED * self.cases]
 
     def percentile(self, share: float) -> float:
         """Milliseconds that this share of the accepted steps took at most."""
@@ -87,7 +87,7 @@ class Tally:
                     "judged": self.judged[name],
                     "refused_but_legal": self.legal[name],
                 }
-                for name in MAKERS
+                for name in makers()
             },
             "refused_but_legal": self.legal_refused(),
             "refused_but_legal_reasons": dict(self.legal_reasons.most_common(30)),
@@ -101,11 +101,11 @@ class Tally:
     def table(self) -> str:
         """The counts for people."""
         lines = [f"{'primitive':<22}{'accepted':>9}{'refused':>9}{'judged':>9}{'legal':>7}"]
-        for name in MAKERS:
-            lines.append(
-                f"{name:<22}{self.accepted[name]:>9}{self.refused[name]:>9}"
-                f"{self.judged[name]:>9}{self.legal[name]:>7}"
-            )
+        lines += [
+            f"{name:<22}{self.accepted[name]:>9}{self.refused[name]:>9}"
+            f"{self.judged[name]:>9}{self.legal[name]:>7}"
+            for name in makers()
+        ]
         lines += [
             "",
             f"schedules          {self.cases} ({self.symbolic} of symbolic sizes)",
