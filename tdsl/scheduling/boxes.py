@@ -86,11 +86,17 @@ def _edge_conditions(
     return [cond for cond in (ge(binding, 0), lt(binding, extent)) if not domain.proves(cond)]
 
 
-def own_nest(block: Block) -> Stmt:
-    """The canonical nest of a block: serial loops over its iteration variables in order."""
-    loops = {it.var: Var(it.var.name, it.var.dtype) for it in block.iters}
-    nest: Stmt = Leaf(block, tuple(loops[it.var] for it in block.iters))
-    for it in reversed(block.iters):
+def own_nest(block: Block, fixed: Mapping[Var, Expr] | None = None) -> Stmt:
+    """The canonical nest of a block: serial loops over its iteration variables in order.
+
+    `fixed` variables are bound by loops around, and get none here.
+    """
+    fixed = fixed or {}
+    own = [it for it in block.iters if it.var not in fixed]
+    loops = {it.var: Var(it.var.name, it.var.dtype) for it in own}
+    bindings = {**loops, **fixed}
+    nest: Stmt = Leaf(block, tuple(bindings[it.var] for it in block.iters))
+    for it in reversed(own):
         nest = For(loops[it.var], it.extent, nest)
     return nest
 

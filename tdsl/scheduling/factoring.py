@@ -67,9 +67,9 @@ def factor(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...], axis: int) 
         buffers,
     )
     data = [
-        IterVar(var, it.extent)
+        IterVar(var, it.extent, it.kind)
         for it in block.iters
-        if it.kind is IterKind.DATA and isinstance(var := at[it.var], Var)
+        if _kept(it) and isinstance(var := at[it.var], Var)
     ]
     fill: Block | None = None
     if block.kind is BlockKind.UPDATE:
@@ -79,7 +79,7 @@ def factor(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...], axis: int) 
         total = _reduce_total(block, buffers, loop.extent, axis)
     partial = _partial(block, reducer, parts, data)
     bindings = (
-        *(b for it, b in zip(block.iters, leaf.bindings, strict=True) if it.kind is IterKind.DATA),
+        *(b for it, b in zip(block.iters, leaf.bindings, strict=True) if _kept(it)),
         _position(loop),
         *walk.loop_vars,
     )
@@ -166,7 +166,7 @@ def _walk(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...]) -> _Walk:
             raise _mixed(edit, loop.var.name)
     for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True):
         used = free_vars(binding)
-        if used & reduced and (used & data or it.kind is IterKind.DATA):
+        if used & reduced and (used & data or _kept(it)):
             raise _mixed(edit, loop.var.name)
     outer = tuple(guard for guard in leaf.guards if not free_vars(guard.cond) & reduced)
     return _Walk(tuple(v for v, _ in found), tuple(it for _, it in found), inner, outer)
@@ -194,7 +194,7 @@ def _instances(edit: Edit, leaf: Leaf, loop: For, walk: _Walk, own: Var) -> dict
     loops = walk.to_iters(loop, own, edit)
     at: dict[Var, Expr] = {}
     for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True):
-        if it.kind is IterKind.DATA:
+        if _kept(it):
             at[it.var] = Var(it.var.name, it.var.dtype)
         else:
             at[it.var] = substitute(binding, loops)
@@ -225,7 +225,7 @@ def _partial_writes(
 
 def _init(name: str, data: list[IterVar], writes: tuple[Write, ...], reducer: Reducer) -> Block:
     fresh = {it.var: Var(it.var.name, it.var.dtype) for it in data}
-    iters = tuple(IterVar(fresh[it.var], it.extent) for it in data)
+    iters = tuple(IterVar(fresh[it.var], it.extent, it.kind) for it in data)
     values = tuple(
         Write(w.buffer, tuple(substitute(i, fresh) for i in w.indices), identity)
         for w, identity in zip(writes, reducer.identity, strict=True)
@@ -235,11 +235,9 @@ def _init(name: str, data: list[IterVar], writes: tuple[Write, ...], reducer: Re
 
 def _reduce_total(block: Block, buffers: tuple[Buffer, ...], extent: Expr, axis: int) -> Block:
     """`C[i] = combine(C[i], C.rf[r, i])` over r, with the init of the old reduction."""
-    data = {
-        it.var: Var(it.var.name, it.var.dtype) for it in block.iters if it.kind is IterKind.DATA
-    }
+    data = {it.var: Var(it.var.name, it.var.dtype) for it in block.iters if _kept(it)}
     own = Var("r")
-    iters = tuple(IterVar(data[it.var], it.extent) for it in block.iters if it.var in data)
+    iters = tuple(IterVar(data[it.var], it.extent, it.kind) for it in block.iters if it.var in data)
     at = [tuple(substitute(i, data) for i in w.indices) for w in block.writes]
     loads = tuple(
         Load(buffer, _inserted(indices, axis, own))
@@ -288,6 +286,11 @@ def _filled(edit: Edit, name: str, buffers: tuple[Buffer, ...], reducer: Reducer
         for buffer, identity in zip(buffers, reducer.identity, strict=True)
     )
     return Block(name, iters, writes, BlockKind.COPY, span=edit.core.span())
+
+
+def _kept(it: IterVar) -> bool:
+    """Whether an iteration variable names the element that is reduced into."""
+    return it.kind is not IterKind.REDUCE
 
 
 def _inserted(items: tuple[Expr, ...], at: int, item: Expr) -> tuple[Expr, ...]:

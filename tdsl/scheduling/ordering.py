@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 from tdsl.errors import InternalError
 from tdsl.ir.expr import Var
@@ -51,11 +50,13 @@ def _chain(edit: Edit, body: Stmt, order: tuple[Var, ...]) -> list[Stmt]:
         )
     at = [n for n, stmt in enumerate(path) if isinstance(stmt, For) and stmt.var in wanted]
     chain = list(path[at[0] : at[-1] + 1])
-    for above, stmt in pairwise(chain):
+    name = ""
+    for stmt in chain:
+        if isinstance(stmt, For):
+            name = stmt.var.name
         if isinstance(stmt, Seq):
-            inside = leaves_below(chain[-1])
-            others = [leaf.block.name for leaf in leaves_below(stmt) if leaf not in inside]
-            name = above.var.name if isinstance(above, For) else "there"
+            inside = {id(leaf) for leaf in leaves_below(chain[-1])}
+            others = [x.block.name for x in leaves_below(stmt) if id(x) not in inside]
             raise edit.error(
                 f"block {others[0]!r} stands between these loops, inside {name!r}",
                 f"fission first: move {others[0]!r} out of {name!r}",

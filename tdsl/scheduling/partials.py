@@ -15,7 +15,7 @@ from tdsl.scheduling.tree import own_vars
 def data_nest(edit: Edit, path: tuple[Stmt, ...], at: Stmt, leaf: Leaf, block: Block) -> Stmt:
     """The data-parallel loops from *at* inward, copied, around *block* at its data instances.
 
-    *block* has one iteration variable for each DATA one of the leaf's block, in order.
+    *block* has one iteration variable for each one of the leaf's block that is not reduced.
 
     Raises:
         ScheduleError: a loop walks data and reduction axes together.
@@ -56,7 +56,7 @@ def _bindings(
 ) -> tuple[Expr, ...]:
     found: list[Expr] = []
     for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True):
-        if it.kind is not IterKind.DATA:
+        if it.kind is IterKind.REDUCE:
             continue
         mixed = free_vars(binding) & reduced
         if mixed:

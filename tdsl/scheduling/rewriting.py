@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
-from tdsl.ir.stmt import Alloc, Block, BlockKind, IterVar, Leaf, Program, Scope, Seq, Stmt, Write
+from tdsl.ir.stmt import (
+    Alloc,
+    Block,
+    BlockKind,
+    IterKind,
+    IterVar,
+    Leaf,
+    Program,
+    Scope,
+    Seq,
+    Stmt,
+    Write,
+)
 from tdsl.ir.visit import (
     accessed_buffers,
     block_reads,
@@ -47,10 +59,13 @@ def copy_block(
     source: tuple[Buffer, ...],
     target: tuple[Buffer, ...],
     names: Iterable[str],
+    kinds: Iterable[IterKind] | None = None,
 ) -> Block:
     """The block `target[i, ...] = source[i, ...]` over the whole shape."""
+    kinds = kinds or [IterKind.DATA] * source[0].rank
     iters = tuple(
-        IterVar(Var(label), extent) for label, extent in zip(names, source[0].shape, strict=True)
+        IterVar(Var(label), extent, kind)
+        for label, extent, kind in zip(names, source[0].shape, kinds, strict=True)
     )
     at = tuple(it.var for it in iters)
     writes = tuple(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from tdsl.ir.expr import Buffer
-from tdsl.ir.stmt import Block, Leaf, Role, Scope, Stmt
-from tdsl.ir.visit import block_reads, loop_path
+from tdsl.ir.expr import Buffer, Expr, Var
+from tdsl.ir.stmt import Alloc, Block, IterKind, Leaf, Role, Scope, Stmt
+from tdsl.ir.visit import block_reads, loop_path, substitute
 from tdsl.scheduling.arguments import BlockArg, MaybeLoopArg, ScopeArg, TensorArg
 from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
@@ -27,9 +27,11 @@ from tdsl.scheduling.rewriting import (
 )
 from tdsl.scheduling.tree import (
     leaves_below,
+    nest_of,
     put_after,
     put_before,
     replace_blocks,
+    statements,
     with_body,
 )
 
@@ -158,28 +160,26 @@ def cache_write(
     """
     leaf = edit.leaf(block)
     old = tuple(write.buffer for write in leaf.block.writes)
-    group = _writer_group(edit, leaf.block, set(old))
+    private = _made_in_recurrence(edit, set(old))
+    group = [leaf.block] if private else _writer_group(edit, leaf.block, set(old))
     fresh = {b: Buffer(fresh_name(edit, f"{b.name}.cache"), b.dtype, b.shape) for b in old}
     mapping = {x: redirected(x, fresh, fresh) for x in group}
     mapping |= {x.init: new.init for x, new in mapping.items() if x.init and new.init}
-    name = fresh_name(edit, f"{leaf.block.name}.out")
-    labels = index_names(leaf.block.writes[0].indices)
-    copy = copy_block(edit, name, tuple(fresh[b] for b in old), old, labels)
-    caches = list(fresh.values())
-
+    copy = _copy_back(edit, leaf.block, fresh, private=private)
+    caches = tuple(fresh.values())
     algorithm = replace_blocks(edit.algorithm.body, mapping)
     last = writers(with_body(edit.algorithm, algorithm), set(caches))[-1]
-    algorithm = put_after(algorithm, top_child(algorithm, last), own_nest(copy))
-    algorithm = allocated_around(algorithm, caches, Scope.GLOBAL)
+    after = nest_of(algorithm, last) if private else top_child(algorithm, last)
+    algorithm = put_after(algorithm, after, own_nest(copy, _times(last, copy)))
+    proved = with_body(edit.algorithm, allocated_around(algorithm, caches, Scope.GLOBAL))
 
     body = replace_blocks(edit.body, mapping)
     last = writers(with_body(edit.program, body), set(caches))[-1]
     anchor = anchor_of(body, last, reads_any(set(old)))
     around = loop_path(body, anchor)
-    body = put_after(body, anchor, own_nest(copy))
+    body = put_after(body, anchor, own_nest(copy, _times(last, copy)))
     body = allocated_around(body, caches, Scope(scope))
     inside = edit.loop(at).var if at is not None else around[-1].var if around else None
-    proved = with_body(edit.algorithm, algorithm)
 
     def attempt(*, private: bool) -> None:
         new = body
@@ -188,7 +188,35 @@ def cache_write(
         edit.commit(new, algorithm=proved, unsafe=unsafe)
 
     edit.first_accepted([partial(attempt, private=True), partial(attempt, private=False)])
-    return name
+    return copy.name
+
+
+def _made_in_recurrence(edit: Edit, buffers: set[Buffer]) -> bool:
+    """Whether the tensors live for one step of a scan only."""
+    body = edit.algorithm.body
+    held = [s for s in statements(body) if isinstance(s, Alloc) and s.buffer in buffers]
+    return any(loop_path(body, alloc) for alloc in held)
+
+
+def _copy_back(edit: Edit, block: Block, fresh: dict[Buffer, Buffer], *, private: bool) -> Block:
+    """The block `C.out`; what a scan's time indexes is walked by the scan's own loop."""
+    indices = block.writes[0].indices
+    ordered = {it.var for it in block.iters if private and it.kind is IterKind.ORDERED}
+    kinds = [IterKind.ORDERED if index in ordered else IterKind.DATA for index in indices]
+    name = fresh_name(edit, f"{block.name}.out")
+    old, caches = tuple(fresh), tuple(fresh.values())
+    return copy_block(edit, name, caches, old, index_names(indices), kinds)
+
+
+def _times(writer: Leaf, copy: Block) -> dict[Var, Expr]:
+    """What binds the ordered iteration variables of *copy*, where *writer* stands."""
+    at = dict(zip(writer.block.vars, writer.bindings, strict=True))
+    indices = writer.block.writes[0].indices
+    return {
+        it.var: substitute(index, at)
+        for it, index in zip(copy.iters, indices, strict=True)
+        if it.kind is IterKind.ORDERED
+    }
 
 
 def _writer_group(edit: Edit, block: Block, buffers: set[Buffer]) -> list[Block]:

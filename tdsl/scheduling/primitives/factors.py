@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from tdsl.analysis import Numerics
 from tdsl.analysis.numerics import swaps_exactly
-from tdsl.ir.expr import Var
+from tdsl.ir.expr import Expr, Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Scope, Stmt
-from tdsl.ir.visit import loop_path
+from tdsl.ir.visit import free_vars, loop_path
 from tdsl.scheduling.arguments import CountArg, LoopArg
 from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
@@ -133,5 +133,22 @@ def _steps(found: Factored, partial: Stmt, total: Stmt) -> Stmt:
 def _rewritten(body: Stmt, block: Block, found: Factored) -> Stmt:
     """The algorithm with canonical nests of the new blocks in the place of the old one's."""
     (leaf,) = [leaf for leaf in leaves_below(body) if leaf.block is block]
-    new = _steps(found, own_nest(found.partial), own_nest(found.total))
-    return allocated_around(swap(body, nest_of(body, leaf), new), found.buffers, Scope.GLOBAL)
+    nest = nest_of(body, leaf)
+    outer = {s.var for s in loop_path(body, nest)}
+    fixed = [
+        (it.var, binding)
+        for it, binding in zip(block.iters, leaf.bindings, strict=True)
+        if it.kind is not IterKind.REDUCE
+    ]
+    new = _steps(
+        found,
+        own_nest(found.partial, _carried(found.partial, fixed, outer)),
+        own_nest(found.total, _carried(found.total, fixed, outer)),
+    )
+    return allocated_around(swap(body, nest, new), found.buffers, Scope.GLOBAL)
+
+
+def _carried(block: Block, fixed: list[tuple[Var, Expr]], outer: set[Var]) -> dict[Var, Expr]:
+    """Bindings by the loops around (a scan's time), of the variables that lead *block*'s list."""
+    pairs = zip(block.iters, fixed, strict=False)
+    return {it.var: binding for it, (_, binding) in pairs if free_vars(binding) & outer}
