@@ -15,15 +15,17 @@ from functools import lru_cache
 from pathlib import Path
 
 from tdsl.codegen.llvm import assembly, compile_text, compiler_versions, cpu_of, emit_module
-from tdsl.errors import InternalError, LoweringError
+from tdsl.errors import LoweringError
 from tdsl.ir.affine import linear
 from tdsl.ir.equal import fingerprint
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.nest import print_expr
 from tdsl.ir.printer import print_program
+from tdsl.ir.stmt import Param as ProgramParam
 from tdsl.ir.stmt import Program
 from tdsl.lower import lower
 from tdsl.lower.checked_accesses import CheckedAccess, checked_accesses
+from tdsl.lower.packing import packing_program, physical_params
 from tdsl.runtime.cache import content_key, default_cache
 from tdsl.runtime.kernel import Kernel, load_kernel
 from tdsl.runtime.native.entry import entry_ir, entry_key, has_fast_path
@@ -51,12 +53,22 @@ def build(source: Schedule | Program, target: Target | str | None = None) -> Ker
         target = source.target
     machine = parse_target(target)
     _check_runs_here(machine)
-    artifact = compile_program(program, machine)
+    return _link(program, machine)
+
+
+def _link(program: Program, target: Target) -> Kernel:
+    artifact = compile_program(program, target)
+    packers = {
+        param.buffer.name: _link(packing_program(program, param, target), target)
+        for param in program.params
+        if param.layout is not None
+    }
     return load_kernel(
         artifact.signature,
         artifact.code,
         artifact.symbol,
         sources=artifact.sources,
+        packers=packers,
         accesses=artifact.accesses,
     )
 
@@ -82,7 +94,7 @@ class Artifact:
 
 def compile_program(program: Program, target: Target) -> Artifact:
     """The object of a scheduled program, from the cache where it is there."""
-    signature = signature_of(program)
+    signature = signature_of(program, target)
     stages = _Stages(program, target, signature)
     key = _cache_key(program, target)
     cache = default_cache()
@@ -129,7 +141,8 @@ class _Stages:
         """LLVM IR of the kernel and the machine code that calls from Python go through."""
         if not has_fast_path(self.signature):
             return self.llvm
-        return self.llvm + entry_ir(self.signature, self.program.name)
+        packed = [p.buffer.name for p in self.program.params if p.layout is not None]
+        return self.llvm + entry_ir(self.signature, self.program.name, packed=packed)
 
     def sources(self) -> dict[str, Callable[[], str]]:
         """What `Kernel.source` offers."""
@@ -200,27 +213,31 @@ def _access_texts(accesses: Mapping[int, CheckedAccess]) -> tuple[str, ...]:
     return tuple(accesses[number].text if number in accesses else "" for number in range(last + 1))
 
 
-def signature_of(program: Program) -> Signature:
+def signature_of(program: Program, target: Target) -> Signature:
     """What the kernel of a program takes, as the runtime describes it."""
     params = tuple(
         Param(
             name=param.buffer.name,
             dtype=param.buffer.dtype.name,
-            shape=tuple(_dim(extent) for extent in param.buffer.shape),
+            shape=tuple(_dim(param, extent) for extent in param.buffer.shape),
             any_strides=param.buffer.strided,
             role=Role(param.role.value),
         )
-        for param in program.params
+        for param in physical_params(program, target)
     )
     sizes = tuple(size.name for size in program.sizes)
     return Signature(program.name, params, sizes, tuple(map(print_expr, program.assume)))
 
 
-def _dim(extent: Expr) -> Dim:
+def _dim(param: ProgramParam, extent: Expr) -> Dim:
     form = linear(extent)
     terms = []
     for atom, factor in form.terms.items():
         if not isinstance(atom, Var):
-            raise InternalError(f"the extent {print_expr(extent)} is not affine in sizes")
+            raise LoweringError(
+                f"{param.buffer.name} is passed with an extent {print_expr(extent)}, "
+                "which is not a sum of multiples of sizes",
+                hint="prepack an argument of constant shape, or cache_read it and lay out the copy",
+            )
         terms.append((atom.name, factor))
     return Dim(tuple(terms), form.const)

@@ -100,3 +100,20 @@ def test_long_unrolled_sum_compiles():
     kernel = driver.build(td.Schedule(td.func("long", [A], [B])))
     a = np.arange(200)
     assert list(kernel(a)) == [a.sum(), a.sum() + 1]
+
+
+def test_prepacked_argument_is_packed_by_the_kernel_or_beforehand():
+    A = td.placeholder((5, 7), "float32", name="A")
+    B = td.placeholder((7, 40), "float32", name="B")
+    k = td.reduce_axis(7, name="k")
+    C = td.compute((5, 40), lambda i, j: td.sum(A[i, k] * B[k, j], axis=k), name="C")
+    s = td.Schedule(td.func("packed", [A, B], [C]))
+    s.transform_layout("B", "k, j -> j // 16, k, j % 16", prepacked=True)
+    kernel = driver.build(s)
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((5, 7), (7, 40)))
+    assert (kernel(a, b) == a @ b).all()
+    once = kernel.pack("B", b)
+    assert once.array.shape == (3, 7, 16)
+    assert not once.array[2, :, 8:].any()
+    assert (kernel(a, once) == a @ b).all()
