@@ -10,44 +10,38 @@ from tdsl.lower.maths.formula import Formula, Num
 from tdsl.lower.maths.logarithm import split
 
 
-def _two_product(f: Formula, a: Num, b: Num | float) -> tuple[Num, Num]:
-    """`a * b` as a rounded product and what it lost."""
-    product = a * b
-    return product, f.fma(a, b, -product)
-
-
 def _quick_two_sum(a: Num, b: Num) -> tuple[Num, Num]:
     """`a + b` as a rounded sum and what it lost, |a| >= |b| or a = 0."""
     total = a + b
     return total, b - (total - a)
 
 
-def _times_pair(f: Formula, a: Num, b: Num, pair: tuple[float, ...]) -> tuple[Num, Num]:
-    """`(a + b) * (pair[0] + pair[1])`."""
-    product, lost = _two_product(f, a, pair[0])
-    return product, f.fma(b, pair[0], f.fma(a, pair[1], lost))
+def _times(f: Formula, a: Num, a_low: Num, b: Num, b_low: Num | float) -> tuple[Num, Num]:
+    """`(a + a_low) * (b + b_low)` as a rounded product and the rest."""
+    product = a * b
+    lost = f.fma(a_low, b, f.fma(a, b, -product))
+    return product, lost if b_low == 0.0 else f.fma(a, b_low, lost)
 
 
 def log2_pair(f: Formula, a: Num) -> tuple[Num, Num]:
     """log2 of finite a > 0 as two numbers: e + 2 * atanh(s) / log(2), s = (m - 1) / (m + 1).
 
-    atanh(s) = s + s**3 / 3 + s**5 * q(s**2); the first two terms are computed in pairs.
+    atanh(s) = s + s**3 * (1/3 + s**2 * q(s**2)); all but q is computed in pairs.
     """
     e, m = split(f, a)
     numerator, denominator = m - 1.0, m + 1.0
     lost = m - (denominator - 1.0)  # the exact denominator is denominator + lost
     s = numerator / denominator
-    s_low = f.fma(-s, denominator, numerator)
-    s_low = f.fma(-s, lost, s_low) / denominator
-    z, z_low = _two_product(f, s, s)
-    z_low = f.fma(s * 2.0, s_low, z_low)
-    third, third_low = _times_pair(f, z, z_low, c.THIRD[f.dtype])
-    third_low = f.fma(z * z, f.polynomial(z, c.ATANH[f.dtype]), third_low)
-    cubic, cubic_low = _two_product(f, s, third)
-    cubic_low = f.fma(s, third_low, f.fma(s_low, third, cubic_low))
-    high, high_low = _quick_two_sum(s, cubic)
-    low = high_low + (cubic_low + s_low)
-    product, low = _times_pair(f, high, low, tuple(2.0 * part for part in c.LOG2_E[f.dtype]))
+    s_low = f.fma(-s, lost, f.fma(-s, denominator, numerator)) / denominator
+    z, z_low = _times(f, s, s_low, s, s_low)
+    one_third, one_third_low = c.THIRD[f.dtype]
+    inner, inner_low = _times(f, z, z_low, f.polynomial(z, c.ATANH[f.dtype]), 0.0)
+    inner, lost = _quick_two_sum(f.const(one_third), inner)
+    inner, inner_low = _times(f, z, z_low, inner, lost + (inner_low + one_third_low))
+    cubic, cubic_low = _times(f, s, s_low, inner, inner_low)
+    high, lost = _quick_two_sum(s, cubic)
+    unit, unit_low = (2.0 * part for part in c.LOG2_E[f.dtype])
+    product, low = _times(f, high, lost + (cubic_low + s_low), f.const(unit), unit_low)
     total, rest = _quick_two_sum(e.to(f.dtype), product)
     return _quick_two_sum(total, rest + low)
 
