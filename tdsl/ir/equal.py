@@ -12,6 +12,7 @@ import hashlib
 from enum import Enum
 
 from tdsl.dtypes import DType
+from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import Buffer, Const, Node, Var, field_names
 from tdsl.ir.stmt import (
     Alloc,
@@ -29,6 +30,7 @@ from tdsl.ir.stmt import (
 _UNCOUNTED = frozenset({"span", "origin"})
 
 
+@deep_recursion()
 def alpha_equal(a: Node, b: Node) -> bool:
     """Whether two programs, statements or expressions are the same up to renaming and spans.
 
@@ -37,6 +39,7 @@ def alpha_equal(a: Node, b: Node) -> bool:
     return a is b or _encoded(a) == _encoded(b)
 
 
+@deep_recursion()
 def fingerprint(program: Program) -> str:
     """A sha256 (64 hex digits) of the program up to renaming: stable across processes."""
     encoder = _Encoder()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tdsl.errors import TdslError
+from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import Var
 from tdsl.ir.inits import derive_inits
 from tdsl.ir.interp_exprs import ExprCompiler, IndexFault
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 
+@deep_recursion()
 def interpret(
     program: Program,
     arrays: Mapping[str, np.ndarray[Any, Any]],

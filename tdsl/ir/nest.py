@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import assert_never, cast
 
 from tdsl.ir.build import conjunction
+from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.expr_text import ExprText
 from tdsl.ir.inits import loop_vars, reduction_vars
@@ -43,11 +44,13 @@ from tdsl.ir.visit import leaves, substitute
 _SHORTHANDS = {"sum": "+=", "prod": "*="}
 
 
+@deep_recursion()
 def print_nest(program: Program, mark: Stmt | None = None) -> str:
     """The loop nest of *program*, without its signature; the line of *mark* starts with `>`."""
     return "\n".join(_Nest(program, mark).lines())
 
 
+@deep_recursion()
 def print_expr(e: Expr) -> str:
     """An expression with the names that its variables have, for messages."""
     return ExprText(lambda v: v.name, lambda b: b.name).text(e)

@@ -11,6 +11,7 @@ from tdsl.dtypes import DType
 from tdsl.errors import FormatError
 from tdsl.ir.block_parser import BlockParser
 from tdsl.ir.build import product
+from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import Buffer, Expr, Var
 from tdsl.ir.expr_parser import ExprParser
 from tdsl.ir.lexer import Cursor, Line, TokenKind, split_lines, syntax_error, words
@@ -40,6 +41,7 @@ _KINDS = {word: kind for kind, word in LOOP_WORDS.items()}
 _SCOPES = {scope.value: scope for scope in Scope}
 
 
+@deep_recursion()
 def parse_program(text: str) -> Program:
     """Read one program.
 

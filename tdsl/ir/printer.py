@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never, cast
 
 from tdsl.ir.build import product
+from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import Buffer, Expr, Var
 from tdsl.ir.expr_text import ExprText
 from tdsl.ir.nest import print_expr, print_nest
@@ -46,6 +47,7 @@ from tdsl.ir.vocabulary import HEADER, LOOP_WORDS, VERSION, quoted, type_text
 __all__ = ["default_sizes", "print_expr", "print_nest", "print_program"]
 
 
+@deep_recursion()
 def print_program(program: Program) -> str:
     """The whole program as text (DESIGN section 4), header included, newline at the end."""
     return _Printer(program).program()

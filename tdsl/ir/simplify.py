@@ -16,6 +16,7 @@ from tdsl.dtypes import DType
 from tdsl.ir import build
 from tdsl.ir import interp_values as values
 from tdsl.ir.affine import difference
+from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -43,6 +44,7 @@ BUDGET = 20_000  # rewrites in one call; far more than any fixed point met so fa
 Env = Mapping[Var, Interval]
 
 
+@deep_recursion()
 def simplify(e: Expr, env: Env | None = None, sizes: Collection[Var] = ()) -> Expr:
     """Simplify an index expression or a condition over indices.
 
@@ -60,11 +62,13 @@ def simplify(e: Expr, env: Env | None = None, sizes: Collection[Var] = ()) -> Ex
     return _Simplifier(env or {}, frozenset(sizes)).expr(e)
 
 
+@deep_recursion()
 def simplify_value(e: Expr, env: Env | None = None, sizes: Collection[Var] = ()) -> Expr:
     """Simplify data: only what holds bit for bit, with wrap-around and rounding."""
     return _Simplifier(env or {}, frozenset(sizes)).value(e)
 
 
+@deep_recursion()
 def simplify_stmt(s: Stmt, env: Env | None = None, sizes: Collection[Var] = ()) -> Stmt:
     """Simplify every expression of a tree, and drop what never runs.
 

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import assert_never, cast
 
 from tdsl.errors import InternalError
+from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import Buffer, Load, Math, Node, Var
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import (
@@ -47,6 +48,7 @@ _LOWERED_ONLY = (Store, If, Let, Prefetch, Barrier)
 _REALISED = (LoopKind.VECTORIZED, LoopKind.UNROLLED)
 
 
+@deep_recursion()
 def verify(program: Program, stage: Stage | str) -> None:
     """Check *program*; nothing happens if it is well formed.
 

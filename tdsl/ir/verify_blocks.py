@@ -68,7 +68,8 @@ class BlockVerifier:
             yield f"an init in a block of kind {block.kind.value}"
         data = sum(it.kind is not IterKind.REDUCE for it in block.iters)
         if len(block.init.iters) != data:
-            yield f"{data} iteration variables that are not reduced and {len(block.init.iters)} in its init"
+            own = len(block.init.iters)
+            yield f"{data} iteration variables that are not reduced and {own} in its init"
         if {w.buffer for w in block.init.writes} != {w.buffer for w in block.writes}:
             yield "its init writes other buffers"
 
