@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tdsl.analysis.access import Access, is_affine, relation
-from tdsl.analysis.dependences import Hazard
+from tdsl.analysis.access import Access, elements, is_affine, relation
+from tdsl.analysis.dependences import Dependence, Hazard
 from tdsl.analysis.flow import moments
 from tdsl.analysis.model import Site
 from tdsl.analysis.order import concurrency, same_prefix, unless_before
 from tdsl.analysis.refusal import Refused
 from tdsl.analysis.state import State
-from tdsl.analysis.witness import element_at, two_moments
+from tdsl.analysis.witness import element_at, two_moments, value_at
 from tdsl.errors import Witness
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.expr import Buffer, Expr
@@ -89,8 +89,8 @@ def _one_step_per_copy(state: State, buffer: Buffer) -> bool:
     return True
 
 
-def _places(state: State, access: Access, site: Site) -> tuple[IslMap, IslMap]:
-    """Times to elements (with the algorithm's copy), and times to places."""
+def _elements(state: State, access: Access, site: Site) -> IslMap:
+    """Times to elements, each with the step whose copy the algorithm puts it in."""
     models = state.deps.models
     space = models.instances(site.block)
     if not is_affine(access, space):
@@ -99,18 +99,32 @@ def _places(state: State, access: Access, site: Site) -> tuple[IslMap, IslMap]:
             "smaller than the tensor",
             hint="keep the whole tensor",
         )
-    times = state.run(site).instances()
     element = relation(access, space, models)
-    alloc = state.home(site, access.buffer).alloc
-    place = element
-    if alloc is not None and alloc.layout is not None:
-        place = element.apply_range(_layout_map(state, access.buffer, alloc.layout))
     positions = state.deps.steps.get(access.buffer, {}).get(id(site.block), ())
-    full = element
-    for n in positions:
+    for n in reversed(positions):
         coordinate = space.frame.piecewise(site.block.vars[n]).as_map()
-        full = coordinate.flat_range_product(full)
-    return times.apply_range(full), times.apply_range(place)
+        element = coordinate.flat_range_product(element)
+    return state.run(site).instances().apply_range(element)
+
+
+def _rivals(state: State, buffer: Buffer, site: Site) -> IslMap:
+    """Different elements that share a place, in the copy that a site uses."""
+    kinds = isl().dim_type
+    alloc = state.home(site, buffer).alloc
+    if alloc is not None and alloc.layout is not None:
+        placed = _layout_map(state, buffer, alloc.layout)
+    else:
+        whole = elements(buffer, state.deps.models, [])
+        placed = isl().Map.identity(whole.get_space().map_from_set()).intersect_domain(whole)
+    steps = len(state.deps.steps.get(buffer, {}).get(id(site.block), ()))
+    placed = placed.insert_dims(kinds.in_, 0, steps)
+    together = placed.apply_range(placed.reverse())
+    result = isl().Map.empty(together.get_space())
+    for dim in range(together.dim(kinds.in_)):
+        result = result.union(together.order_lt(kinds.in_, dim, kinds.out, dim))
+        result = result.union(together.order_gt(kinds.in_, dim, kinds.out, dim))
+        together = together.equate(kinds.in_, dim, kinds.out, dim)
+    return result.coalesce()
 
 
 def _check_reuse(state: State, buffer: Buffer) -> None:
@@ -133,10 +147,8 @@ def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Acce
     buffer = access.buffer
     depth = state.home(p, buffer).depth
     with budget():
-        full_p, place_p = _places(state, access, p)
-        full_w, place_w = _places(state, taking, w)
-        shared = place_p.apply_range(place_w.reverse())
-        clash = shared.subtract(full_p.apply_range(full_w.reverse()))
+        written = _elements(state, access, p).apply_range(_rivals(state, buffer, p))
+        clash = written.apply_range(_elements(state, taking, w).reverse())
         clash = same_prefix(clash, depth)
         if clash.is_empty():
             return
@@ -151,33 +163,48 @@ def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Acce
                 continue
             with budget():
                 flow = same_prefix(moments(dep, state.run(p), state.run(c)), depth)
-                waits = flow.reverse().apply_range(clash)
-                waits = unless_before(
-                    same_prefix(waits, depth),
+                late = unless_before(
+                    same_prefix(flow.reverse().apply_range(clash), depth),
                     concurrency(c, state.met(c, w).common),
                     first=state.met(c, w).first,
                 )
-                bad = clash.intersect(flow.apply_range(waits))
-                lost = not bad.is_empty()
+                lost = not late.is_empty()
             if lost:
                 raise Refused(
                     f"{w.block.name} overwrites a value of {buffer.name} that {c.block.name} "
                     "still has to read",
-                    _witness(state, bad, kept, taker),
+                    _witness(state, late, dep, c, w),
                     hint="keep more of the tensor: a larger fold factor, or the whole of it",
                 )
 
 
 def _witness(
-    state: State, bad: IslMap, kept: tuple[Site, Access], taker: tuple[Site, Access]
+    state: State, late: IslMap, dep: Dependence, reader: Site, taker: Site
 ) -> Witness | None:
-    """The write whose value is lost, and the write of another element that takes its place."""
-    (p, access), (w, _) = kept, taker
-    found = two_moments(bad, (p, w), state.deps.models.sizes)
+    """The read that comes too late, and the write that takes the place before it."""
+    found = two_moments(late, (reader, taker), state.deps.models.sizes)
     if found is None:
         return None
     first, second, sizes = found
-    return Witness(
-        Hazard.WAW.value, access.buffer.name, element_at(access, first.env), first.loops,
-        second.loops, p.block.name, w.block.name, sizes,
-    )  # fmt: skip
+    alloc = state.home(reader, dep.buffer).alloc
+    layout = None if alloc is None else alloc.layout
+    taken = {
+        _place(layout, element_at(access, second.env))
+        for access in state.deps.accesses[id(taker.block)]
+        if access.buffer is dep.buffer and access.is_write
+    }
+    for _, read in dep.pairs:
+        element = element_at(read, first.env)
+        if _place(layout, element) in taken:
+            return Witness(
+                Hazard.WAR.value, dep.buffer.name, element, first.loops, second.loops,
+                reader.block.name, taker.block.name, sizes,
+            )  # fmt: skip
+    return None
+
+
+def _place(layout: Layout | None, element: tuple[int, ...]) -> tuple[int | None, ...]:
+    if layout is None:
+        return element
+    env = dict(zip(layout.inputs, element, strict=True))
+    return tuple(value_at(output, env) for output in layout.outputs)

@@ -58,7 +58,7 @@ def context() -> Any:
 
 
 @contextmanager
-def budget(operations: int = BUDGET) -> Iterator[None]:
+def budget() -> Iterator[None]:
     """Give the queries inside a fresh allowance; raise `Unknown` when isl gives up.
 
     Raises:
@@ -67,7 +67,7 @@ def budget(operations: int = BUDGET) -> Iterator[None]:
     with LOCK:
         ctx = context()
         ctx.reset_operations()
-        ctx.set_max_operations(operations)
+        ctx.set_max_operations(BUDGET)
         try:
             yield
         except isl().Error as error:

@@ -1,9 +1,8 @@
 """Ask the prover about a schedule written as text."""
 
+from tdsl.analysis import Numerics, Refused, prove
 from tests.analysis.nests import schedule
 from tests.analysis.oracle import replay
-
-from tdsl.analysis import Numerics, Refused, prove
 
 EXACT = Numerics.EXACT
 REASSOCIATES = Numerics.REASSOCIATES

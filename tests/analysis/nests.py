@@ -6,7 +6,7 @@
           C(io*16+ii, j, k) if io*16+ii < M
 
 A loop may be `par`, `vec`, `unr`, `gx`, `lx`, or `fuse i in M, j in N:`. Leaves name blocks of
-the algorithm; `atomic C(...)` marks one.
+the algorithm; `atomic C(...)` marks one. Buffers that the text does not allocate live outermost.
 """
 
 import re
@@ -14,7 +14,7 @@ import re
 from tdsl.ir import build
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Select, Var
 from tdsl.ir.stmt import Alloc, For, Guard, Layout, Leaf, LoopKind, Part, Program, Seq
-from tdsl.ir.visit import accessed_buffers, leaves
+from tdsl.ir.visit import accessed_buffers, allocated, leaves
 
 KINDS = {
     "par": LoopKind.PARALLEL,
@@ -97,6 +97,10 @@ def schedule(algorithm: Program, text: str) -> Program:
     names = {v.name: v for v in algorithm.sizes}
     body, rest = _block(lines, _indent(lines[0]), names, blocks, buffers)
     assert not rest, rest
+    placed = allocated(body)
+    for buffer in allocated(algorithm.body):
+        if buffer not in placed:
+            body = Alloc(buffer, body)
     return Program(algorithm.name, algorithm.params, algorithm.sizes, algorithm.assume, body)
 
 

@@ -23,7 +23,7 @@ class Event:
     atomic: bool
     extra: bool
     loops: dict
-    touched: list = field(default_factory=list)  # (buffer name, copy, element, is write)
+    touched: list = field(default_factory=list)  # (buffer name, copy, place, is write, element)
 
 
 @dataclass
@@ -40,11 +40,13 @@ class Outcome:
 
 
 class Machine:
-    def __init__(self, program, sizes):
+    def __init__(self, program, sizes, *, scrambled=True):
         self.program = program
+        self.scrambled = scrambled
         self.sizes = {v: sizes[v.name] for v in program.sizes}
         self.env = dict(self.sizes)
         self.copies = {}
+        self.layouts = {}
         self.events = []
         self.log = {}
         self.conflicts = []
@@ -87,12 +89,13 @@ class Machine:
             case For():
                 parts = s.parts or (s,)
                 self.loop(s, list(parts), (), path)
-            case Alloc(buffer=buffer, body=body):
-                old = self.copies.get(buffer)
+            case Alloc(buffer=buffer, body=body, layout=layout):
+                old = self.copies.get(buffer), self.layouts.get(buffer)
                 self.fresh += 1
                 self.copies[buffer] = (self.fresh, {})
+                self.layouts[buffer] = layout
                 self.stmt(body, path)
-                self.copies[buffer] = old
+                self.copies[buffer], self.layouts[buffer] = old
             case Leaf():
                 self.leaf(s, path)
 
@@ -145,9 +148,18 @@ class Machine:
         for buffer, at, term, own in stores:
             self.write(buffer, at, term, event, own=own)
 
-    def read(self, buffer, at, event, *, own=False):
+    def place(self, buffer, at):
+        """Where an element is kept: under a layout that folds, several share a place."""
+        layout = self.layouts.get(buffer)
+        if layout is None:
+            return at
+        env = dict(zip(layout.inputs, at, strict=True))
+        return tuple(self.value(e, env) for e in layout.outputs)
+
+    def read(self, buffer, element, event, *, own=False):
         name, copy = self.copies.get(buffer) or ("missing", {})
-        self.events[event].touched.append((buffer.name, name, at, False))
+        at = self.place(buffer, element)
+        self.events[event].touched.append((buffer.name, name, at, False, element))
         if name == "missing":
             self.escapes.append((buffer.name, "no copy"))
         if at not in copy:
@@ -166,13 +178,14 @@ class Machine:
             self.log.setdefault((name, at), []).append((event, False, own, value[0]))
         return value
 
-    def write(self, buffer, at, value, event, *, own):
+    def write(self, buffer, element, value, event, *, own):
         name, copy = self.copies.get(buffer) or ("missing", {})
-        self.events[event].touched.append((buffer.name, name, at, True))
+        at = self.place(buffer, element)
+        self.events[event].touched.append((buffer.name, name, at, True, element))
         if name == "missing" or (name is buffer and not self.inside(buffer, at)):
             self.escapes.append((buffer.name, at))
             return
-        if self.events[event].extra and self.inside(buffer, at):
+        if self.events[event].extra and self.inside(buffer, element):
             self.escapes.append((buffer.name, "outside the domain", at))
         copy[at] = value
         self.log.setdefault((name, at), []).append((event, True, own, value[0]))
@@ -220,9 +233,9 @@ class Machine:
             case Checked(a, extent):
                 return max(0, min(self.value(a, env), self.value(extent, env) - 1))
             case Load(buffer=buffer, indices=indices):
-                # data: a fixed scrambling of the position
+                # data: a fixed scrambling of the position, or all zeros
                 at = [self.value(i, env) for i in indices]
-                return sum((7 * n + 3) * (x + 1) for n, x in enumerate(at)) % 5
+                return self.scrambled * sum((7 * n + 3) * (x + 1) for n, x in enumerate(at)) % 5
         return None
 
     def find_conflicts(self):
@@ -299,7 +312,7 @@ def verdict(algorithm, program, sizes):
 
 def replay(algorithm, program, witness):
     """Whether a witness is true: its iterations exist and conflict as it says. Returns why not."""
-    machine = Machine(program, dict(witness.sizes))
+    machine = Machine(program, dict(witness.sizes), scrambled=False)
     machine.run()
     place = (witness.buffer, witness.element)
     first = find(machine, witness.first_block, witness.first)
@@ -307,7 +320,7 @@ def replay(algorithm, program, witness):
         return replay_missing(machine, algorithm, witness)
     if not first:
         return "the first iteration does not run"
-    touching = [t for e in first for t in e.touched if (t[0], t[2]) == place]
+    touching = [t for e in first for t in e.touched if (t[0], t[4]) == place]
     if not touching:
         return f"the first iteration does not touch {place}"
     if witness.kind == "coverage" and first[0].block.kind in (BlockKind.INIT, BlockKind.REDUCE):
@@ -321,7 +334,8 @@ def replay(algorithm, program, witness):
     second = find(machine, witness.second_block, witness.second)
     if not second:
         return "the second iteration does not run"
-    other = [t for e in second for t in e.touched if (t[0], t[2]) == place]
+    kept = (witness.buffer, touching[0][2])
+    other = [t for e in second for t in e.touched if (t[0], t[2]) == kept]
     if not other:
         return f"the second iteration does not touch {place}"
     if not any(t[3] for t in touching + other):
@@ -358,6 +372,6 @@ def unwritten(algorithm, machine, event, read, sizes):
         (e.block, e.instance)
         for e in Machine(algorithm, dict(sizes)).ran()
         for t in e.touched
-        if t[3] and (t[0], t[2]) == (read[0], read[2])
+        if t[3] and (t[0], t[4]) == (read[0], read[4])
     }
     return not wanted <= done

@@ -7,7 +7,7 @@ from tdsl.analysis.regions import needed_box
 from tdsl.ir import build
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.stmt import Alloc, For, Guard, IterKind, Leaf, LoopKind, Part, Program, Seq, Tail
-from tdsl.ir.visit import accessed_buffers, leaves, substitute
+from tdsl.ir.visit import leaves, substitute
 
 CONCURRENT = (LoopKind.PARALLEL, LoopKind.VECTORIZED, LoopKind.GROUP_X)
 

@@ -3,11 +3,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.analysis.oracle import replay, verdict
-from tests.analysis.random_nests import random_algorithm, random_schedule
 
 from tdsl.analysis import Refused, prove
 from tdsl.ir.nest import print_nest
+from tests.analysis.oracle import replay, verdict
+from tests.analysis.random_nests import random_algorithm, random_schedule
 
 
 def case(seed):

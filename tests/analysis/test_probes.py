@@ -1,9 +1,9 @@
 """The probe table: small schedules that other systems accept wrongly, or refuse wrongly."""
 
 import pytest
-from tests.analysis.asking import accepted, refused
 
 import tdsl as td
+from tests.analysis.asking import accepted, refused
 
 N = 64
 
