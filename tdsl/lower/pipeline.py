@@ -24,6 +24,7 @@ from tdsl.lower.expand_maths import expand_maths
 from tdsl.lower.flatten import flatten_storage
 from tdsl.lower.fused_loops import compute_parts, unfuse_serial
 from tdsl.lower.hoist_allocs import hoist_allocs
+from tdsl.lower.hoist_loads import hoist_loads
 from tdsl.lower.partition_loops import partition_loops
 from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.relax_guards import relax_guards
@@ -96,6 +97,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(tidy_indices, "copies know their index"),
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(carry_accumulators, "indices are final, and still tell elements apart by dimension"),
+    Pass(hoist_loads, "accumulators have taken their registers; the rest is for these"),
     Pass(flatten_storage, "from here on an index has one dimension"),
     Pass(transpose_blocks, "strides are those of memory; before tiles become slots"),
     Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),

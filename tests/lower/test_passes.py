@@ -212,3 +212,24 @@ def test_an_element_that_the_loop_reads_elsewhere_stays_in_memory():
     s = td.scan(t, {"s": ((), 0.0)}, lambda i, prev: {"s": prev["s"] + x[i]}, name="r")["s"]
     program = td.func("running", inputs=[x], outputs=[s]).program
     check_every_pass(program, {"N": 5})
+
+
+def test_what_an_innermost_loop_reads_every_time_is_loaded_in_front_of_it():
+    n, m = td.sizes("N M")
+    x = td.placeholder((n, m), "float32", name="x")
+    w = td.placeholder((n,), "float32", name="w")
+    y = td.compute((n, m), lambda i, j: x[i, j] * w[i], name="y")
+    program = td.func("scaled", inputs=[x, w], outputs=[y]).program
+    lowered = check_every_pass(program, {"N": 3, "M": 4})
+    (j,) = [loop for loop in loops(lowered) if loop.var.name == "j"]
+    assert [load.buffer.name for load in walk(j) if isinstance(load, Load)] == ["x"]
+    check_every_pass(program, {"N": 2, "M": 0})
+
+
+def test_storage_that_feeds_no_result_is_dropped():
+    program = split(algorithms.matmul(7, 16, 3), "i", 3, Tail.BALANCE)
+    program = reorder(program, "io", "j", "k", "ii")
+    program = cache_write(mark(program, "ii", UNROLLED), "C")
+    lowered = check_every_pass(program, {})
+    tiles = [n.buffer.name for n in walk(lowered.body) if isinstance(n, Alloc)]
+    assert len(tiles) == 3 + 2  # one range of three rows, one of two
