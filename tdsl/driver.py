@@ -7,14 +7,14 @@ program, the processor, and the versions of tdsl and LLVM. Text forms are made w
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tdsl.codegen.llvm import assembly, compile_text, compiler_versions, cpu_of, emit_module
+from tdsl.codegen.llvm.compile import compile_text, compiler_versions
+from tdsl.codegen.llvm.host import cpu_of
 from tdsl.errors import LoweringError
 from tdsl.ir.affine import linear
 from tdsl.ir.equal import fingerprint
@@ -23,9 +23,6 @@ from tdsl.ir.nest import print_expr
 from tdsl.ir.printer import print_program
 from tdsl.ir.stmt import Param as ProgramParam
 from tdsl.ir.stmt import Program
-from tdsl.lower import lower
-from tdsl.lower.checked_accesses import CheckedAccess, checked_accesses
-from tdsl.lower.packing import packing_program, physical_params
 from tdsl.runtime.cache import content_key, default_cache
 from tdsl.runtime.kernel import Kernel, load_kernel
 from tdsl.runtime.native.entry import entry_ir, entry_key, has_fast_path
@@ -34,7 +31,8 @@ from tdsl.scheduling import Schedule
 from tdsl.target import Target, TargetKind, host
 from tdsl.target import target as parse_target
 
-_RECURSION = 20_000  # expressions nest as deep as unrolled sums are long
+if TYPE_CHECKING:
+    from tdsl.codegen.llvm.stages import Stages
 
 
 def build(source: Schedule | Program, target: Target | str | None = None) -> Kernel:
@@ -58,19 +56,27 @@ def build(source: Schedule | Program, target: Target | str | None = None) -> Ker
 
 def _link(program: Program, target: Target) -> Kernel:
     artifact = compile_program(program, target)
-    packers = {
-        param.buffer.name: _link(packing_program(program, param, target), target)
-        for param in program.params
-        if param.layout is not None
-    }
     return load_kernel(
         artifact.signature,
         artifact.code,
         artifact.symbol,
         sources=artifact.sources,
-        packers=packers,
+        packers=_packers(program, target),
         accesses=artifact.accesses,
     )
+
+
+def _packers(program: Program, target: Target) -> dict[str, Kernel]:
+    """Kernels that pack the arguments that are passed in a layout of their own."""
+    laid_out = [param for param in program.params if param.layout is not None]
+    if not laid_out:
+        return {}
+    from tdsl.lower.packing import packing_program
+
+    return {
+        param.buffer.name: _link(packing_program(program, param, target), target)
+        for param in laid_out
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,73 +101,55 @@ class Artifact:
 def compile_program(program: Program, target: Target) -> Artifact:
     """The object of a scheduled program, from the cache where it is there."""
     signature = signature_of(program, target)
-    stages = _Stages(program, target, signature)
+    stages = _LazyStages(program, target)
     key = _cache_key(program, target)
     cache = default_cache()
     entry = cache.load(key)
-    if entry is not None:
-        code = entry.code
+    if entry is None:
+        made = stages.get()
+        code = compile_text(made.llvm + _call_path(signature, program), target)
+        accesses = made.accesses
+        cache.store(
+            key, code, {"kernel": program.name, "target": target.text, "accesses": accesses}
+        )
     else:
-        code = compile_text(stages.module, target)
-        cache.store(key, code, {"kernel": program.name, "target": target.text})
-    accesses = _access_texts(stages.accesses)
-    return Artifact(signature, program.name, code, accesses, stages.sources())
+        code, accesses = entry.code, list(entry.metadata["accesses"])
+    return Artifact(signature, program.name, code, tuple(accesses), stages.sources())
 
 
-class _Stages:
-    """The stages of one kernel, each made once, when asked for."""
+def _call_path(signature: Signature, program: Program) -> str:
+    """LLVM IR of what calls from Python go through."""
+    if not has_fast_path(signature):
+        return ""
+    packed = [param.buffer.name for param in program.params if param.layout is not None]
+    return entry_ir(signature, program.name, packed=packed)
 
-    def __init__(self, program: Program, target: Target, signature: Signature) -> None:
-        self.program = program
-        self.target = target
-        self.signature = signature
-        self.accesses = checked_accesses(program)
-        self._lowered: Program | None = None
-        self._llvm: str | None = None
 
-    @property
-    def lowered(self) -> Program:
-        """The program in flat loops over vectors."""
-        if self._lowered is None:
-            with _deep_recursion():
-                self._lowered = lower(self.program, self.target).program
-        return self._lowered
+class _LazyStages:
+    """Lowering and code generation, loaded when something is compiled or a source is asked for."""
 
-    @property
-    def llvm(self) -> str:
-        """LLVM IR of the kernel."""
-        if self._llvm is None:
-            dims = {number: access.dim for number, access in self.accesses.items()}
-            with _deep_recursion():
-                self._llvm = emit_module(self.lowered, self.target, self.program.name, dims)
-        return self._llvm
+    def __init__(self, program: Program, target: Target) -> None:
+        self._program = program
+        self._target = target
+        self._stages: Stages | None = None
 
-    @property
-    def module(self) -> str:
-        """LLVM IR of the kernel and the machine code that calls from Python go through."""
-        if not has_fast_path(self.signature):
-            return self.llvm
-        packed = [p.buffer.name for p in self.program.params if p.layout is not None]
-        return self.llvm + entry_ir(self.signature, self.program.name, packed=packed)
+    def get(self) -> Stages:
+        """The stages."""
+        if self._stages is None:
+            # a third of all modules: a process that finds its kernels in the cache does without
+            from tdsl.codegen.llvm.stages import Stages
+
+            self._stages = Stages(self._program, self._target)
+        return self._stages
 
     def sources(self) -> dict[str, Callable[[], str]]:
         """What `Kernel.source` offers."""
         return {
-            "ir": lambda: print_program(self.program),
-            "lowered": lambda: print_program(self.lowered),
-            "llvm": lambda: self.llvm,
-            "asm": lambda: assembly(self.llvm, self.target),
+            "ir": lambda: print_program(self._program),
+            "lowered": lambda: print_program(self.get().lowered),
+            "llvm": lambda: self.get().llvm,
+            "asm": lambda: self.get().asm,
         }
-
-
-@contextmanager
-def _deep_recursion() -> Iterator[None]:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, _RECURSION))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 def _check_runs_here(target: Target) -> None:
@@ -208,11 +196,6 @@ def _compiler_stamp() -> str:
     return repr(sorted(stamp))
 
 
-def _access_texts(accesses: Mapping[int, CheckedAccess]) -> tuple[str, ...]:
-    last = max(accesses, default=-1)
-    return tuple(accesses[number].text if number in accesses else "" for number in range(last + 1))
-
-
 def signature_of(program: Program, target: Target) -> Signature:
     """What the kernel of a program takes, as the runtime describes it."""
     params = tuple(
@@ -223,10 +206,19 @@ def signature_of(program: Program, target: Target) -> Signature:
             any_strides=param.buffer.strided,
             role=Role(param.role.value),
         )
-        for param in physical_params(program, target)
+        for param in _passed(program, target)
     )
     sizes = tuple(size.name for size in program.sizes)
     return Signature(program.name, params, sizes, tuple(map(print_expr, program.assume)))
+
+
+def _passed(program: Program, target: Target) -> tuple[ProgramParam, ...]:
+    """The parameters as they are passed: prepacked ones have the shape of their storage."""
+    if all(param.layout is None for param in program.params):
+        return program.params
+    from tdsl.lower.packing import physical_params
+
+    return physical_params(program, target)
 
 
 def _dim(param: ProgramParam, extent: Expr) -> Dim:

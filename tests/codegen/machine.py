@@ -5,7 +5,8 @@ import ctypes
 import numpy as np
 
 from tdsl import dtypes
-from tdsl.codegen.llvm import compile_text, emit_module
+from tdsl.codegen.llvm.compile import compile_text
+from tdsl.codegen.llvm.kernel import emit_module
 from tdsl.ir.stmt import Role
 from tdsl.lower.flatten import flatten_storage
 from tdsl.runtime.native.loader import load_object

@@ -1,7 +1,5 @@
-"""LLVM code generation for CPUs: `emit_module` writes text, `compile_text` makes objects."""
+"""LLVM code generation for CPUs: `stages` leads from a scheduled program to text, `compile` on.
 
-from tdsl.codegen.llvm.compile import assembly, compile_text, compiler_versions
-from tdsl.codegen.llvm.host import cpu_of
-from tdsl.codegen.llvm.kernel import emit_module
-
-__all__ = ["assembly", "compile_text", "compiler_versions", "cpu_of", "emit_module"]
+What a build that finds its object in the cache needs is in `host` and `compile`; the rest stays
+unloaded until something is compiled.
+"""
