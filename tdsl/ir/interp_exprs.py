@@ -168,8 +168,10 @@ class ExprCompiler:
                 return lambda f: op(a(f))
             case [a, b]:
                 return lambda f: op(a(f), b(f))
+            case [a, b, c]:
+                return lambda f: op(a(f), b(f), c(f))
             case _:
-                return lambda f: op(*[c(f) for c in codes])
+                return lambda f: op(*[code(f) for code in codes])
 
     def _binary(self, e: Binary) -> Code:
         op = values.binary(e.op, e.a.dtype)

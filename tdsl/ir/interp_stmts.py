@@ -31,6 +31,7 @@ from tdsl.ir.stmt import (
     BlockKind,
     For,
     If,
+    IterVar,
     Leaf,
     Let,
     LoopKind,
@@ -55,6 +56,7 @@ class StmtCompiler:
         self.picker = picker
         self.width = FIRST_SLOT
         self.executions = count()
+        self.extents: dict[Var, Expr] = {}  # of the loops met so far
 
     def frame(self) -> Frame:
         """A frame to start with; make it after everything is compiled."""
@@ -126,7 +128,9 @@ class StmtCompiler:
     def loop(self, loop: For) -> Callable[[Frame], tuple[int, Callable[[Frame, int], None]]]:
         """Code that gives the trip count and how to set the variables of an iteration."""
         if loop.parts:
+            self.extents |= {part.var: part.extent for part in loop.parts}
             return self._fused(loop)
+        self.extents[loop.var] = loop.extent
         extent = self.exprs.code(loop.extent)
         slot = self.bind(loop.var)
 
@@ -203,15 +207,17 @@ class StmtCompiler:
         """Run a block at one instance: guards, bindings, `where`, values, then stores."""
         exprs, block = self.exprs, leaf.block
         guards = [exprs.code(g.cond) for g in leaf.guards]
-        bindings = [exprs.code(b) for b in leaf.bindings]
-        extents = [exprs.code(it.extent) for it in block.iters]
-        slots = [self.bind(v) for v in block.vars]
+        bound = [
+            found
+            for it, binding in zip(block.iters, leaf.bindings, strict=True)
+            if (found := self._binding(it, binding)) is not None
+        ]
+        slots = [exprs.slots[v] for v in block.vars]
         exprs.strict = True
         where = None if block.where is None else exprs.code(block.where)
         update = self._writes(block)
         exprs.strict = False
         note = _access_of_leaf(leaf, slots) if self.memory.detect else None
-        bound = list(zip(slots, bindings, extents, strict=True))
 
         def run(f: Frame) -> None:
             for guard in guards:
@@ -229,6 +235,17 @@ class StmtCompiler:
                 update(f)
 
         return run
+
+    def _binding(self, it: IterVar, binding: Expr) -> tuple[int, Code, Code] | None:
+        """Slot, value and extent of an iteration variable.
+
+        None where it is a loop of that very extent: it shares the slot, and stays in its domain.
+        """
+        if isinstance(binding, Var) and self.extents.get(binding) == it.extent:
+            self.exprs.slots[it.var] = self.exprs.slots[binding]
+            return None
+        value, extent = self.exprs.code(binding), self.exprs.code(it.extent)
+        return self.bind(it.var), value, extent
 
     def _writes(self, block: Block) -> Run:
         exprs, memory = self.exprs, self.memory

@@ -212,6 +212,8 @@ def test_extrema_propagate_nan(op):
     assert math.isnan(extremum(math.nan, 1.0))
     assert math.isnan(extremum(1.0, math.nan))
     assert extremum(1.0, 2.0) == (1.0 if op is BinaryOp.MIN else 2.0)
+    assert math.copysign(1, extremum(-0.0, 0.0)) == -1
+    assert math.copysign(1, extremum(0.0, -0.0)) == 1
 
 
 @pytest.mark.parametrize(
