@@ -97,8 +97,6 @@ def check(run, value_of, arrays, result):
     want = interpret(serial, named)["out"]
     for form in (serial, in_vectors(serial)):
         for where in WHERE:
-            if "v2" in where and any(d is dtypes.float16 for d in (*inputs, result)):
-                continue
             got = run(form, named, where=where)["out"]
             wrong = np.flatnonzero(~same(got, want))
             shown = [(tuple(a[k] for a in arrays), got[k], want[k]) for k in wrong[:5]]

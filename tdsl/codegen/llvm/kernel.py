@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tdsl import dtypes
 from tdsl.codegen.llvm import expressions, statements
 from tdsl.codegen.llvm.builder import Builder, Module
 from tdsl.codegen.llvm.frame import CONTEXT_ERROR_CODE, CONTEXT_ERROR_INFO, Frame
 from tdsl.codegen.llvm.parallel import fence
 from tdsl.codegen.llvm.types import Value, literal
-from tdsl.errors import LoweringError
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.stmt import Param, Program
-from tdsl.ir.visit import walk
 from tdsl.target import Target
 
 _BUFFER_BYTES = 48  # sizeof(tdsl_buffer)
@@ -31,26 +28,11 @@ def emit_module(
         target: the processor it will be compiled for.
         symbol: the exported function.
         dims: the dimension that each checked access indexes, by the access's number.
-
-    Raises:
-        LoweringError: the target lacks an instruction set that the program needs.
     """
-    _check_features(program, target)
     module = Module()
     _write_entry(module, program, target, symbol)
     _write_body(module, program, target, symbol, dims or {})
     return module.text(target.triple)
-
-
-def _check_features(program: Program, target: Target) -> None:
-    if "f16c" in target.features:
-        return
-    for n in walk(program.body):
-        if isinstance(n, Expr) and not isinstance(n, Var) and n.dtype is dtypes.float16:
-            raise LoweringError(
-                f"{target} has no float16 conversions",
-                hint="choose a processor with f16c, such as x86-64-v3",
-            )
 
 
 def _variables(program: Program) -> list[Var]:
