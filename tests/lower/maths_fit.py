@@ -261,7 +261,6 @@ SPLITS: dict[str, tuple] = {
     "LOG10_E": ("log10(e)", mp.log10(mp.e), (24, 24), (53, 53)),
     "LN2_FULL": ("log(2) for reduction with fma", mp.log(2), (24, 24), (53, 53)),
     "HALF_PI": ("pi/2", mp.pi / 2, (24, 24, 24), (53, 53, 53)),
-    "PI": ("pi", mp.pi, (24, 24), (53, 53)),
     "THIRD": ("1/3", mpf(1) / 3, (24, 24), (53, 53)),
 }  # fmt: skip
 

@@ -51,7 +51,8 @@ def worst_error(fn, first, last):
 
 @pytest.mark.fuzz
 @pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 1 << 31], ids=["positive", "negative"])
 @pytest.mark.parametrize("fn", [fn for fn in MathFn if fn not in OF_TWO], ids=lambda fn: fn.value)
-def test_every_float_is_within_the_bound(fn):
-    worst, where = worst_error(fn, 0, 1 << 32)
+def test_every_float_is_within_the_bound(fn, first):
+    worst, where = worst_error(fn, first, first + (1 << 31))
     assert worst <= BOUNDS[fn, dtypes.float32], where

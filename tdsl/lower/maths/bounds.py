@@ -19,7 +19,7 @@ _MEASURED: dict[MathFn, tuple[float, float]] = {
     MathFn.LOG1P: (1.0, 1.0),
     MathFn.SIN: (1.6, 1.6),
     MathFn.COS: (1.6, 1.6),
-    MathFn.TAN: (3.4, 3.0),
+    MathFn.TAN: (3.7, 3.7),
     MathFn.ASIN: (2.2, 2.3),
     MathFn.ACOS: (1.3, 1.3),
     MathFn.ATAN: (1.5, 1.6),
