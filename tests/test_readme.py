@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"```(python)?\n(.*?)```", README, re.DOTALL)
 def _run(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, object], str]:
     code = next(text for language, text in BLOCKS if language == "python")
     scope: dict[str, object] = {"__name__": "readme"}
-    exec(compile(code, "README.md", "exec"), scope)  # noqa: S102 - our own README
+    exec(compile(code, "README.md", "exec"), scope)
     return scope, capsys.readouterr().out
 
 

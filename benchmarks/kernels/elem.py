@@ -22,7 +22,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     s = td.Schedule(func)
     (i,) = s.loops("Z")
     io, ii = s.split(i, 65536)
-    s.vectorize(ii)
+    s.vectorize(s.split(ii, 64)[1])
     s.stream("Z")
     s.parallel(io)
     return s

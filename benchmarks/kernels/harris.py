@@ -63,7 +63,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     yo, _ = s.split(y, 32)
     for block in ("XX", "YY", "XY", "G"):
         s.compute_at(block, at=yo)
-        s.vectorize(s.loops(block)[-1])
-    s.vectorize(x)
+    for loop in (x, *(s.loops(block)[-1] for block in ("XX", "YY", "XY", "G"))):
+        s.vectorize(s.split(loop, 16, tail="mask")[1])
     s.parallel(yo)
     return s

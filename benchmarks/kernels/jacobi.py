@@ -27,6 +27,6 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     s = td.Schedule(func)
     y, x = s.loops("B")
     yo, _ = s.split(y, 16)
-    s.vectorize(x)
+    s.vectorize(s.split(x, 64, tail="mask")[1])
     s.parallel(yo)
     return s

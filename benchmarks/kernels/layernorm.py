@@ -38,6 +38,6 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
         s.set_scope(partial, "register")
         s.vectorize(s.loops(partial)[-1])
         s.unroll(s.loops(block)[-1])
-    s.vectorize(j)
+    s.vectorize(s.split(j, 64, tail="mask")[1])
     s.parallel(io)
     return s

@@ -37,7 +37,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
         s.set_scope(partial, "register")
         s.vectorize(s.loops(partial)[-1])
         s.unroll(s.loops(block)[-1])
-    s.vectorize(s.loops("E")[-1])
-    s.vectorize(j)
+    for loop in (s.loops("E")[-1], j):
+        s.vectorize(s.split(loop, 64, tail="mask")[1])
     s.parallel(io)
     return s

@@ -45,9 +45,8 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     s.compute_at("D", at=yi)
     s.compute_at("G", at=yo)
     s.unroll(c)
-    s.vectorize(x)
-    for block in ("R", "D", "G"):
-        s.vectorize(s.loops(block)[-1])
+    for loop in (x, *(s.loops(block)[-1] for block in ("R", "D", "G"))):
+        s.vectorize(s.split(loop, 16, tail="mask")[1])
     s.stream("S")
     s.parallel(yo)
     return s
