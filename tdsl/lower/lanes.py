@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from tdsl import dtypes
-from tdsl.ir.build import add, const, maximum, minimum, mul, sub
+from tdsl.ir.build import add, const, floordiv, floormod, maximum, minimum, mul, sub
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -31,7 +31,8 @@ from tdsl.ir.expr import (
 )
 from tdsl.ir.visit import walk
 
-_WIDEST_RAMP = 1 << 30  # steps of a ramp that are compared in 32 bits
+_WIDEST_RAMP = 1 << 30  # steps of a ramp that are handled in 32 bits
+_DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
 # whether a comparison of a rising ramp holds in its first lanes
 _PREFIX = {BinaryOp.LT: True, BinaryOp.LE: True, BinaryOp.GT: False, BinaryOp.GE: False}
 
@@ -91,7 +92,8 @@ def binary(op: BinaryOp, a: Expr, b: Expr) -> Expr:
     if a.lanes == b.lanes == 1:
         return _scalar(op, a, b)
     if a.dtype.is_integer:
-        found = _compare_ramps(op, a, b) if op.compares else _ramp(op, a, b)
+        rule = _compare_ramps if op.compares else _divide_ramp if op in _DIVISIONS else _ramp
+        found = rule(op, a, b)
         if found is not None:
             return found
     lanes = max(a.lanes, b.lanes)
@@ -145,6 +147,29 @@ def _compare_ramps(op: BinaryOp, a: Expr, b: Expr) -> Expr | None:
             return Binary(op, steps, Broadcast(_cast_scalar(limit, dtypes.int32), lanes))
         case Expr() if difference.lanes == 1:
             return Binary(op, difference, const(0, dtypes.INDEX))
+        case _:
+            return None
+
+
+def _divide_ramp(op: BinaryOp, a: Expr, b: Expr) -> Expr | None:
+    """A ramp of indices divided by a constant: the base in 64 bits, the lanes in 32.
+
+    ramp(x, s) // c  ->  x // c + ramp(x % c, s) // c
+    """
+    match a, b:
+        case Ramp(base, Const(value=stride), lanes), Const(value=divisor):
+            c, step = int(divisor), int(stride)
+            if a.dtype is not dtypes.INDEX or c <= 0 or step < 0 or not _is_index(base):
+                return None
+            if c + step * lanes > _WIDEST_RAMP:
+                return None
+            start = _cast_scalar(floormod(base, c), dtypes.int32)
+            ramp = Ramp(start, const(step, dtypes.int32), lanes)
+            small = Binary(op, ramp, Broadcast(const(c, dtypes.int32), lanes))
+            wide = Cast(small, dtypes.INDEX)
+            if op is BinaryOp.FLOORMOD:
+                return wide
+            return Binary(BinaryOp.ADD, Broadcast(floordiv(base, c), lanes), wide)
         case _:
             return None
 

@@ -207,6 +207,17 @@ func f(A: f32[5, 7], p: i32[16]) -> C: f32[16]:
 """)
 
 
+@pytest.mark.parametrize("divisor", [1, 3, 7, 16, 100])
+def test_division_of_ramps_by_constants(divisor):
+    check(f"""
+func f() -> C: i64[6, 16], D: i64[6, 16]:
+  for i in 6:
+    for j in vectorized(16):
+      C[i, j] = (i * 16 + j * 2 - 40) // {divisor}
+      D[i, j] = (i * 16 + j * 2 - 40) % {divisor}
+""")
+
+
 def test_select_is_per_lane():
     check("""
 func f(A: f32[16]) -> C: f32[16]:
