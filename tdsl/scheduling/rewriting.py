@@ -49,7 +49,9 @@ def redirected(
 
     new = map_block(block, load_elsewhere)
     stores = tuple(Write(writes.get(w.buffer, w.buffer), w.indices, w.value) for w in new.writes)
-    init = None if block.init is None else redirected(block.init, reads, writes)
+    init = block.init
+    if init is not None and any(write.buffer in writes for write in init.writes):
+        init = redirected(init, reads, writes)
     return replace(new, writes=stores, init=init)
 
 

@@ -113,6 +113,24 @@ def test_cache_write_of_an_update_takes_its_base_along():
     check(s)
 
 
+def test_cache_write_of_the_base_of_an_update_leaves_the_update_alone():
+    s = scheduled(histogram(50, 8))
+    assert s.cache_write("hist.base", "global", at="hist.base.b0") == "hist.base.out"
+    assert s.blocks() == ("hist.base", "hist.base.out", "hist")
+    check(s)
+
+
+def test_caches_of_a_decomposed_reduction():
+    s = scheduled(matmul(4, 4, 3))
+    s.decompose_reduction("C", "C.i")
+    s.cache_read("C", "A")
+    s.cache_write("C")
+    s.unroll("C.init.j")
+    check(s)
+    with pytest.raises(td.ScheduleError, match="its init goes along"):
+        s.cache_write("C.init")
+
+
 def test_cache_write_of_a_scan():
     s = scheduled(cumsum(6))
     s.cache_write(s.blocks()[0], "global")

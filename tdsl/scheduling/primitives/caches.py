@@ -220,7 +220,7 @@ def _times(writer: Leaf, copy: Block) -> dict[Var, Expr]:
 
 
 def _writer_group(edit: Edit, block: Block, buffers: set[Buffer]) -> list[Block]:
-    """The blocks that must work on the cached tensor: up to the last one that writes it."""
+    """The blocks that must work on the cached tensor: all up to the nest of *block*."""
     for param in edit.program.params:
         if param.buffer in buffers and param.role is Role.INOUT:
             raise edit.error(
@@ -228,11 +228,11 @@ def _writer_group(edit: Edit, block: Block, buffers: set[Buffer]) -> list[Block]
                 "declare it as a placeholder and td.update a copy",
             )
     leaves = leaves_below(edit.algorithm.body)
-    last = next(leaf for leaf in reversed(leaves) if _writes(leaf, buffers))
-    nest = leaves_below(top_child(edit.algorithm.body, last))
+    for leaf in leaves:
+        if leaf.block.init is block:
+            reason = f"{block.name!r} is the init of {leaf.block.name!r}"
+            raise edit.error(reason, f"cache_write {leaf.block.name!r}; its init goes along")
+    own = next(leaf for leaf in leaves if leaf.block is block)
+    nest = leaves_below(top_child(edit.algorithm.body, own))
     until = next(n for n, leaf in enumerate(leaves) if leaf is nest[-1])
     return [leaf.block for leaf in leaves[: until + 1] if touches(leaf, buffers)]
-
-
-def _writes(leaf: Leaf, buffers: set[Buffer]) -> bool:
-    return any(write.buffer in buffers for write in leaf.block.writes)
