@@ -111,6 +111,8 @@ def _scan(n: Node, uses: dict[Buffer, _Use], bound: set[Var], *, direct: bool) -
                 uses.setdefault(m.buffer, _Use()).elements = None
         return
     inside = direct and not isinstance(n, For | If | Select)
+    if isinstance(n, Store) and n.mask is not None:
+        inside = False  # the value may only be computed where the mask holds
     for child in children(n):
         _scan(child, uses, bound, direct=inside)
     match n:

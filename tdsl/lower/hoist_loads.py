@@ -86,6 +86,8 @@ def _candidates(s: Node, bound: set[Var]) -> list[Expr]:
     match s:
         case If() | Select():
             return _candidates(s.cond, bound)
+        case Store(mask=Expr()):
+            return []  # the value may only be computed where the mask holds
         case Broadcast(a=Load() as load) if _is_fixed(load, bound):
             return [s]
         case Load() if _is_fixed(s, bound):

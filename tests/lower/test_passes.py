@@ -233,3 +233,14 @@ def test_storage_that_feeds_no_result_is_dropped():
     lowered = check_every_pass(program, {})
     tiles = [n.buffer.name for n in walk(lowered.body) if isinstance(n, Alloc)]
     assert len(tiles) == 3 + 2  # one range of three rows, one of two
+
+
+def test_a_masked_statement_computes_its_value_only_where_the_mask_holds():
+    x = td.placeholder((2,), "uint32", name="x")
+    k = td.reduce_axis(2, name="k")
+    y = td.compute((2,), lambda i: td.sum(x[k], axis=k), name="y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.split("y.k", 4)
+    s.atomic("y")
+    s.vectorize("y.ki", 8)
+    check_every_pass(s.program, {})
