@@ -26,9 +26,7 @@ def check_reads(state: State, dep: Dependence) -> None:
     """
     for reader in state.places(dep.target):
         home = state.home(reader, dep.buffer)
-        producers = [
-            p for p in state.places(dep.source) if state.home(p, dep.buffer).alloc is home.alloc
-        ]
+        producers = [p for p in state.places(dep.source) if state.home(p, dep.buffer) is home]
         offers = tuple(
             (state.run(p).key, met, concurrency(p, met.common))
             for p in producers

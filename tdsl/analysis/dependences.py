@@ -23,6 +23,7 @@ from tdsl.ir.inits import derive_inits
 from tdsl.ir.stmt import Block, BlockKind, Program, Role
 
 MOST_ALGORITHMS = 32
+MOST_PAIRS = 10_000
 
 
 class Hazard(Enum):
@@ -166,6 +167,8 @@ def _between(
     key = (site_key(a), site_key(b), met, depths)
     known = cache.get(key)
     if known is None:
+        if len(cache) >= MOST_PAIRS:
+            cache.clear()
         known = cache[key] = tuple(_pairs(a, b, met, models, touched))
     return known
 
@@ -181,7 +184,7 @@ def _pairs(
             here, there = a.home(x.buffer), b.home(y.buffer)
             if here is None or there is None:
                 raise Refused(f"{x.buffer.name} is accessed outside its allocation")
-            if here.alloc is not there.alloc:
+            if here is not there:
                 continue
             own = a is b and x.own and x == y
             groups.setdefault((x.buffer, _hazards(x, y), own), []).append((x, y))

@@ -76,7 +76,7 @@ def _recalled(state: State, dep: Dependence, a: Site, b: Site) -> Numerics:
         state.run(b).key,
         met,
         concurrency(a, met.common),
-        (here.depth, there.depth, here.alloc is there.alloc),
+        (here.depth, there.depth, here is there),
         a.leaf.atomic and b.leaf.atomic,
     )
     return state.memo.recall(key, lambda: _check(state, dep, a, b))
@@ -89,7 +89,7 @@ def _check(state: State, dep: Dependence, a: Site, b: Site) -> Numerics:
         pairs = moments(dep, state.run(a), state.run(b))
         if pairs.is_empty():
             return Numerics.EXACT
-        if here.alloc is not there.alloc:
+        if here is not there:
             if flows:
                 raise _lost(state, dep, pairs, (a, b))
             return Numerics.EXACT

@@ -45,7 +45,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a copy of a buffer lives: its Alloc (None for a parameter) inside `depth` levels."""
+    """Where a copy of a buffer lives: its Alloc (None for a parameter) inside `depth` levels.
+
+    One object for each place in the tree, so that identity tells copies apart.
+    """
 
     alloc: Alloc | None
     depth: int
@@ -190,7 +193,7 @@ class Models:
     """Builds and caches instances and runs for one algorithm's sizes."""
 
     sizes: Sizes
-    _instances: dict[int, tuple[Block, Instances]] = field(default_factory=dict)
+    _instances: dict[Block, Instances] = field(default_factory=dict)
     _runs: dict[Hashable, Run] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
 
@@ -200,9 +203,9 @@ class Models:
         Raises:
             NotAffine: an iteration extent is not quasi-affine.
         """
-        known = self._instances.get(id(block))
+        known = self._instances.get(block)
         if known is not None:
-            return known[1]
+            return known
         wheres = [] if block.where is None else conjuncts(block.where)
         exprs = [*(it.extent for it in block.iters), *wheres]
         frame = Frame(self.sizes, block.vars, operands(exprs), ghosts=False)
@@ -216,7 +219,9 @@ class Models:
             except NotAffine:
                 exact = False
         made = Instances(frame, box, dom, exact)
-        self._instances[id(block)] = (block, made)
+        if len(self._instances) >= MOST_RUNS:
+            self._instances.clear()
+        self._instances[block] = made
         return made
 
     def run(self, site: Site) -> Run:
@@ -290,7 +295,7 @@ def site_key(site: Site) -> Hashable:
     """What a run depends on, with loop variables by position."""
     index: dict[Var, int] = {level.var: n for n, level in enumerate(site.levels)}
     return (
-        id(site.block),
+        site.block,
         tuple(encode(level.extent, index) for level in site.levels),
         tuple(encode(b, index) for b in site.leaf.bindings),
         tuple(encode(g.cond, index) for g in site.leaf.guards),

@@ -73,7 +73,7 @@ def _episodes(state: State, buffer: Buffer, init: Block, update: Block) -> list[
     for u in state.places(update):
         ahead = [s for s in starts if state.met(s, u).first]
         own = max(ahead, key=lambda s: (state.met(s, u).common, starts.index(s)), default=None)
-        if own is None or state.home(own, buffer).alloc is not state.home(u, buffer).alloc:
+        if own is None or state.home(own, buffer) is not state.home(u, buffer):
             raise Refused(
                 f"{update.name} runs where nothing initialises it in that copy of {buffer.name}",
                 hint=f"move the allocation of {buffer.name} outside the reduction",
@@ -182,7 +182,7 @@ def _check_apart(state: State, buffer: Buffer, one: Episode, two: Episode) -> No
     """Episodes of one element in one copy never run at the same time."""
     a, b = one.start, two.start
     here, there = state.home(a, buffer), state.home(b, buffer)
-    if here.alloc is not there.alloc:
+    if here is not there:
         return
     shared = min(state.met(a, b).common, one.depth)
     with budget():
@@ -206,7 +206,7 @@ def _check_readers(state: State, dep: Dependence, episodes: list[Episode]) -> No
         home = state.home(reader, dep.buffer)
         for episode in episodes:
             for u in episode.updates:
-                if state.home(u, dep.buffer).alloc is not home.alloc:
+                if state.home(u, dep.buffer) is not home:
                     continue
                 _check_reader(state, dep, episode, u, reader)
 

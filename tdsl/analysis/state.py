@@ -120,7 +120,7 @@ class State:
         """How often the instances of a block run."""
         sites = self.places(block)
         runs = [self.run(site) for site in sites]
-        key = ("execution", id(block), tuple(run.key for run in runs))
+        key = ("execution", block, tuple(run.key for run in runs))
         return self.memo.recall(key, lambda: execution(block, runs, self.deps.models))
 
     def users(self, buffer: Buffer) -> list[Site]:
@@ -142,7 +142,7 @@ class State:
                 (
                     self.run(site).key,
                     tuple(level.kind for level in site.levels),
-                    homes.setdefault(id(home.alloc), len(homes)),
+                    homes.setdefault(id(home), len(homes)),
                     home.depth,
                     None if home.alloc is None else home.alloc.layout,
                     tuple((turns.setdefault(s, len(turns)), n, d) for s, n, d in site.turns),

@@ -83,7 +83,7 @@ def _one_step_per_copy(state: State, buffer: Buffer) -> bool:
         inner = {v for level in site.levels[home.depth :] for v in (level.var,)}
         if any(form.vars() & inner for form in forms):
             return False
-        if seen.setdefault(id(home.alloc), forms) != forms:
+        if seen.setdefault(id(home), forms) != forms:
             return False
         assert all(form.vars() - inner - set(state.program.sizes) <= outer for form in forms)
     return True
@@ -137,7 +137,7 @@ def _check_reuse(state: State, buffer: Buffer) -> None:
     ]
     for writer, access in writes:
         for other, taking in writes:
-            if state.home(writer, buffer).alloc is not state.home(other, buffer).alloc:
+            if state.home(writer, buffer) is not state.home(other, buffer):
                 continue
             _check_pair(state, (writer, access), (other, taking))
 
@@ -159,7 +159,7 @@ def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Acce
         if Hazard.RAW not in dep.hazards or dep.source is not p.block:
             continue
         for c in state.places(dep.target):
-            if state.home(c, buffer).alloc is not state.home(p, buffer).alloc:
+            if state.home(c, buffer) is not state.home(p, buffer):
                 continue
             with budget():
                 flow = same_prefix(moments(dep, state.run(p), state.run(c)), depth)

@@ -1,5 +1,7 @@
 """Ask the prover about a schedule written as text."""
 
+import pytest
+
 from tdsl.analysis import Numerics, Refused, prove
 from tests.analysis.nests import schedule
 from tests.analysis.oracle import replay
@@ -19,14 +21,12 @@ def accepted(program, text, numerics=EXACT):
 def refused(program, text, kind=None, element=None):
     """The refusal of an illegal schedule; its witness is of a kind, and is true."""
     scheduled = schedule(program, text)
-    try:
-        proof = prove(program, scheduled)
-    except Refused as refusal:
-        witness = refusal.witness
-        if kind is not None:
-            assert witness is not None
-            assert witness.kind == kind, str(refusal)
-            assert element is None or witness.element == element
-            assert replay(program, scheduled, witness) is None
-        return refusal
-    raise AssertionError(f"accepted as {proof.numerics.value}")
+    with pytest.raises(Refused) as caught:
+        prove(program, scheduled)
+    refusal = caught.value
+    if kind is not None:
+        assert refusal.witness is not None
+        assert refusal.witness.kind == kind, str(refusal)
+        assert element is None or refusal.witness.element == element
+        assert replay(program, scheduled, refusal.witness) is None
+    return refusal

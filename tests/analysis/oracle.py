@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tdsl.ir.expr import Binary, BinaryOp, Cast, Checked, Const, Load, Select, Unary, UnaryOp, Var
 from tdsl.ir.inits import derive_inits
 from tdsl.ir.stmt import Alloc, BlockKind, For, Leaf, Role, Seq
-from tdsl.ir.visit import children
+from tdsl.ir.visit import children, loads
 
 SINGLE = (BlockKind.COMPUTE, BlockKind.COPY)
 
@@ -120,7 +120,8 @@ class Machine:
             not 0 <= v < self.value(it.extent, self.sizes)
             for it, v in zip(block.iters, instance, strict=True)
         )
-        if block.where is not None and not self.value(block.where, env):
+        chosen = self.scrambled or block.where is None or not loads(block.where)
+        if block.where is not None and chosen and not self.value(block.where, env):
             return
         event = len(self.events)
         loops = {v.name: n for v, n in self.env.items() if v not in self.sizes}
@@ -232,7 +233,7 @@ class Machine:
                 return self.value(a, env)
             case Checked(a, extent):
                 return max(0, min(self.value(a, env), self.value(extent, env) - 1))
-            case Load(buffer=buffer, indices=indices):
+            case Load(indices=indices):
                 # data: a fixed scrambling of the position, or all zeros
                 at = [self.value(i, env) for i in indices]
                 return self.scrambled * sum((7 * n + 3) * (x + 1) for n, x in enumerate(at)) % 5

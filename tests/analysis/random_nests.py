@@ -1,6 +1,6 @@
 """Random algorithms and random loop trees for them, legal and illegal."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import tdsl as td
 from tdsl.analysis.regions import needed_box
@@ -99,9 +99,7 @@ def split(rng, nest):
 def permute(rng, nest):
     if len(nest.loops) < 2:
         return
-    bound = [{v for v in loop.vars} for loop in nest.loops]
     a, b = rng.sample(range(len(nest.loops)), 2)
-    del bound
     nest.loops[a], nest.loops[b] = nest.loops[b], nest.loops[a]
 
 
@@ -431,6 +429,3 @@ MAKERS = {
     "scan": make_scan,
     "mixed": make_mixed,
 }
-
-
-__all__ = ["random_algorithm", "random_schedule", "replace"]

@@ -157,8 +157,7 @@ def chain(stages):
 
 def chain_tile(stages, missing=None):
     lines = ["par io in (N+7)//8:"]
-    for s in range(1, stages):
-        lines.append("  " * s + f"alloc T{s}:")
+    lines += ["  " * s + f"alloc T{s}:" for s in range(1, stages)]
     pad = "  " * stages
     for s in range(1, stages + 1):
         halo = 2 * (stages - s)
@@ -353,10 +352,11 @@ def test_padded_reductions_are_refused():
     C = td.compute((N,), lambda i: td.sum(B[i, k], axis=k), name="C")
     D = td.compute((N,), lambda i: C[i], name="D")
     program = td.func("f", [A], [D]).program
-    rows = "i in N:\n  j in N:\n    B(i, j)\nio in (N+7)//8:\n  ii in 8:\n    k in N:\n      C(io*8+ii, k)\ni in N:\n  D(i)\n"
-    accepted(program, rows)
-    columns = "i in N:\n  j in N:\n    B(i, j)\ni in N:\n  ko in (N+7)//8:\n    ki in 8:\n      C(i, ko*8+ki)\ni in N:\n  D(i)\n"
-    refused(program, columns, "bounds")
+    before, after = "i in N:\n  j in N:\n    B(i, j)\n", "i in N:\n  D(i)\n"
+    rows = "io in (N+7)//8:\n  ii in 8:\n    k in N:\n      C(io*8+ii, k)\n"
+    accepted(program, before + rows + after)
+    columns = "i in N:\n  ko in (N+7)//8:\n    ki in 8:\n      C(i, ko*8+ki)\n"
+    refused(program, before + columns + after, "bounds")
 
 
 @pytest.fixture
@@ -477,8 +477,8 @@ def test_repeated_fusing_and_splitting_stays_cheap():
     program = td.func("f", [A], [C]).program
     # fuse (i, j), split by 5, fuse, split by 7, fuse with k, split by 11
     f = "((a*11+b)//10)"
-    text = f"a in 66:\n  b in 11:\n    C(({f}//7*7+{f}%7)//9, ({f}//5*5+{f}%5)%9, (a*11+b)%10) if a*11+b < 720\n"
-    accepted(program, text)
+    indices = f"({f}//7*7+{f}%7)//9, ({f}//5*5+{f}%5)%9, (a*11+b)%10"
+    accepted(program, f"a in 66:\n  b in 11:\n    C({indices}) if a*11+b < 720\n")
 
 
 def test_a_symbolic_fused_loop_keeps_its_parts(blur):

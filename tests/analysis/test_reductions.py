@@ -296,7 +296,13 @@ i in M:
 
 
 def test_a_frozen_init_inside_the_reduction_is_refused(symbolic):
-    refused(
-        symbolic,
-        "k in K:\n  i in M:\n    j in N:\n      C.init(i, j)\n  i in M:\n    j in N:\n      C(i, j, k)\n",
-    )
+    text = """
+k in K:
+  i in M:
+    j in N:
+      C.init(i, j)
+  i in M:
+    j in N:
+      C(i, j, k)
+"""
+    refused(symbolic, text)

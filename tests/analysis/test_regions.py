@@ -27,7 +27,7 @@ def box_of(program, buffer, loop):
 
 def check(program, buffer, loop, origin, extent):
     box, names = box_of(program, buffer, loop)
-    for found, text in [*zip(box.origin, origin), *zip(box.extent, extent)]:
+    for found, text in zip(box.origin + box.extent, origin + extent, strict=True):
         assert equal(found, expression(text, names)), (found, text)
 
 
