@@ -6,11 +6,8 @@ program, the processor, and the versions of tdsl and LLVM. Text forms are made w
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tdsl.codegen.llvm.compile import compile_text, compiler_versions
@@ -23,7 +20,7 @@ from tdsl.ir.nest import print_expr
 from tdsl.ir.printer import print_program
 from tdsl.ir.stmt import Param as ProgramParam
 from tdsl.ir.stmt import Program
-from tdsl.runtime.cache import content_key, default_cache
+from tdsl.cache import content_key, default_cache, source_stamp
 from tdsl.runtime.kernel import Kernel, load_kernel
 from tdsl.runtime.native.entry import entry_ir, entry_key, has_fast_path
 from tdsl.runtime.signature import Dim, Param, Role, Signature
@@ -51,6 +48,8 @@ def build(source: Schedule | Program, target: Target | str | None = None) -> Ker
         target = source.target
     machine = parse_target(target)
     _check_runs_here(machine)
+    if isinstance(source, Schedule):
+        source.remembered.keep()
     return _link(program, machine)
 
 
@@ -169,6 +168,9 @@ def _check_runs_here(target: Target) -> None:
         )
 
 
+_COMPILER = ("", "ir", "lower", "lower/maths", "codegen/llvm", "runtime/native")
+
+
 def _cache_key(program: Program, target: Target) -> str:
     return content_key(
         "kernel",
@@ -178,22 +180,8 @@ def _cache_key(program: Program, target: Target) -> str:
         repr((target.features, target.vector_bits, target.vector_registers)),
         compiler_versions(),
         entry_key(),
-        _compiler_stamp(),
+        source_stamp(*_COMPILER),
     )
-
-
-@lru_cache(maxsize=1)
-def _compiler_stamp() -> str:
-    """Sizes and times of tdsl's own source files: an edited compiler makes new objects."""
-    root = Path(__file__).parent
-    stamp = []
-    for folder in ("", "ir", "lower", "lower/maths", "codegen/llvm", "runtime/native"):
-        with os.scandir(root / folder) as files:
-            for file in files:
-                if file.name.endswith(".py"):
-                    status = file.stat()
-                    stamp.append((folder, file.name, status.st_size, status.st_mtime_ns))
-    return repr(sorted(stamp))
 
 
 def signature_of(program: Program, target: Target) -> Signature:

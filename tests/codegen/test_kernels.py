@@ -229,6 +229,22 @@ def test_wrong_argument_count_is_refused():
     assert call(loaded["kernel"], [np.ones(1, np.float32)])[0] == 4
 
 
+def test_negative_extents_run_nothing():
+    got = run(
+        """
+func kernel(A: f32[N]) -> C: f32[1]:
+  C[0] = 7
+  for i in parallel(N - 10):
+    C[0] = A[0]
+  for i in N - 10:
+    C[0] = A[0]
+""",
+        {"A": np.zeros(3, np.float32)},
+        (3,),
+    )
+    assert got["C"][0] == 7
+
+
 def test_empty_extents_run_nothing():
     got = run(
         """

@@ -27,6 +27,7 @@ class Frame:
         dims: the dimension that each checked access indexes, by the access's number.
         mask: lanes that really run, where a checked index stands under a condition.
         streams: whether a non-temporal store was written, so that a fence is due.
+        stack: bytes of stack that the function takes.
     """
 
     builder: Builder
@@ -38,6 +39,7 @@ class Frame:
     dims: Mapping[int, int] = field(default_factory=dict)
     mask: Value | None = None
     streams: bool = False
+    stack: int = 0
 
     def value(self, e: Expr) -> Value:
         """Write the code of an expression."""

@@ -45,13 +45,11 @@ def _write_body(
     module: Module, program: Program, target: Target, symbol: str, dims: Mapping[int, int]
 ) -> None:
     variables = _variables(program)
-    parameters = [f"ptr noalias %p{k}" for k in range(len(program.params))]
+    parameters = ["ptr %context"]
+    parameters += [f"ptr noalias %p{k}" for k in range(len(program.params))]
     parameters += [f"i64 %x{k}" for k in range(len(variables))]
-    head = (
-        f"define internal void @{symbol}.body(ptr %context, {', '.join(parameters)}) "
-        "nounwind noinline"
-    ).replace(", )", ")")
-    b = Builder(module, head)
+    name = f'@"{symbol}.body"'
+    b = Builder(module, f"define internal void {name}({', '.join(parameters)}) nounwind noinline")
     f = Frame(
         builder=b,
         target=target,
@@ -69,7 +67,7 @@ def _write_body(
 
 def _write_entry(module: Module, program: Program, target: Target, symbol: str) -> None:
     """`i32 symbol(ptr args, i32 n, ptr context)`."""
-    b = Builder(module, f"define i32 @{symbol}(ptr %args, i32 %n, ptr %context) nounwind")
+    b = Builder(module, f'define i32 @"{symbol}"(ptr %args, i32 %n, ptr %context) nounwind')
     f = Frame(b, target, Value("%context", "ptr"), expressions.evaluate)
     count = len(program.params) + len(program.sizes)
     version = b.emit("load i32, ptr %context, align 4", "i32")
@@ -93,7 +91,7 @@ def _write_entry(module: Module, program: Program, target: Target, symbol: str) 
         _check_fact(f, number, fact)
     arguments = [*pointers, *(f.values[var] for var in _variables(program))]
     call = ", ".join(["ptr %context", *(a.typed for a in arguments)])
-    b.effect(f"call void @{symbol}.body({call})")
+    b.effect(f'call void @"{symbol}.body"({call})')
     code = b.emit(f"load i32, {f.field_address(CONTEXT_ERROR_CODE).typed}, align 4", "i32")
     b.effect(f"ret {code.typed}")
     b.finish()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tdsl import options
 from tdsl.codegen.llvm.compile import assembly
 from tdsl.codegen.llvm.kernel import emit_module
 from tdsl.ir.stmt import Program
@@ -48,7 +49,16 @@ class Stages:
             dims = {number: access.dim for number, access in self._checked.items()}
             with _deep_recursion():
                 self._llvm = emit_module(self.lowered, self._target, self._program.name, dims)
+            self._dump(self._llvm)
         return self._llvm
+
+    def _dump(self, text: str) -> None:
+        """Put the text beside the passes' dumps where `TDSL_DUMP` asks for them."""
+        directory = options.dump_dir()
+        if directory is not None:
+            folder = directory / self._program.name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "kernel.ll").write_text(text, encoding="utf-8")
 
     @property
     def asm(self) -> str:

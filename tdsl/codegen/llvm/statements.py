@@ -25,7 +25,7 @@ from tdsl.ir.stmt import (
 )
 from tdsl.ir.visit import free_vars
 
-STACK_LIMIT = 256 * 1024  # bytes of one stack allocation; worker stacks are small
+STACK_LIMIT = 512 * 1024  # bytes of stack that one function may take; threads have few megabytes
 _ALIGN = 64
 
 
@@ -168,9 +168,11 @@ def _on_stack(f: Frame, s: Alloc) -> Value:
             )
         count *= int(extent.value)
     size = count * s.buffer.dtype.bytes
-    if size > STACK_LIMIT:
+    f.stack += size
+    if f.stack > STACK_LIMIT:
+        others = f" beside the {f.stack - size} taken already" if f.stack > size else ""
         raise LoweringError(
-            f"{s.buffer.name} needs {size} bytes of stack; the limit is {STACK_LIMIT}",
+            f"{s.buffer.name} needs {size} bytes of stack{others}; the limit is {STACK_LIMIT}",
             hint="use scope 'global'",
         )
     element_type = memory_type(s.buffer.dtype)
