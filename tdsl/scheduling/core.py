@@ -18,6 +18,7 @@ from tdsl.scheduling.locations import Location
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.naming import Index, close_names, index_program
 from tdsl.scheduling.proof import Attempt, prove_step
+from tdsl.scheduling.remembered import RememberedProofs
 from tdsl.scheduling.trace import Call, Step, Trace
 from tdsl.scheduling.view import NestView
 from tdsl.target import Target
@@ -51,10 +52,13 @@ class ScheduleCore:
         self.target = parse_target(target)
         self.trace = Trace(func.name, str(self.target))
         self.file_span: Span | None = None
+        self.step_span: Span | None = None
         self.location: Location | None = None
         self._ended: dict[Var, str] = {}
+        self.remembered = RememberedProofs(func.program)
         attempt = Attempt("schedule", caller_span(), func.program, func.program, func.program)
-        self._state = State(func.program, func.program, prove_step(attempt, None))
+        proof = prove_step(attempt, None, self.remembered)
+        self._state = State(func.program, func.program, proof)
 
     @property
     def state(self) -> State:
@@ -107,7 +111,7 @@ class ScheduleCore:
 
     def span(self) -> Span | None:
         """Where the step being taken is written: in a schedule file, or in the caller's source."""
-        return self.file_span or caller_span()
+        return self.file_span or self.step_span or caller_span()
 
     def error(
         self, primitive: str, reason: str, hint: str | None = None, mark: Stmt | None = None

@@ -188,7 +188,7 @@ class Edit:
             self.primitive, span, core.program, new.algorithm, new.program, self.focus
         )
         try:
-            return prove_step(attempt, core.proof)
+            return prove_step(attempt, core.proof, core.remembered)
         except ScheduleError:
             if not core.state.unproven or refusal(core.algorithm, core.program) is None:
                 raise

@@ -59,7 +59,7 @@ def _chain(edit: Edit, body: Stmt, order: tuple[Var, ...]) -> list[Stmt]:
             others = [x.block.name for x in leaves_below(stmt) if id(x) not in inside]
             raise edit.error(
                 f"block {others[0]!r} stands between these loops, inside {name!r}",
-                f"fission first: move {others[0]!r} out of {name!r}",
+                f"fission first: s.fission({name!r}, after=...), or place {others[0]!r} elsewhere",
             )
     return chain
 

@@ -63,12 +63,16 @@ class Primitive(Generic[P, R]):
             TypeMismatch: arguments of the wrong number or kind.
             ScheduleError: the step is refused; nothing has changed.
         """
-        bound = self._bind(core, args, kwargs)
-        arguments, options = self._encode(core, bound)
-        edit = Edit(core, self.__name__)
-        function = cast("Callable[..., R]", self.function)
-        result = function(edit, *bound.args, **bound.kwargs)
-        self._record(core, edit, arguments, options, result)
+        core.step_span = core.span()  # found once: walking frames is not free
+        try:
+            bound = self._bind(core, args, kwargs)
+            arguments, options = self._encode(core, bound)
+            edit = Edit(core, self.__name__)
+            function = cast("Callable[..., R]", self.function)
+            result = function(edit, *bound.args, **bound.kwargs)
+            self._record(core, edit, arguments, options, result)
+        finally:
+            core.step_span = None
         return result
 
     def _record(
@@ -142,7 +146,8 @@ class Primitive(Generic[P, R]):
 def primitive(function: Callable[Concatenate[Edit, P], R]) -> Primitive[P, R]:
     """Declare a schedule primitive; its parameters are annotated with aliases of `arguments`."""
     declared = Primitive(function)
-    if declared.__name__ in PRIMITIVES:
+    known = PRIMITIVES.get(declared.__name__)
+    if known is not None and known.__module__ != declared.__module__:
         raise InternalError(f"two primitives are called {declared.__name__!r}")
     PRIMITIVES[declared.__name__] = cast("Primitive[..., object]", declared)
     return declared

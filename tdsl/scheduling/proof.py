@@ -8,6 +8,7 @@ from tdsl.analysis import Proof, Refused, prove
 from tdsl.errors import ScheduleError, Span
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import Program, Stmt
+from tdsl.scheduling.remembered import RememberedProofs
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,17 @@ class Attempt:
     focus: Stmt | None = None
 
 
-def prove_step(attempt: Attempt, previous: Proof | None) -> Proof:
-    """Prove that the new program keeps the algorithm's meaning.
+def prove_step(attempt: Attempt, previous: Proof | None, remembered: RememberedProofs) -> Proof:
+    """Prove that the new program keeps the algorithm's meaning, or recall that it was proven.
 
     Raises:
         ScheduleError: it does not, or the prover cannot tell; with a witness where there is one.
     """
+    name, label = remembered.recall(attempt.algorithm, attempt.program)
+    if label is not None:
+        return Proof.recalled(attempt.algorithm, attempt.program, label)
     try:
-        return prove(attempt.algorithm, attempt.program, previous=previous)
+        proof = prove(attempt.algorithm, attempt.program, previous=previous)
     except Refused as refused:
         raise ScheduleError(
             attempt.primitive,
@@ -39,6 +43,8 @@ def prove_step(attempt: Attempt, previous: Proof | None) -> Proof:
             nest=print_nest(attempt.before, attempt.focus),
             span=attempt.span,
         ) from None
+    remembered.learn(name, proof.numerics)
+    return proof
 
 
 def refusal(algorithm: Program, program: Program) -> Refused | None:

@@ -12,6 +12,7 @@ from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.primitives import (
     caches,
     factors,
+    fissions,
     inlining,
     marks,
     orders,
@@ -52,6 +53,7 @@ class Schedule(ScheduleCore):
     reorder = orders.reorder
     fuse = orders.fuse
     partition = pieces.partition
+    fission = fissions.fission
     unroll = marks.unroll
     parallel = marks.parallel
     bind = marks.bind

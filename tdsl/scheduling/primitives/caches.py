@@ -159,6 +159,7 @@ def cache_write(
         ScheduleError: the block updates an argument in place.
     """
     leaf = edit.leaf(block)
+    _refuse_init(edit, leaf.block)
     old = tuple(write.buffer for write in leaf.block.writes)
     private = _made_in_recurrence(edit, set(old))
     group = [leaf.block] if private else _writer_group(edit, leaf.block, set(old))
@@ -189,6 +190,13 @@ def cache_write(
 
     edit.first_accepted([partial(attempt, private=True), partial(attempt, private=False)])
     return copy.name
+
+
+def _refuse_init(edit: Edit, block: Block) -> None:
+    for leaf in leaves_below(edit.algorithm.body):
+        if leaf.block.init is block:
+            reason = f"{block.name!r} is the init of {leaf.block.name!r}"
+            raise edit.error(reason, f"cache_write {leaf.block.name!r}; its init goes along")
 
 
 def _made_in_recurrence(edit: Edit, buffers: set[Buffer]) -> bool:
@@ -228,10 +236,6 @@ def _writer_group(edit: Edit, block: Block, buffers: set[Buffer]) -> list[Block]
                 "declare it as a placeholder and td.update a copy",
             )
     leaves = leaves_below(edit.algorithm.body)
-    for leaf in leaves:
-        if leaf.block.init is block:
-            reason = f"{block.name!r} is the init of {leaf.block.name!r}"
-            raise edit.error(reason, f"cache_write {leaf.block.name!r}; its init goes along")
     own = next(leaf for leaf in leaves if leaf.block is block)
     nest = leaves_below(top_child(edit.algorithm.body, own))
     until = next(n for n, leaf in enumerate(leaves) if leaf is nest[-1])
