@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from tdsl.ir.expr import Node
-from tdsl.ir.stmt import Program, Seq, Stmt
+from tdsl.ir.stmt import Program, Seq, Stmt, Store
+from tdsl.ir.visit import children, map_children
 
 
 def with_body(program: Program, body: Node) -> Program:
@@ -14,6 +15,29 @@ def with_body(program: Program, body: Node) -> Program:
     if body is program.body:
         return program
     return Program(program.name, program.params, program.sizes, program.assume, body)
+
+
+def statements(s: Stmt) -> Iterator[Stmt]:
+    """*s* and the statements in it, parents first; expressions are not entered."""
+    stack: list[Stmt] = [s]
+    while stack:
+        top = stack.pop()
+        yield top
+        if not isinstance(top, Store):
+            below = [n for n in children(top) if isinstance(n, Stmt)]
+            stack.extend(reversed(below))
+
+
+def map_statements(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
+    """Rebuild *s* with `f` applied to each statement directly in it; *s* itself if none changed."""
+    if isinstance(s, Store):
+        return s
+    return map_children(s, lambda n: f(n) if isinstance(n, Stmt) else n)
+
+
+def transform_statements(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
+    """Rebuild bottom-up: the statements in *s* first, then `f` on what they make."""
+    return f(map_statements(s, lambda child: transform_statements(child, f)))
 
 
 def sequence(statements: Iterable[Stmt]) -> Stmt:

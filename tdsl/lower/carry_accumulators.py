@@ -25,14 +25,14 @@ from tdsl.ir.stmt import (
     Store,
 )
 from tdsl.ir.visit import children, map_children, walk
-from tdsl.lower.bodies import sequence, with_body
+from tdsl.lower.bodies import map_statements, sequence, statements, with_body
 from tdsl.lower.facts import Facts, holds, in_range, program_facts
 from tdsl.target import Target
 
 
 def carry_accumulators(program: Program, target: Target) -> Program:
     """Keep elements that serial loops update in registers while they run."""
-    allocs = [n for n in walk(program.body) if isinstance(n, Alloc)]
+    allocs = [n for n in statements(program.body) if isinstance(n, Alloc)]
     registers = frozenset(a.buffer for a in allocs if a.scope is Scope.REGISTER)
     body = _visit(program.body, program_facts(program), _Limits(target, registers))
     return with_body(program, body)
@@ -86,14 +86,14 @@ def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
                 return _wrapped(s, carried, facts, limits)
     elif isinstance(s, If) and s.otherwise is None:
         inner = facts.given(s.cond)
-    return map_children(s, lambda n: _visit(n, inner, limits) if isinstance(n, Stmt) else n)
+    return map_statements(s, lambda n: _visit(n, inner, limits))
 
 
 def _carried(loop: For, facts: Facts, limits: _Limits) -> list[_Element]:
     uses: dict[Buffer, _Use] = {}
-    bound = {loop.var} | {n.var for n in walk(loop.body) if isinstance(n, For | Let)}
+    bound = {loop.var} | {n.var for n in statements(loop.body) if isinstance(n, For | Let)}
     _scan(loop.body, uses, bound, direct=True)
-    local = {n.buffer for n in walk(loop.body) if isinstance(n, Alloc)}
+    local = {n.buffer for n in statements(loop.body) if isinstance(n, Alloc)}
     chosen: list[_Element] = []
     for buffer, use in uses.items():
         if buffer in local or buffer in limits.registers or use.elements is None:

@@ -10,8 +10,8 @@ from collections import defaultdict
 
 from tdsl.ir.expr import Buffer, Checked, Expr, Extern, Load, Node
 from tdsl.ir.stmt import Alloc, For, If, Let, Program, Seq, Stmt, Store
-from tdsl.ir.visit import children, map_children, walk
-from tdsl.lower.bodies import with_body
+from tdsl.ir.visit import children, walk
+from tdsl.lower.bodies import map_statements, statements, with_body
 from tdsl.lower.conditions import NOTHING, is_nothing
 from tdsl.target import Target
 
@@ -19,7 +19,7 @@ from tdsl.target import Target
 def drop_dead_storage(program: Program, target: Target) -> Program:
     """Remove allocations that nothing but dead storage depends on, with their stores."""
     del target
-    private = {n.buffer for n in walk(program.body) if isinstance(n, Alloc)}
+    private = {n.buffer for n in statements(program.body) if isinstance(n, Alloc)}
     dead = private - _live(program.body, private)
     return with_body(program, _without(program.body, dead)) if dead else program
 
@@ -28,10 +28,10 @@ def _live(body: Stmt, private: set[Buffer]) -> set[Buffer]:
     """Buffers that results, branches or side effects depend on."""
     feeds: dict[Buffer, set[Buffer]] = defaultdict(set)
     live: set[Buffer] = set()
-    for n in walk(body):
+    for n in statements(body):
         if isinstance(n, Store) and n.buffer in private and not _has_effect(n):
             feeds[n.buffer] |= _loaded(n)
-        elif isinstance(n, Stmt):
+        else:
             live |= {b for e in children(n) if isinstance(e, Expr) for b in _loaded(e)}
     pending = list(live)
     while pending:
@@ -57,7 +57,7 @@ def _without(s: Stmt, dead: set[Buffer]) -> Stmt:
         case Alloc(buffer=buffer, body=body) if buffer in dead:
             return _without(body, dead)
         case _:
-            new = map_children(s, lambda n: _without(n, dead) if isinstance(n, Stmt) else n)
+            new = map_statements(s, lambda n: _without(n, dead))
             return _folded(new) if new is not s else s
 
 

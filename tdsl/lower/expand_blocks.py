@@ -6,10 +6,10 @@ Where a block writes several elements, every value is computed before the first 
 from __future__ import annotations
 
 from tdsl.ir.build import TRUE, conjunction
-from tdsl.ir.expr import Expr, Node, Var
+from tdsl.ir.expr import Expr, Var
 from tdsl.ir.stmt import If, Leaf, Let, Program, Seq, Stmt, Store, Write
-from tdsl.ir.visit import substitute, transform
-from tdsl.lower.bodies import with_body
+from tdsl.ir.visit import substitute
+from tdsl.lower.bodies import transform_statements, with_body
 from tdsl.target import Target
 
 
@@ -17,10 +17,10 @@ def expand_blocks(program: Program, target: Target) -> Program:
     """Replace each leaf by stores under its guards and its block's `where`."""
     del target
 
-    def visit(n: Node) -> Node:
-        return _expand(n) if isinstance(n, Leaf) else n
+    def visit(s: Stmt) -> Stmt:
+        return _expand(s) if isinstance(s, Leaf) else s
 
-    return with_body(program, transform(program.body, visit))
+    return with_body(program, transform_statements(program.body, visit))
 
 
 def _expand(leaf: Leaf) -> Stmt:

@@ -9,26 +9,25 @@ from __future__ import annotations
 import dataclasses
 
 from tdsl.ir.build import floordiv, floormod, product
-from tdsl.ir.expr import Expr, Node, Var
+from tdsl.ir.expr import Expr, Var
 from tdsl.ir.stmt import For, Let, Program, Stmt
-from tdsl.ir.visit import transform
-from tdsl.lower.bodies import with_body
+from tdsl.lower.bodies import transform_statements, with_body
 from tdsl.target import Target
 
 
 def unfuse_serial(program: Program, target: Target) -> Program:
     """Turn fused serial and unrolled loops back into nests."""
     del target
-    return with_body(program, transform(program.body, _nest))
+    return with_body(program, transform_statements(program.body, _nest))
 
 
 def compute_parts(program: Program, target: Target) -> Program:
     """Compute the parts of the fused loops that are left from their variable."""
     del target
-    return with_body(program, transform(program.body, _lets))
+    return with_body(program, transform_statements(program.body, _lets))
 
 
-def _nest(n: Node) -> Node:
+def _nest(n: Stmt) -> Stmt:
     if not isinstance(n, For) or not n.parts or n.kind.concurrent:
         return n
     body: Stmt = n.body
@@ -37,7 +36,7 @@ def _nest(n: Node) -> Node:
     return body
 
 
-def _lets(n: Node) -> Node:
+def _lets(n: Stmt) -> Stmt:
     if not isinstance(n, For) or not n.parts:
         return n
     body: Stmt = n.body

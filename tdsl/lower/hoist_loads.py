@@ -12,7 +12,7 @@ from tdsl.ir.build import index, lt
 from tdsl.ir.expr import Broadcast, Buffer, Checked, Expr, Load, Node, Select, Var
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Stmt, Store
 from tdsl.ir.visit import children, map_children, walk
-from tdsl.lower.bodies import with_body
+from tdsl.lower.bodies import map_statements, statements, with_body
 from tdsl.lower.facts import Facts, holds, program_facts
 from tdsl.target import Target
 
@@ -22,7 +22,7 @@ SPARE = 6
 
 def hoist_loads(program: Program, target: Target) -> Program:
     """Load invariant values in front of innermost loops."""
-    allocs = [n for n in walk(program.body) if isinstance(n, Alloc)]
+    allocs = [n for n in statements(program.body) if isinstance(n, Alloc)]
     registers = frozenset(a.buffer for a in allocs if a.scope is Scope.REGISTER)
     body = _visit(program.body, program_facts(program), _Limits(target, registers))
     return with_body(program, body)
@@ -49,18 +49,18 @@ class _Limits:
 def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
     inner = facts
     if isinstance(s, For):
-        if s.kind is LoopKind.SERIAL and not any(isinstance(n, For) for n in walk(s.body)):
+        if s.kind is LoopKind.SERIAL and not any(isinstance(n, For) for n in statements(s.body)):
             return _relieved(s, facts, limits)
         inner = facts.inside(s)
     elif isinstance(s, If) and s.otherwise is None:
         inner = facts.given(s.cond)
-    return map_children(s, lambda n: _visit(n, inner, limits) if isinstance(n, Stmt) else n)
+    return map_statements(s, lambda n: _visit(n, inner, limits))
 
 
 def _relieved(loop: For, facts: Facts, limits: _Limits) -> Stmt:
-    stored = {n.buffer for n in walk(loop.body) if isinstance(n, Store)}
-    local = {n.buffer for n in walk(loop.body) if isinstance(n, Alloc)}
-    bound = {loop.var} | {n.var for n in walk(loop.body) if isinstance(n, Let)}
+    stored = {n.buffer for n in statements(loop.body) if isinstance(n, Store)}
+    local = {n.buffer for n in statements(loop.body) if isinstance(n, Alloc)}
+    bound = {loop.var} | {n.var for n in statements(loop.body) if isinstance(n, Let)}
     found: dict[Expr, Var] = {}
     left = limits.left(loop)
     for e in _candidates(loop.body, bound):

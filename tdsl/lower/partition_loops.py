@@ -19,8 +19,8 @@ from tdsl.ir.build import FALSE, add, conjunction, ge, index, is_const, sub
 from tdsl.ir.expr import Const, Expr, Load, Node, Select, Var
 from tdsl.ir.interval import Interval, bounds, interval
 from tdsl.ir.stmt import For, If, Let, LoopKind, Part, Program, Stmt, Store
-from tdsl.ir.visit import children, free_vars, loads, map_children, substitute, walk
-from tdsl.lower.bodies import sequence, with_body
+from tdsl.ir.visit import children, free_vars, loads, substitute, walk
+from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.conditions import conjuncts, settle
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.facts import Facts, holds, implied, program_facts
@@ -61,17 +61,13 @@ def _below(s: Stmt, facts: Facts, versions: int) -> Stmt:
             ranges = None if region is None else _ranges(s, region, facts)
             if region is not None and ranges is not None:
                 return _split(s, region, ranges, facts, versions)
-            return map_children(s, lambda n: _child(n, inner, versions))
+            return map_statements(s, lambda n: _visit(n, inner, versions))
         case For():
-            return map_children(s, lambda n: _child(n, facts.inside(s), versions))
+            return map_statements(s, lambda n: _visit(n, facts.inside(s), versions))
         case If(cond=cond, otherwise=None):
-            return map_children(s, lambda n: _child(n, facts.given(cond), versions))
+            return map_statements(s, lambda n: _visit(n, facts.given(cond), versions))
         case _:
-            return map_children(s, lambda n: _child(n, facts, versions))
-
-
-def _child(n: Node, facts: Facts, versions: int) -> Node:
-    return _visit(n, facts, versions) if isinstance(n, Stmt) else n
+            return map_statements(s, lambda n: _visit(n, facts, versions))
 
 
 def _split(

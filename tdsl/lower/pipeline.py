@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tdsl import options
-from tdsl.ir.expr import Node
 from tdsl.ir.inits import derive_inits
 from tdsl.ir.printer import print_program
-from tdsl.ir.stmt import Leaf, Program
+from tdsl.ir.stmt import Leaf, Program, Stmt
 from tdsl.ir.verify import Stage, verify
-from tdsl.ir.visit import transform
 from tdsl.lower.apply_layouts import apply_layouts
-from tdsl.lower.bodies import with_body
+from tdsl.lower.bodies import transform_statements, with_body
 from tdsl.lower.carry_accumulators import carry_accumulators
 from tdsl.lower.compact_storage import compact_storage
 from tdsl.lower.drop_dead_storage import drop_dead_storage
@@ -67,13 +65,13 @@ def inits(program: Program, target: Target) -> Program:
     del target
     body = derive_inits(program.body)
 
-    def settled(n: Node) -> Node:
+    def settled(n: Stmt) -> Stmt:
         # passes rebuild blocks: an init that is in the tree must not be derived again
         if isinstance(n, Leaf) and n.block.init is not None:
             return replace(n, block=replace(n.block, init=None))
         return n
 
-    return with_body(program, transform(body, settled))
+    return with_body(program, transform_statements(body, settled))
 
 
 PIPELINE: tuple[Pass, ...] = (

@@ -31,7 +31,7 @@ from tdsl.ir.expr import (
 )
 from tdsl.ir.stmt import Alloc, For, Guard, Leaf, LoopKind, Program, Scope, Stmt, Tail
 from tdsl.ir.visit import block_reads, free_vars, map_block, map_children, substitute, walk
-from tdsl.lower.bodies import with_body
+from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import Facts, holds, implied, in_range, not_negative, program_facts
 from tdsl.target import Target
 
@@ -91,7 +91,7 @@ def _visit(s: Stmt, place: _Place) -> Stmt:
     if isinstance(s, Leaf):
         return _relax(s, place)
     inner = place.inside(s)
-    return map_children(s, lambda n: _visit(n, inner) if isinstance(n, Stmt) else n)
+    return map_statements(s, lambda n: _visit(n, inner))
 
 
 def _relax(leaf: Leaf, place: _Place) -> Leaf:

@@ -12,8 +12,8 @@ from tdsl.ir.affine import linear
 from tdsl.ir.build import TRUE, add, conjunction, index, sub
 from tdsl.ir.expr import Const, Expr
 from tdsl.ir.stmt import Alloc, For, If, LoopKind, Program, Seq, Stmt
-from tdsl.ir.visit import free_vars, loads, map_children, substitute
-from tdsl.lower.bodies import with_body
+from tdsl.ir.visit import free_vars, loads, substitute
+from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.conditions import conjuncts
 from tdsl.lower.facts import Facts, implied, not_negative, program_facts
 from tdsl.lower.loop_bounds import greatest, least, solve
@@ -29,7 +29,7 @@ def tighten_loops(program: Program, target: Target) -> Program:
 def _visit(s: Stmt, facts: Facts) -> Stmt:
     inner = facts.inside(s) if isinstance(s, For) else facts
     inner = inner.given(s.cond) if isinstance(s, If) and s.otherwise is None else inner
-    new = map_children(s, lambda n: _visit(n, inner) if isinstance(n, Stmt) else n)
+    new = map_statements(s, lambda n: _visit(n, inner))
     match new:
         case For():
             return _tightened(new, facts)

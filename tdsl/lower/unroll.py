@@ -6,10 +6,9 @@ import dataclasses
 import warnings
 
 from tdsl.ir.build import index
-from tdsl.ir.expr import Const, Node
+from tdsl.ir.expr import Const
 from tdsl.ir.stmt import For, LoopKind, Program, Stmt, Store
-from tdsl.ir.visit import transform, walk
-from tdsl.lower.bodies import sequence, with_body
+from tdsl.lower.bodies import sequence, statements, transform_statements, with_body
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.warn import LoweringWarning
 from tdsl.target import Target
@@ -21,10 +20,10 @@ MOST_COPIES = 4096
 def unroll(program: Program, target: Target) -> Program:
     """Replace each unrolled loop by one copy of its body per iteration."""
     del target
-    return with_body(program, transform(program.body, _unroll))
+    return with_body(program, transform_statements(program.body, _unroll))
 
 
-def _unroll(n: Node) -> Node:
+def _unroll(n: Stmt) -> Stmt:
     match n:
         case For(var=var, extent=Const(value=extent), body=body, kind=LoopKind.UNROLLED):
             if int(extent) * _stores(body) > MOST_COPIES:
@@ -43,4 +42,4 @@ def _serial(loop: For, why: str) -> Stmt:
 
 
 def _stores(s: Stmt) -> int:
-    return sum(isinstance(n, Store) for n in walk(s))
+    return sum(isinstance(n, Store) for n in statements(s))
