@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tdsl.cache import content_key, default_cache, source_stamp
 from tdsl.codegen.llvm.compile import compile_text, compiler_versions
 from tdsl.codegen.llvm.host import cpu_of
 from tdsl.errors import LoweringError
@@ -20,7 +21,6 @@ from tdsl.ir.nest import print_expr
 from tdsl.ir.printer import print_program
 from tdsl.ir.stmt import Param as ProgramParam
 from tdsl.ir.stmt import Program
-from tdsl.cache import content_key, default_cache, source_stamp
 from tdsl.runtime.kernel import Kernel, load_kernel
 from tdsl.runtime.native.entry import entry_ir, entry_key, has_fast_path
 from tdsl.runtime.signature import Dim, Param, Role, Signature
