@@ -11,6 +11,7 @@ from tdsl.ir.interp import interpret
 from tdsl.ir.parser import parse_program
 from tdsl.ir.printer import print_program
 from tdsl.ir.stmt import Scope, Store
+from tdsl.ir.verify import Stage, verify
 from tdsl.ir.visit import allocated, walk
 from tdsl.lower.flatten import flatten_storage
 from tdsl.lower.promote_registers import promote_registers
@@ -54,6 +55,7 @@ def check(text, **sizes):
         got = interpret(after, arrays, sizes)
         for name, array in want.items():
             assert (np.asarray(got[name]) == np.asarray(array)).all(), print_program(after)
+    verify(stages[-1], Stage.LOWERED)
     outputs = {p.buffer.name for p in before.params if p.role.value == "out"}
     got = run_program(stages[-1], arrays, list(sizes.values()), flat=True)
     for name in outputs:
