@@ -37,6 +37,11 @@ class Proof:
     numerics: Numerics
     memo: Memo
 
+    @staticmethod
+    def recalled(algorithm: Program, program: Program, numerics: Numerics) -> Proof:
+        """A proof known from an earlier process; what follows it is checked from the ground up."""
+        return Proof(algorithm, program, numerics, Memo())
+
 
 def prove(
     algorithm: Program,

@@ -80,7 +80,7 @@ def cache(
 
     Example: tdsl cache --clear
     """
-    from tdsl.runtime.cache import default_cache
+    from tdsl.cache import default_cache
 
     store = default_cache()
     if clear:
@@ -95,7 +95,7 @@ def doctor() -> None:
     Example: tdsl doctor
     """
     from tdsl.runtime import pool
-    from tdsl.runtime.cache import default_cache
+    from tdsl.cache import default_cache
     from tdsl.target import target
 
     typer.echo(f"target:  {target('llvm')}")

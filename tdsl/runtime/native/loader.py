@@ -19,7 +19,7 @@ from typing import Any
 
 from llvmlite import binding
 
-from tdsl.runtime.cache import content_key, default_cache
+from tdsl.cache import content_key, default_cache
 from tdsl.runtime.cpus import default_num_threads
 from tdsl.runtime.errors import LoadError
 from tdsl.runtime.native.compiler import compile_ir, llvm_version

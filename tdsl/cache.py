@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,20 @@ def content_key(*parts: str | bytes) -> str:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def source_stamp(*folders: str) -> str:
+    """Sizes and times of tdsl's own source files in folders: an edited compiler keys anew."""
+    root = Path(__file__).parent
+    stamp = []
+    for folder in folders:
+        with os.scandir(root / folder) as files:
+            for file in files:
+                if file.name.endswith(".py"):
+                    status = file.stat()
+                    stamp.append((folder, file.name, status.st_size, status.st_mtime_ns))
+    return repr(sorted(stamp))
 
 
 def cache_directory() -> Path | None:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tdsl import cache as cache_module
+from tdsl.cache import CacheWarning, ObjectCache, content_key, default_cache
 from tdsl.errors import InternalError
-from tdsl.runtime import cache as cache_module
-from tdsl.runtime.cache import CacheWarning, ObjectCache, content_key, default_cache
 
 KEY = content_key("some object")
 CODE = bytes(range(256)) * 40
@@ -260,7 +260,7 @@ def test_eight_processes_store_and_load_the_same_keys(directory):
     code = """
     import sys
     from pathlib import Path
-    from tdsl.runtime.cache import ObjectCache, content_key
+    from tdsl.cache import ObjectCache, content_key
     cache = ObjectCache(Path(sys.argv[1]), max_bytes=60_000)
     for turn in range(150):
         number = turn % 7
