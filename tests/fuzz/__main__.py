@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where failures and summary.json are written")
     parser.add_argument("--judged", type=float, default=0.3, help="share of refusals judged (0.3)")
     parser.add_argument("--no-kernels", action="store_true", help="interpreter only")
+    parser.add_argument("--fail-fast", action="store_true", help="end at the first failure")
     parser.add_argument("--case", help="run one case, such as 1.42, and show it")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     given = parser.parse_args()
@@ -30,7 +31,7 @@ def main() -> int:
         return one_case(given.case, options, folder)
     tally = fuzz(
         given.schedules, given.seed, given.jobs, options, folder,
-        lambda text: print(text, file=sys.stderr, flush=True),
+        lambda text: print(text, file=sys.stderr, flush=True), fail_fast=given.fail_fast,
     )  # fmt: skip
     print(json.dumps(tally.json(), indent=1) if given.json else tally.table())
     print(f"\nreports in {folder}", file=sys.stderr)

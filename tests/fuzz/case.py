@@ -72,7 +72,7 @@ def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[S
         except td.ScheduleError as error:
             if before != (s.program, s.algorithm, len(s.trace), str(s)):
                 detail = f"{step.source()} was refused but changed the schedule"
-                raise Fault("refusal", detail) from error
+                raise CheckError("refusal", detail) from error
             refusal = Refusal(step.primitive, error.reason)
             result.refused.append(refusal)
             if draw.chance(options.judged):
@@ -84,7 +84,7 @@ def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[S
     return steps
 
 
-class Fault(Exception):
+class CheckError(Exception):
     """A check failed: `oracle` says which."""
 
     def __init__(self, oracle: str, detail: str) -> None:
@@ -117,7 +117,7 @@ def run_case(seed: str, options: Options) -> Result:
         check_schedule(s, algorithm, seed)
         if options.compiled:
             result.built = check_kernel(s, algorithm)
-    except Fault as fault:
+    except CheckError as fault:
         result.failure = (fault.oracle, fault.detail)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
         last = traceback.extract_tb(error.__traceback__)[-1]
@@ -152,7 +152,7 @@ def check_kernel(s: td.Schedule, algorithm: Algorithm) -> str:
 
 def _raise(found: Disagreement | None) -> None:
     if found is not None:
-        raise Fault(found.oracle, found.detail)
+        raise CheckError(found.oracle, found.detail)
 
 
 def replay(algorithm: Algorithm, steps: tuple[Step, ...], compiled: bool = True) -> str | None:
@@ -170,7 +170,7 @@ def replay(algorithm: Algorithm, steps: tuple[Step, ...], compiled: bool = True)
         check_schedule(s, algorithm, "replay")
         if compiled:
             check_kernel(s, algorithm)
-    except Fault as fault:
+    except CheckError as fault:
         return fault.oracle
     except Exception as error:  # noqa: BLE001 - as in run_case
         return f"exception {type(error).__name__}"

@@ -34,10 +34,10 @@ _RECYCLE = 400  # islpy leaks a little with each operation
 
 
 def _serve(pipe: Connection, options: Options) -> None:
-    """Run the cases whose seeds arrive; None ends the worker."""
+    """Run the cases whose seeds arrive, until the process is killed."""
     _own_cache()
-    while (seed := pipe.recv()) is not None:
-        pipe.send(run_case(seed, options))
+    while True:
+        pipe.send(run_case(pipe.recv(), options))
 
 
 def _own_cache() -> None:
@@ -95,7 +95,7 @@ class _Worker:
         return Result(seed, failure=("hang", f"no end after {_LIMIT:.0f} s"))
 
     def stop(self) -> None:
-        self.pipe.send(None)
+        self.process.kill()
         self.process.join()
 
 
@@ -103,33 +103,44 @@ def results(seeds: list[str], options: Options, jobs: int) -> Iterator[Result]:
     """The results of all cases, in the order in which they finish."""
     waiting = list(reversed(seeds))
     workers = [_Worker(options) for _ in range(max(1, min(jobs, len(seeds))))]
-    for worker in workers:
-        worker.give(waiting.pop())
-    while busy := [w for w in workers if w.seed is not None]:
-        ready = wait([w.pipe for w in busy], timeout=1.0)
-        for worker in busy:
-            if worker.pipe in ready:
-                yield worker.take()
-            elif worker.is_stuck():
-                yield worker.abandon()
-            else:
-                continue
-            if waiting:
-                worker.give(waiting.pop())
-    for worker in workers:
-        worker.stop()
+    try:
+        for worker in workers:
+            worker.give(waiting.pop())
+        while busy := [w for w in workers if w.seed is not None]:
+            ready = wait([w.pipe for w in busy], timeout=1.0)
+            for worker in busy:
+                if worker.pipe in ready:
+                    result = worker.take()
+                elif worker.is_stuck():
+                    result = worker.abandon()
+                else:
+                    continue
+                if waiting:
+                    worker.give(waiting.pop())
+                yield result
+    finally:
+        for worker in workers:
+            worker.stop()
 
 
 def fuzz(
     count: int, seed: int, jobs: int, options: Options, folder: Path,
-    report: Callable[[str], None],
+    report: Callable[[str], None], *, fail_fast: bool = False,
 ) -> Tally:  # fmt: skip
-    """Run `count` cases; failures are shrunk and saved as scripts in `folder`."""
+    """Run `count` cases; failures are shrunk and saved as scripts in `folder`.
+
+    With `fail_fast`, the first failure ends the run, and nothing is shrunk.
+    """
     tally = Tally()
     seeds = [f"{seed}.{n}" for n in range(count)]
     every = max(1, count // 20)
     for result in results(seeds, options, jobs):
         tally.add(result)
+        if fail_fast:
+            if result.failure is not None:
+                report(f"FAILED at seed {result.seed}: {': '.join(result.failure)}")
+                break
+            continue
         if result.failure is not None:
             save_failure(result, options, folder, report)
         save_legal(result, folder)

@@ -1,0 +1,146 @@
+"""A short run of the fuzzer in the normal suite, and tests of the fuzzer itself."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tdsl as td
+from tdsl.ir.interp import interpret
+from tests.fuzz import brute
+from tests.fuzz.case import Options, replay, run_case
+from tests.fuzz.draw import RandomDraw
+from tests.fuzz.driver import apart
+from tests.fuzz.generate import algorithms, random_algorithm
+from tests.fuzz.oracles import canonical_against_reference
+from tests.fuzz.schedules import Step, random_step, without_maker
+from tests.fuzz.shrink import shrink
+from tests.fuzz.tally import Tally
+
+_QUICK = settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TDSL_CACHE_DIR", str(tmp_path))
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("chunk", range(15))
+def test_random_schedules_keep_the_meaning(chunk):
+    for n in range(10):
+        compiled = n % 5 == 0
+        result = run_case(f"suite.{chunk}.{n}", Options(compiled=compiled, judged=0.1))
+        assert result.failure is None, f"python -m tests.fuzz --case {result.seed}"
+
+
+def test_a_seed_always_gives_the_same_case():
+    one, two = (run_case("same.7", Options(compiled=False, judged=0.0)) for _ in range(2))
+    assert one.accepted == two.accepted
+    assert one.case[0].source() == two.case[0].source()
+    assert one.case[1] == two.case[1]
+
+
+def test_grammar_covers_every_family_and_symbolic_sizes():
+    made = [random_algorithm(f"families.{n}") for n in range(150)]
+    kinds = Counter(kind for algorithm in made for kind in algorithm.kinds)
+    assert {"scan", "update", "gather", "user reducer", "matmul", "reshape"} <= set(kinds)
+    assert sum(a.is_symbolic for a in made) >= 0.2 * len(made)
+    dtypes = {x.dtype for a in made for x in a.inputs}
+    assert {"int32", "float32", "int8", "uint8"} <= dtypes
+
+
+def test_every_primitive_is_drawn():
+    assert without_maker() == []
+    tally = Tally()
+    for n in range(25):
+        tally.add(run_case(f"drawn.{n}", Options(compiled=False, judged=0.0)))
+    assert tally.mean_steps >= 6
+
+
+@_QUICK
+@given(algorithms(), st.integers(0, 3))
+def test_canonical_program_agrees_with_numpy(algorithm, data):
+    assert canonical_against_reference(algorithm, data) is None
+
+
+@pytest.mark.fuzz
+@settings(_QUICK, max_examples=1500)
+@given(algorithms(), st.integers(0, 7))
+def test_canonical_programs_agree_with_numpy(algorithm, data):
+    assert canonical_against_reference(algorithm, data) is None
+
+
+def matmul():
+    for n in range(200):
+        algorithm = random_algorithm(f"matmul.{n}")
+        if algorithm.kinds == ("matmul",) and not algorithm.is_symbolic:
+            return algorithm
+    raise AssertionError("no seed gives a lone matmul")
+
+
+def test_brute_force_tells_a_race_from_a_legal_step():
+    algorithm = matmul()
+    s = td.Schedule(algorithm.func)
+    (block,) = s.blocks()
+    i, _, k = (loop.label for loop in s.loops(block))
+    assert brute.step_is_legal(s, Step("parallel", (i,)), algorithm, "race")
+    if s.loops(block)[-1].extent > 1:
+        assert not brute.step_is_legal(s, Step("parallel", (k,)), algorithm, "race")
+
+
+def test_repeats_that_write_something_else_are_faults():
+    A = td.placeholder((3, 4), "int32", name="A")
+    k = td.reduce_axis(4, name="k")
+    R = td.compute((3,), lambda i: td.sum(A[i, k], axis=k), name="R")
+    T = td.compute((3,), lambda i: R[i] * 2, name="T")
+    s = td.Schedule(td.func("f", [A], [T]))
+    other = brute.fork(s)
+    other.reverse_compute_at("T", "R.k", unsafe=True)
+    arrays = random_like(s.func)
+    with brute.watched_repeats(), pytest.raises(td.TdslError, match="another value"):
+        interpret(other.program, arrays)
+    assert str(s) == str(td.Schedule(s.func)), "a fork leaves its origin alone"
+
+
+def random_like(func):
+    rng = np.random.default_rng(0)
+    return {t.name: rng.integers(1, 9, (3, 4)).astype("int32") for t in func.inputs}
+
+
+def test_shrinking_keeps_only_what_fails():
+    algorithm = next(a for n in range(300) if len((a := random_algorithm(f"s{n}")).stages) == 3)
+    s = td.Schedule(algorithm.func)
+    draw, steps = RandomDraw("shrink"), []
+    while len(steps) < 6:
+        step = random_step(draw, s)
+        try:
+            step and step.apply(s)
+        except td.ScheduleError:
+            continue
+        if step:
+            steps.append(step)
+    wanted = steps[3]
+    small, left = shrink((algorithm, tuple(steps)), lambda _, kept: wanted in kept)
+    assert left == (wanted,)
+    assert len(small.stages) == 1
+
+
+def test_a_worker_that_dies_is_reported_as_a_crash():
+    assert apart(os._exit, 3) == "crash"
+
+
+def test_replay_passes_a_case_that_passed():
+    result = run_case("replay.1", Options(compiled=False, judged=0.0))
+    assert result.failure is None
+    assert replay(*result.case, compiled=False) is None
