@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tdsl.ir.build import TRUE, add, conjunction, index, mul, select
+from tdsl.ir.build import FALSE, TRUE, add, conjunction, index, mul, select
 from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Block, BlockKind, For, Guard, IterKind, IterVar, Leaf, Reducer, Write
-from tdsl.ir.visit import free_vars, map_children, substitute
+from tdsl.ir.visit import free_vars, loads, map_children, substitute
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.rewriting import fresh_name
 from tdsl.scheduling.splitting import component_values
@@ -45,8 +45,6 @@ def factor(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...], axis: int) 
     own = Var(loop.var.name, loop.var.dtype)
     at = _instances(edit, leaf, loop, walk, own)
     conds = [substitute(guard.cond, walk.to_iters(loop, own, edit)) for guard in walk.inner_guards]
-    if block.where is not None:
-        conds.append(substitute(block.where, at))
     old = tuple(write.buffer for write in block.writes)
     buffers = tuple(
         Buffer(
@@ -63,7 +61,7 @@ def factor(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...], axis: int) 
         walk.iters,
         _partial_writes(block, dict(zip(old, buffers, strict=True)), at, axis, own),
         tuple(substitute(source, at) for source in block.sources),
-        conjunction(conds),
+        _where(conds, None if block.where is None else substitute(block.where, at)),
         buffers,
     )
     data = [
@@ -84,6 +82,14 @@ def factor(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...], axis: int) 
         *walk.loop_vars,
     )
     return Factored(partial, Leaf(partial, bindings, walk.outer_guards), total, buffers, fill)
+
+
+def _where(guards: list[Expr], where: Expr | None) -> Expr:
+    """Both, asking *where* only inside the guards: what it loads may lie outside otherwise."""
+    inside = conjunction(guards)
+    if where is None:
+        return inside
+    return select(inside, where, FALSE) if loads(where) else conjunction([inside, where])
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,12 +245,12 @@ def _reduce_total(block: Block, buffers: tuple[Buffer, ...], extent: Expr, axis:
     own = Var("r")
     iters = tuple(IterVar(data[it.var], it.extent, it.kind) for it in block.iters if it.var in data)
     at = [tuple(substitute(i, data) for i in w.indices) for w in block.writes]
-    loads = tuple(
+    partials = tuple(
         Load(buffer, _inserted(indices, axis, own))
         for buffer, indices in zip(buffers, at, strict=True)
     )
     over = IterVar(own, extent, IterKind.REDUCE)
-    return _combination(block, (*iters, over), at, loads, block.init)
+    return _combination(block, (*iters, over), at, partials, block.init)
 
 
 def _update_total(block: Block, buffers: tuple[Buffer, ...], extent: Expr, axis: int) -> Block:
@@ -253,28 +259,28 @@ def _update_total(block: Block, buffers: tuple[Buffer, ...], extent: Expr, axis:
     dims = tuple(IterVar(Var(f"d{n}"), e) for n, e in enumerate(write.buffer.shape))
     own = Var("r")
     at = tuple(it.var for it in dims)
-    loads = (Load(buffers[0], _inserted(at, axis, own)),)
+    partials = (Load(buffers[0], _inserted(at, axis, own)),)
     over = IterVar(own, extent, IterKind.REDUCE)
-    return _combination(block, (*dims, over), [at], loads, None)
+    return _combination(block, (*dims, over), [at], partials, None)
 
 
 def _combination(
     block: Block,
     iters: tuple[IterVar, ...],
     at: list[tuple[Expr, ...]],
-    loads: tuple[Load, ...],
+    partials: tuple[Load, ...],
     init: Block | None,
 ) -> Block:
     reducer = block.reducer
     assert reducer is not None
     here = tuple(Load(w.buffer, indices) for w, indices in zip(block.writes, at, strict=True))
     values: dict[Var, Expr] = dict(zip(reducer.left, here, strict=True))
-    values |= dict(zip(reducer.right, loads, strict=True))
+    values |= dict(zip(reducer.right, partials, strict=True))
     writes = tuple(
         Write(w.buffer, indices, substitute(combined, values))
         for w, indices, combined in zip(block.writes, at, reducer.combine, strict=True)
     )
-    return Block(block.name, iters, writes, block.kind, None, init, reducer, loads, block.span)
+    return Block(block.name, iters, writes, block.kind, None, init, reducer, partials, block.span)
 
 
 def _filled(edit: Edit, name: str, buffers: tuple[Buffer, ...], reducer: Reducer) -> Block:

@@ -77,6 +77,16 @@ def test_rfactor_respects_where():
     check(s)
 
 
+def test_rfactor_asks_a_condition_on_data_inside_the_guard_only():
+    a = td.placeholder((5, 5), "int32", name="A")
+    k = td.reduce_axis(5, name="k")
+    c = td.compute((5,), lambda i: td.sum(a[i, k], axis=k, where=a[k, i] > 3), name="C")
+    for which in (0, 1):
+        s = scheduled(td.func("f", [a], [c]))
+        s.rfactor(s.split("k", 2)[which])
+        check(s)
+
+
 def test_rfactor_of_a_split_row():
     s = scheduled(matmul(5, 6, 7))
     io, jo, ii, ji = s.tile("i", "j", 2, 4)

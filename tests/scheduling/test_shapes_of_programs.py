@@ -139,6 +139,19 @@ def test_rfactor_and_cache_write_inside_a_scan():
     check(s)
 
 
+def test_a_recurrence_is_not_inlined():
+    s = scheduled(recurrent())
+    with pytest.raises(td.ScheduleError, match=r"is an output|is a recurrence"):
+        s.inline("rnn.h")
+    x = td.placeholder((4,), "float32", name="x")
+    t = td.scan_axis(4, name="t")
+    h = td.scan(t, states={"h": ((), 0.0)}, step=lambda t, p: {"h": p["h"] + x[t]}, name="r")
+    y = td.compute((4,), lambda i: h["h"][i] * 2, name="y")
+    s = scheduled(td.func("f", [x], [y]))
+    with pytest.raises(td.ScheduleError, match="is a recurrence"):
+        s.inline("r.h")
+
+
 def test_an_update_in_place():
     a = td.inout(td.placeholder((8,), "float32", name="A"))
     r = td.reduce_axis(7, name="r")

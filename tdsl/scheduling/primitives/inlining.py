@@ -58,6 +58,8 @@ def _check(edit: Edit, gone: Block) -> None:
         hint = "use compute_at to compute it where it is needed"
         raise edit.error(f"{gone.name!r} is {_article(gone.kind)}, not one expression", hint)
     written = {write.buffer for write in gone.writes}
+    if _reads(gone, gone):
+        raise edit.error(f"{gone.name!r} is a recurrence: it reads what it wrote before")
     for param in edit.program.params:
         if param.buffer in written:
             hint = "use compute_at or reverse_compute_at to bring the loops together"
