@@ -43,11 +43,12 @@ bench: $(READY)   ## side by side with the peers that are installed (ARGS="--row
 peers:     ## install the rivals for bench, outside the repository (PEERS_ROOT)
 	@benchmarks/install_peers.sh
 
-fuzz: $(READY)   ## long random runs: schedules, IR, arguments
+fuzz: $(READY)   ## long random runs: schedules, IR, arguments (ARGS="--schedules 500 --seed 2")
+	@$(RUN) tests.fuzz --schedules 5000 --jobs $(WORKERS) $(ARGS)
 	@$(PYTEST) -m fuzz
 
-mutants: $(READY)   ## seeded faults in the prover: each must be found
-	@$(PYTEST) -m mutants
+mutants: $(READY)   ## seeded faults in prover and passes: each must be found (ARGS="--count 200")
+	@$(RUN) tests.mutants --jobs $(WORKERS) $(ARGS)
 
 clean:     ## remove what the other targets made
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

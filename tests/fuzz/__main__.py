@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -27,12 +28,14 @@ def main() -> int:
     given = parser.parse_args()
     options = Options(compiled=not given.no_kernels, judged=given.judged)
     folder = given.out or Path(tempfile.mkdtemp(prefix="tdsl-fuzz-"))
-    if given.case:
-        return one_case(given.case, options, folder)
-    tally = fuzz(
-        given.schedules, given.seed, given.jobs, options, folder,
-        lambda text: print(text, file=sys.stderr, flush=True), fail_fast=given.fail_fast,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="tdsl-fuzz-cache-") as cache:
+        os.environ["TDSL_CACHE_DIR"] = cache  # the compiler may have changed: no old objects
+        if given.case:
+            return one_case(given.case, options, folder)
+        tally = fuzz(
+            given.schedules, given.seed, given.jobs, options, folder,
+            lambda text: print(text, file=sys.stderr, flush=True), fail_fast=given.fail_fast,
+        )  # fmt: skip
     print(json.dumps(tally.json(), indent=1) if given.json else tally.table())
     print(f"\nreports in {folder}", file=sys.stderr)
     return 0 if tally.is_good() else 1

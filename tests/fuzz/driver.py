@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -35,14 +33,8 @@ _RECYCLE = 400  # islpy leaks a little with each operation
 
 def _serve(pipe: Connection, options: Options) -> None:
     """Run the cases whose seeds arrive, until the process is killed."""
-    _own_cache()
     while True:
         pipe.send(run_case(pipe.recv(), options))
-
-
-def _own_cache() -> None:
-    """Compile everything anew: the compiler may have changed since the cache was filled."""
-    os.environ["TDSL_CACHE_DIR"] = tempfile.mkdtemp(prefix="tdsl-fuzz-cache-")
 
 
 @dataclass
@@ -222,5 +214,4 @@ def apart(function: Callable[..., object], *args: object, limit: float = _LIMIT)
 
 
 def _send(pipe: Connection, function: Callable[..., object], args: tuple[object, ...]) -> None:
-    _own_cache()
     pipe.send(function(*args))
