@@ -100,32 +100,46 @@ ISAS = {
 _KB = 1024
 _MB = 1024 * _KB
 
-# cpu name -> (instruction set, l1, l2, l3), the caches of one core and of its cluster
-CPUS: dict[str, tuple[str, int, int, int]] = {
-    "x86-64-v2": ("x86-64-v2", 32 * _KB, 256 * _KB, 8 * _MB),
-    "x86-64-v3": ("x86-64-v3", 32 * _KB, 256 * _KB, 8 * _MB),
-    "x86-64-v4": ("x86-64-v4", 32 * _KB, 1 * _MB, 16 * _MB),
-    "nehalem": ("x86-64-v2", 32 * _KB, 256 * _KB, 8 * _MB),
-    "haswell": ("x86-64-v3", 32 * _KB, 256 * _KB, 8 * _MB),
-    "broadwell": ("x86-64-v3", 32 * _KB, 256 * _KB, 16 * _MB),
-    "skylake": ("x86-64-v3", 32 * _KB, 256 * _KB, 8 * _MB),
-    "alderlake": ("x86-64-v3", 48 * _KB, 1280 * _KB, 24 * _MB),
-    "skylake-avx512": ("x86-64-v4", 32 * _KB, 1 * _MB, 16 * _MB),
-    "cascadelake": ("x86-64-v4", 32 * _KB, 1 * _MB, 32 * _MB),
-    "icelake-server": ("x86-64-v4", 48 * _KB, 1280 * _KB, 32 * _MB),
-    "sapphirerapids": ("x86-64-v4", 48 * _KB, 2 * _MB, 64 * _MB),
-    "graniterapids": ("x86-64-v4", 48 * _KB, 2 * _MB, 128 * _MB),
-    "znver1": ("x86-64-v3", 32 * _KB, 512 * _KB, 8 * _MB),
-    "znver2": ("x86-64-v3", 32 * _KB, 512 * _KB, 16 * _MB),
-    "znver3": ("x86-64-v3", 32 * _KB, 512 * _KB, 32 * _MB),
-    "znver4": ("x86-64-v4", 32 * _KB, 1 * _MB, 32 * _MB),
-    "znver5": ("x86-64-v4", 48 * _KB, 1 * _MB, 32 * _MB),
-    "neoverse-n1": ("neon", 64 * _KB, 1 * _MB, 32 * _MB),
-    "neoverse-n2": ("neon", 64 * _KB, 1 * _MB, 32 * _MB),
-    "neoverse-v1": ("neon", 64 * _KB, 1 * _MB, 32 * _MB),
-    "neoverse-v2": ("neon", 64 * _KB, 1 * _MB, 64 * _MB),
-    "apple-m1": ("neon", 128 * _KB, 12 * _MB, 16 * _MB),
-    "apple-m2": ("neon", 128 * _KB, 16 * _MB, 16 * _MB),
+_AMD = ("sse4a",)
+_VNNI = ("avx512vnni",)
+_ICE = (
+    *_VNNI,
+    "avx512vbmi",
+    "avx512vbmi2",
+    "avx512bitalg",
+    "avx512vpopcntdq",
+    "avx512ifma",
+    "gfni",
+)
+_SAPPHIRE = (*_ICE, "avx512bf16", "avx512fp16", "avxvnni", "amx-tile")
+
+# cpu name -> (instruction set, l1, l2, l3, what it has beyond the set that compilers may use);
+# the caches are those of one core and of its cluster
+CPUS: dict[str, tuple[str, int, int, int, tuple[str, ...]]] = {
+    "x86-64-v2": ("x86-64-v2", 32 * _KB, 256 * _KB, 8 * _MB, ()),
+    "x86-64-v3": ("x86-64-v3", 32 * _KB, 256 * _KB, 8 * _MB, ()),
+    "x86-64-v4": ("x86-64-v4", 32 * _KB, 1 * _MB, 16 * _MB, ()),
+    "nehalem": ("x86-64-v2", 32 * _KB, 256 * _KB, 8 * _MB, ()),
+    "haswell": ("x86-64-v3", 32 * _KB, 256 * _KB, 8 * _MB, ()),
+    "broadwell": ("x86-64-v3", 32 * _KB, 256 * _KB, 16 * _MB, ()),
+    "skylake": ("x86-64-v3", 32 * _KB, 256 * _KB, 8 * _MB, ()),
+    "alderlake": ("x86-64-v3", 48 * _KB, 1280 * _KB, 24 * _MB, ("avxvnni", "gfni")),
+    "skylake-avx512": ("x86-64-v4", 32 * _KB, 1 * _MB, 16 * _MB, ()),
+    "cascadelake": ("x86-64-v4", 32 * _KB, 1 * _MB, 32 * _MB, _VNNI),
+    "icelake-server": ("x86-64-v4", 48 * _KB, 1280 * _KB, 32 * _MB, _ICE),
+    "sapphirerapids": ("x86-64-v4", 48 * _KB, 2 * _MB, 64 * _MB, _SAPPHIRE),
+    "graniterapids": ("x86-64-v4", 48 * _KB, 2 * _MB, 128 * _MB, _SAPPHIRE),
+    "znver1": ("x86-64-v3", 32 * _KB, 512 * _KB, 8 * _MB, _AMD),
+    "znver2": ("x86-64-v3", 32 * _KB, 512 * _KB, 16 * _MB, _AMD),
+    "znver3": ("x86-64-v3", 32 * _KB, 512 * _KB, 32 * _MB, _AMD),
+    "znver4": ("x86-64-v4", 32 * _KB, 1 * _MB, 32 * _MB, (*_AMD, *_ICE, "avx512bf16")),
+    "znver5": ("x86-64-v4", 48 * _KB, 1 * _MB, 32 * _MB, (*_AMD, *_ICE, "avx512bf16", "avxvnni")),
+    "neoverse-n1": ("neon", 64 * _KB, 1 * _MB, 32 * _MB, ()),
+    "neoverse-n2": ("neon", 64 * _KB, 1 * _MB, 32 * _MB, ("sve",)),
+    "neoverse-v1": ("neon", 64 * _KB, 1 * _MB, 32 * _MB, ("sve",)),
+    "neoverse-v2": ("neon", 64 * _KB, 1 * _MB, 64 * _MB, ("sve",)),
+    "apple-m1": ("neon", 128 * _KB, 12 * _MB, 16 * _MB, ()),
+    "apple-m2": ("neon", 128 * _KB, 16 * _MB, 16 * _MB, ()),
 }
 
 # words of /proc/cpuinfo that together make an x86 level, best first
@@ -134,13 +148,21 @@ _X86_LEVELS = (
     ("x86-64-v3", {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}),
     ("x86-64-v2", {"sse4_1", "sse4_2", "ssse3", "popcnt"}),
 )
-# words of /proc/cpuinfo -> features beyond the level that tensorized instructions ask for
-_X86_EXTRAS = {
+# words of /proc/cpuinfo -> features beyond the level
+_EXTRAS = {
     "avx512_bf16": "avx512bf16",
     "avx512_vnni": "avx512vnni",
     "avx512_fp16": "avx512fp16",
+    "avx512vbmi": "avx512vbmi",
+    "avx512_vbmi2": "avx512vbmi2",
+    "avx512_bitalg": "avx512bitalg",
+    "avx512_vpopcntdq": "avx512vpopcntdq",
+    "avx512ifma": "avx512ifma",
+    "gfni": "gfni",
+    "sse4a": "sse4a",
     "avx_vnni": "avxvnni",
     "amx_tile": "amx-tile",
+    "sve": "sve",
 }
 
 
@@ -178,13 +200,12 @@ def host() -> Target:
     """This machine's processor, from /proc/cpuinfo and /sys."""
     arch = platform.machine()
     flags = _cpu_flags()
-    extras: tuple[str, ...] = ()
+    extras = tuple(feature for word, feature in _EXTRAS.items() if word in flags)
     if arch in ("aarch64", "arm64"):
         isa = ISAS["neon"]
     else:
         name = next((name for name, words in _X86_LEVELS if words <= flags), "x86-64-v2")
         isa = ISAS[name]
-        extras = tuple(feature for word, feature in _X86_EXTRAS.items() if word in flags)
     caches = _cache_sizes()
     return Target(
         text="llvm",
@@ -208,14 +229,14 @@ def _named_cpu(text: str, cpu: str) -> Target:
         close = difflib.get_close_matches(cpu, CPUS, n=3)
         hint = f"close: {', '.join(close)}" if close else f"one of {', '.join(CPUS)}"
         raise TargetError(f"unknown processor {cpu!r} in target {text!r}", hint=hint)
-    level, l1, l2, l3 = CPUS[cpu]
+    level, l1, l2, l3, extras = CPUS[cpu]
     isa = ISAS[level]
     return Target(
         text=f"llvm -mcpu={cpu}",
         kind=TargetKind.LLVM,
         cpu=cpu,
         triple=f"{isa.arch}-unknown-linux-gnu",
-        features=isa.features,
+        features=(*isa.features, *extras),
         vector_bits=isa.vector_bits,
         vector_registers=isa.vector_registers,
         l1=l1,

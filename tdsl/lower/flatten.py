@@ -58,6 +58,8 @@ def row_major(shape: tuple[Expr, ...]) -> tuple[Expr, ...]:
 
 def _flat(access: Load | Store | Prefetch, strides: dict[Buffer, tuple[Expr, ...]]) -> Expr:
     buffer = access.buffer
+    if len(access.indices) != buffer.rank:
+        return access.indices[0]  # flat already
     steps = strides.get(buffer)
     if steps is None:
         steps = row_major(buffer.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tdsl.ir.build import product
 from tdsl.ir.expr import Buffer, Expr
 from tdsl.lower.facts import Facts, in_range
 
@@ -17,8 +18,8 @@ class Access:
 
 
 def all_in_range(facts: Facts, access: Access) -> bool:
-    """Whether every index is known to lie in its dimension."""
-    return all(
-        in_range(facts, i, extent)
-        for i, extent in zip(access.indices, access.buffer.shape, strict=True)
-    )
+    """Whether every index is known to lie in its dimension (in the buffer, for a flat one)."""
+    shape = access.buffer.shape
+    if len(access.indices) != len(shape):
+        shape = (product(shape),)
+    return all(in_range(facts, i, extent) for i, extent in zip(access.indices, shape, strict=True))

@@ -1,5 +1,7 @@
 """Building kernels: the object cache, sources, targets and refusals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import tdsl as td
 from tdsl import driver
 from tdsl.errors import LoweringError
 from tdsl.runtime.errors import AssumptionError, IndexRangeError
+from tdsl.target import host
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +59,13 @@ def test_sources_are_there_when_the_object_comes_from_the_cache():
 def test_code_for_another_architecture_is_not_run_here():
     with pytest.raises(LoweringError, match="does not run on this machine"):
         driver.build(td.Schedule(scaled()), "llvm -mcpu=apple-m1")
+
+
+def test_code_for_a_processor_with_more_instructions_is_not_run_here(monkeypatch):
+    here = dataclasses.replace(host(), features=("sse4.2", "popcnt"))
+    monkeypatch.setattr(driver, "host", lambda: here)
+    with pytest.raises(LoweringError, match="which lacks avx2, fma, f16c, bmi2"):
+        driver.build(td.Schedule(scaled()), "llvm -mcpu=haswell")
 
 
 def test_named_processor_gets_its_own_object():
