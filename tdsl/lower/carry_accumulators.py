@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tdsl.ir.affine import linear
-from tdsl.ir.build import index, lt
+from tdsl.ir.build import index, lt, product
 from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
 from tdsl.ir.stmt import (
     Alloc,
@@ -156,6 +156,8 @@ def _apart(elements: list[_Element]) -> bool:
     """Whether no two of the elements of one buffer overlap."""
     for n, one in enumerate(elements):
         for other in elements[n + 1 :]:
+            if len(one.indices) != len(other.indices):
+                return False
             pairs = zip(one.indices, other.indices, strict=True)
             if not any(_distinct(a, b) for a, b in pairs):
                 return False
@@ -185,7 +187,10 @@ def _safe(elements: list[_Element], loop: For, facts: Facts) -> bool:
 
 
 def _in_bounds(element: _Element, facts: Facts) -> bool:
-    for i, extent in zip(element.indices, element.buffer.shape, strict=True):
+    shape = element.buffer.shape
+    if len(element.indices) != len(shape):  # a flat index
+        shape = (product(shape),)
+    for i, extent in zip(element.indices, shape, strict=True):
         if i.lanes > 1:
             if element.mask is None and not _run_in_range(i, extent, facts):
                 return False

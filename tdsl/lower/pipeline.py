@@ -23,6 +23,7 @@ from tdsl.lower.flatten import flatten_storage
 from tdsl.lower.fused_loops import compute_parts, unfuse_serial
 from tdsl.lower.hoist_allocs import hoist_allocs
 from tdsl.lower.hoist_loads import hoist_loads
+from tdsl.lower.join_dimensions import join_dimensions
 from tdsl.lower.partition_loops import partition_loops
 from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.relax_guards import relax_guards
@@ -93,6 +94,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(compute_parts, "nothing asks for ranges of fused loops any more"),
     Pass(settle_conditions, "copies know their index"),
     Pass(tidy_indices, "copies know their index"),
+    Pass(join_dimensions, "a lane's quotient and remainder would make a gather of every load"),
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(carry_accumulators, "indices are final, and still tell elements apart by dimension"),
     Pass(hoist_loads, "accumulators have taken their registers; the rest is for these"),

@@ -244,3 +244,17 @@ def test_a_masked_statement_computes_its_value_only_where_the_mask_holds():
     s.atomic("y")
     s.vectorize("y.ki", 8)
     check_every_pass(s.program, {})
+
+
+def test_a_vector_of_a_fused_and_split_loop_walks_memory_without_divisions():
+    a = td.placeholder((9, 7, 5), "float32", name="a")
+    y = td.compute((9, 7, 5), lambda i, j, k: td.maximum(a[i, j, k], 0.0), name="y")
+    s = td.Schedule(td.func("relu", [a], [y]), TARGET)
+    i, j, k = s.loops("y")
+    flat = s.fuse(s.fuse(i, j), k)
+    outer, lanes = s.split(flat, 8)
+    s.vectorize(lanes, 8)
+    s.parallel(outer)
+    lowered = check_every_pass(s.program, {})
+    assert "//" not in print_nest(lowered)
+    assert "%" not in print_nest(lowered)

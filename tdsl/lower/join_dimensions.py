@@ -1,0 +1,83 @@
+"""Walk contiguous memory by one index: ``x[e // 28, e % 28]`` -> ``x[e]``.
+
+Loops that were fused and split again bind indices by quotients and remainders. In row-major
+storage these often add up to one linear index, which vectors can follow; where they do, the access
+is made flat before loops are vectorised.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tdsl.ir.affine import Affine, linear
+from tdsl.ir.build import floordiv, index, mul, product
+from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Node
+from tdsl.ir.stmt import Prefetch, Program, Store
+from tdsl.ir.visit import map_children, walk
+from tdsl.lower.bodies import with_body
+from tdsl.target import Target
+
+_DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
+
+
+def join_dimensions(program: Program, target: Target) -> Program:
+    """Give an access one flat index where that takes the divisions out of it."""
+    del target
+    return with_body(program, _visit(program.body))
+
+
+def _visit(n: Node) -> Node:
+    new = map_children(n, _visit)
+    if isinstance(new, Load | Store | Prefetch) and not new.buffer.strided:
+        flat = _joined(new.buffer, new.indices)
+        if flat is not None:
+            return dataclasses.replace(new, indices=(flat,))
+    return new
+
+
+def _joined(buffer: Buffer, indices: tuple[Expr, ...]) -> Expr | None:
+    """The flat index, where it has no division although the indices do."""
+    if len(indices) < 2 or not any(_divides(n) for i in indices for n in walk(i)):
+        return None
+    total = Affine({})
+    for axis, i in enumerate(indices):
+        step = product(buffer.shape[axis + 1 :])
+        total = total + linear(mul(_without_remainders(linear(i)).expr(), step))
+    total = _with_least_divisions(total)
+    return None if any(_divides(n) for atom in total.terms for n in walk(atom)) else total.expr()
+
+
+def _divides(n: Node) -> bool:
+    return isinstance(n, Binary) and n.op in _DIVISIONS
+
+
+def _without_remainders(form: Affine) -> Affine:
+    """Remainders written as quotients: a % c = a - c * (a // c)."""
+    total = Affine({}, form.const)
+    for atom, k in form.terms.items():
+        match atom:
+            case Binary(op=BinaryOp.FLOORMOD, a=a, b=Const(value=c)) if c > 0:
+                inner = _without_remainders(linear(a))
+                quotient = linear(floordiv(inner.expr(), index(int(c))))
+                total = total + (inner - quotient * int(c)) * k
+            case _:
+                total = total + Affine({atom: k})
+    return total
+
+
+def _with_least_divisions(form: Affine) -> Affine:
+    """Quotients whose dividends differ by a multiple of the divisor, written as the same one.
+
+    Remainders reduce coefficients, `(8*i + j) % 5` to `(3*i + j) % 5`, and so must quotients.
+    """
+    total = Affine({}, form.const)
+    for atom, k in form.terms.items():
+        match atom:
+            case Binary(op=BinaryOp.FLOORDIV, a=a, b=Const(value=value)) if value > 0:
+                c, inner = int(value), linear(a)
+                whole = Affine({e: x // c for e, x in inner.terms.items()}, inner.const // c)
+                rest = linear(floordiv((inner - whole * c).expr(), c))
+                total = total + (whole + rest) * k
+            case _:
+                total = total + Affine({atom: k})
+    return total
