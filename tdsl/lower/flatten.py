@@ -1,29 +1,47 @@
 """Flatten storage: ``A[i, j]`` -> ``A[i * N + j]``, one element index into row-major memory.
 
 Parameters declared with strides="any" use variables for their strides, which code generation reads
-from the arguments: ``A[i, j]`` -> ``A[i * A.stride0 + j * A.stride1]``.
+from the arguments: ``A[i, j]`` -> ``A[i * A.stride0 + j * A.stride1]``. Where a vector runs along
+the innermost stride, there are two versions: one for arguments that are dense there.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
+from typing import TypeAlias, cast
 
-from tdsl.ir.build import index, product
-from tdsl.ir.expr import BinaryOp, Buffer, Expr, Load, Node, Var
-from tdsl.ir.stmt import Param, Prefetch, Program, Stmt, Store
-from tdsl.ir.visit import map_children
+from tdsl.ir.build import compare, conjunction, index, product
+from tdsl.ir.expr import BinaryOp, Buffer, Expr, Load, Node, Ramp, Var
+from tdsl.ir.stmt import If, Param, Prefetch, Program, Stmt, Store
+from tdsl.ir.visit import free_vars, map_children, walk
+from tdsl.lower.copies import fresh_copy
 from tdsl.lower.lanes import binary, widen
 from tdsl.target import Target
+
+_Strides: TypeAlias = dict[Buffer, tuple[Expr, ...]]
 
 
 def flatten_storage(program: Program, target: Target) -> Program:
     """Give every access one index; from here on a buffer is a run of elements."""
     del target
     params = tuple(_with_strides(param) for param in program.params)
-    strides: dict[Buffer, tuple[Expr, ...]] = {
-        param.buffer: param.strides for param in params if param.strides
-    }
+    strides: _Strides = {param.buffer: param.strides for param in params if param.strides}
+    body = _flatten(program.body, strides)
+    inner = {steps[-1] for steps in strides.values()}
+    if any(isinstance(n, Ramp) and free_vars(n.stride) & inner for n in walk(body)):
+        body = _with_dense_version(program.body, body, strides)
+    return Program(program.name, params, program.sizes, program.assume, body)
+
+
+def _with_dense_version(nested: Stmt, body: Stmt, strides: _Strides) -> Stmt:
+    """Arguments whose innermost stride is 1 are the rule: their vectors are dense, not gathered."""
+    inner = sorted({cast("Var", steps[-1]) for steps in strides.values()}, key=lambda v: v.name)
+    cond = conjunction([compare(BinaryOp.EQ, var, 1) for var in inner])
+    dense: _Strides = {buffer: (*steps[:-1], index(1)) for buffer, steps in strides.items()}
+    return If(cond, _flatten(fresh_copy(nested), dense), body)
+
+
+def _flatten(body: Stmt, strides: _Strides) -> Stmt:
     flat: dict[int, Node] = {}
 
     def visit(n: Node) -> Node:
@@ -39,8 +57,7 @@ def flatten_storage(program: Program, target: Target) -> Program:
         flat[id(n)] = new
         return new
 
-    body = cast("Stmt", visit(program.body))
-    return Program(program.name, params, program.sizes, program.assume, body)
+    return cast("Stmt", visit(body))
 
 
 def _with_strides(param: Param) -> Param:
@@ -56,7 +73,7 @@ def row_major(shape: tuple[Expr, ...]) -> tuple[Expr, ...]:
     return tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def _flat(access: Load | Store | Prefetch, strides: dict[Buffer, tuple[Expr, ...]]) -> Expr:
+def _flat(access: Load | Store | Prefetch, strides: _Strides) -> Expr:
     buffer = access.buffer
     if len(access.indices) != buffer.rank:
         return access.indices[0]  # flat already

@@ -209,6 +209,23 @@ func kernel(A: f32[N, M] strided) -> C: f32[N, M]:
     assert (got["C"] == a).all()
 
 
+@pytest.mark.parametrize("step", [1, 2, -1])
+def test_vectors_of_strided_arguments(step):
+    a = values(12, 96)[::2, ::step][:, :32]
+    got = run(
+        """
+func kernel(A: f32[N, M] strided) -> C: f32[N, M]:
+  for i in N:
+    for j in M // 16:
+      for l in vectorized(16):
+        C[i, j * 16 + l] = A[i, j * 16 + l] * 2
+""",
+        {"A": a},
+        a.shape,
+    )
+    assert (got["C"] == a * 2).all()
+
+
 def test_assumption_is_checked_before_anything_runs():
     program = parse("""
 func kernel(A: f32[N]) -> C: f32[N]:
