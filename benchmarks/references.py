@@ -156,6 +156,22 @@ def _vectors(count: int) -> Callable[[np.random.Generator, Sizes], list[Array]]:
 
 FAMILIES: dict[str, Family] = {
     "gemm": Family(_gemm_inputs, _matmul),
+    "gemm_sym": Family(_gemm_inputs, _matmul),
+    "gemm_tn": Family(
+        lambda rng, s: [_normal(rng, s["k"], s["m"]), _normal(rng, s["k"], s["n"])],
+        lambda a, _: a[0].T @ a[1],
+    ),
+    "gemm_f64": Family(
+        lambda rng, s: [
+            rng.standard_normal((s["m"], s["k"])),
+            rng.standard_normal((s["k"], s["n"])),
+        ],
+        _matmul,
+    ),
+    "gemm_relu": Family(
+        lambda rng, s: [*_gemm_inputs(rng, s), _normal(rng, s["n"])],
+        lambda a, _: np.maximum(a[0] @ a[1] + a[2], 0),
+    ),
     "gemm_bf16": Family(_gemm_inputs, _matmul),
     "gemm_i8": Family(_int8_inputs, _int8_matmul),
     "bmm": Family(

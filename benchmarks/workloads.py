@@ -76,6 +76,15 @@ def _gemm(m: int, n: int, k: int) -> Workload:
     )
 
 
+def _gemm_variant(kind: str, size: int, element_bytes: int = 4) -> Workload:
+    """A product that only tdsl has a row of, beside the plain one of the same shape.
+
+    A float64 operation counts as two: vectors hold half as many.
+    """
+    cost = 2 * size**3 * (element_bytes // 4), element_bytes * 3 * size**2
+    return _row(f"{kind}_{size}", "gemm_variants", kind, cost, {"m": size, "n": size, "k": size})
+
+
 def _attention(h: int, s: int, d: int) -> Workload:
     cost = 4 * h * s * s * d, 4 * h * 4 * s * d
     return _row(f"attn_h{h}_s{s}_d{d}", "attn", "attn", cost, {"h": h, "s": s, "d": d})
@@ -89,7 +98,7 @@ def _depthwise(c: int, hw: int, st: int) -> Workload:
     return _conv_row(f"dw_{c}_3x3s{st}_{hw}", "dwconv", c, c, hw, 3, st, g=c)
 
 
-def _conv_row(  # noqa: PLR0917 - the parameters of a convolution
+def _conv_row(
     name: str, group: str, cin: int, cout: int, hw: int, r: int, st: int, g: int
 ) -> Workload:
     pad = r // 2
@@ -134,6 +143,9 @@ _GPT2_FLOPS = 2 * (12 * 12 * 768 * 768 + 50257 * 768) + 12 * 4 * 12 * 257 * 64
 # (name, group, kind, (flops, bytes), shape, what differs from the defaults)
 WORKLOADS: tuple[Workload, ...] = (
     *(_gemm(*size) for size in _GEMMS),
+    *(_gemm_variant("gemm_sym", size) for size in (256, 512, 1024)),
+    *(_gemm_variant(kind, 1024) for kind in ("gemm_tn", "gemm_relu")),
+    _gemm_variant("gemm_f64", 1024, element_bytes=8),
     _row("bmm_12x384x64x384", "attn", "bmm", _BMM_COST, {"b": 12, "m": 384, "k": 64, "n": 384}),
     _attention(12, 384, 64),
     _attention(12, 1024, 64),

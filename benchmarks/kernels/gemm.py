@@ -13,6 +13,7 @@ import tdsl as td
 
 CONSTANTS = {1: "B"}
 ROWS, COLUMNS = 6, 64
+PACKED = f"k, j -> j // {COLUMNS}, k, j % {COLUMNS}"
 
 
 def workload(shape: Mapping[str, int]) -> td.Func:
@@ -29,19 +30,38 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     """Panels of columns in parallel, a packed panel of B, a register tile of C."""
     del threads
     s = td.Schedule(func)
-    copy = s.cache_write("C", "register")
-    i, j = s.loops(copy)
-    jo, ji = s.split(j, COLUMNS, tail="mask")
-    io, ii = s.split(i, ROWS, tail="balance")
+    tile_panels(s, s.cache_write("C", "register"), ROWS, COLUMNS, pack=True)
+    return s
+
+
+def constant_schedule(func: td.Func, threads: int) -> td.Schedule:
+    """The same, with all of B packed ahead of the call."""
+    del threads
+    s = td.Schedule(func)
+    s.transform_layout("B", PACKED, prepacked=True)
+    tile_panels(s, s.cache_write("C", "register"), ROWS, COLUMNS, pack=False)
+    return s
+
+
+def tile_panels(
+    s: td.Schedule, output: str, rows: int, columns: int, *, pack: bool, tail: str = "balance"
+) -> None:
+    """Compute C of a matrix product in register tiles where block *output* uses them.
+
+    `pack` copies a panel of B for each thread; `tail` is how rows that do not fill a tile are done.
+    """
+    i, j = s.loops(output)
+    jo, ji = s.split(j, columns, tail="mask")
+    io, ii = s.split(i, rows, tail=tail)
     s.reorder(jo, io, ii, ji)
     s.compute_at("C", at=io)
     ci, cj, k = s.loops("C")[-3:]
     s.reorder(k, ci, cj)
-    packed = s.cache_read("C", "B", at=jo)
+    wide = [ji, cj]
+    if pack:
+        wide.append(s.loops(s.cache_read("C", "B", at=jo))[-1])
+    for loop in wide:
+        s.vectorize(loop)
     s.unroll(ii)
-    s.vectorize(ji)
     s.unroll(ci)
-    s.vectorize(cj)
-    s.vectorize(s.loops(packed)[-1])
     s.parallel(jo)
-    return s

@@ -50,7 +50,8 @@ def _build(argument: str, family: Any, func: Any, threads: int) -> Any:
     tdsl = importlib.import_module("tdsl")
     if argument in ("default", "tuned"):
         return tdsl.build(func, schedule=argument)
-    return tdsl.build(family.schedule(func, threads))
+    schedule = family.constant_schedule if argument == "const" else family.schedule
+    return tdsl.build(schedule(func, threads))
 
 
 def _model(argument: str, row: Row, inputs: list[Any], threads: int) -> Callable[[], Any]:
