@@ -1,5 +1,7 @@
 """Kernels from text: parallel regions, temporaries, checks, atomics, streams, foreign functions."""
 
+import mmap
+
 import numpy as np
 import pytest
 
@@ -138,6 +140,27 @@ func kernel(A: f32[10], p: i32[16]) -> C: f32[16]:
     p[4] = -1
     code, context = call(loaded["kernel"], [a, p, c])
     assert (code, context.error_info[1]) == (2, -1)
+
+
+@pytest.mark.parametrize("loop", ["16", "vectorized(16)"])
+def test_index_into_an_empty_tensor_touches_no_memory(loop):
+    program = parse(f"""
+func kernel(A: f32[N], p: i32[16]) -> C: f32[16], D: f32[N]:
+  for i in {loop}:
+    C[i] = A[checked(i64(p[i]), N, 1)]
+    D[checked(i64(p[i]), N, 2)] = 1
+""")
+    loaded, _ = build(program, flat=True)
+    page = 1 << 12
+    with mmap.mmap(-1, 2 * page) as memory:
+        # an empty array at the very end of what may be read
+        block = np.frombuffer(memory, np.float32)
+        empty = block[len(block) :]
+        p, c = np.zeros(16, np.int32), np.ones(16, np.float32)
+        code, context = call(loaded["kernel"], [empty, p, c, empty], (0,))
+        assert (code, context.error_info[0]) == (2, 1)
+        assert not c.any()
+        del block, empty
 
 
 def test_atomic_updates_lose_nothing():

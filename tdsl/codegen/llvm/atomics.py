@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tdsl.codegen.llvm import floats
+from tdsl.codegen.llvm import floats, memory
 from tdsl.codegen.llvm.frame import Frame
 from tdsl.codegen.llvm.types import Value, memory_type
 from tdsl.ir.expr import Expr, Load, Node, Var
@@ -15,11 +15,14 @@ def store_atomic(f: Frame, s: Store) -> None:
     (index,) = s.indices
     old = Var("old", s.buffer.dtype)
     updated = _with_old(s.value, s, old)
-    place = f.value(index)
-    if s.mask is None:
+    mask = None if s.mask is None else f.value(s.mask)
+    with f.under(mask):
+        place = f.value(index)
+        mask = memory.where_something_is(f, index, mask)
+    if mask is None:
         _update(f, s, updated, old, place)
     else:
-        with f.builder.when(f.value(s.mask)):
+        with f.builder.when(mask):
             _update(f, s, updated, old, place)
 
 

@@ -15,8 +15,9 @@ from tdsl.codegen.llvm.types import (
     vector,
 )
 from tdsl.errors import InternalError
-from tdsl.ir.expr import Buffer, Const, Expr, Load, Ramp
+from tdsl.ir.expr import Broadcast, Buffer, Checked, Const, Expr, Load, Ramp
 from tdsl.ir.stmt import Prefetch, Store
+from tdsl.ir.visit import walk
 
 _WIDE_STRIDE = 4  # strides up to this are read as whole vectors and shuffled
 _ZEROS_BYTES = 256  # a masked-off scalar or vector read goes to this many zeros
@@ -25,11 +26,25 @@ _STREAM_ALIGN = 16  # narrower non-temporal stores fall apart into scalars
 
 def load(f: Frame, e: Load) -> Value:
     """The value of a load, zero in lanes where its mask is false."""
-    b = f.builder
     mask = f.value(e.mask) if e.mask is not None else None
     with f.under(mask):
-        stored = _load(f, e, mask)
-    return floats.from_memory(b, stored, e.dtype)
+        stored = _load(f, e, where_something_is(f, e.indices[0], mask))
+    return floats.from_memory(f.builder, stored, e.dtype)
+
+
+def where_something_is(f: Frame, index: Expr, mask: Value | None) -> Value | None:
+    """`mask`, false where a checked index had no element at all to be clamped to."""
+    b = f.builder
+    for n in walk(index):
+        if isinstance(n, Checked) and not isinstance(n.extent, Const):
+            extent = f.value(n.extent.a if isinstance(n.extent, Broadcast) else n.extent)
+            lanes = lane_count(extent.type)
+            some = b.icmp("sgt", extent, literal(0, "i64", lanes))
+            if mask is not None:
+                lanes = max(lanes, lane_count(mask.type))
+                some = b.binary("and", b.broadcast(some, lanes), b.broadcast(mask, lanes))
+            mask = some
+    return mask
 
 
 def _load(f: Frame, e: Load, mask: Value | None) -> Value:
@@ -152,26 +167,41 @@ def store(f: Frame, s: Store) -> None:
 
 def _store(f: Frame, s: Store, index: Expr, lanes: int, mask: Value | None) -> None:
     b = f.builder
+    if index.lanes == 1 and lanes > 1:
+        raise InternalError(f"{lanes} lanes stored to one element of {s.buffer.name}")
     with f.under(mask):
         value = b.broadcast(f.value(s.value), lanes)
         stored = floats.to_memory(b, value, s.buffer.dtype)
-        base = f.pointer(s.buffer)
-        stride = _stride(index)
-        if index.lanes == 1 and lanes > 1:
-            raise InternalError(f"{lanes} lanes stored to one element of {s.buffer.name}")
-        if index.lanes == 1:
-            _store_here(f, s, base, f.value(index), stored, None)
-        elif stride == 1:
-            assert isinstance(index, Ramp)
-            _store_here(f, s, base, f.value(index.base), stored, mask)
-        elif stride == -1 and mask is None:
-            assert isinstance(index, Ramp)
-            last = f.value(index.base)
-            start = b.binary("sub", last, literal(lanes - 1, last.type))
-            flipped = shuffle(f, [stored], range(lanes - 1, -1, -1))
-            _store_here(f, s, base, start, flipped, None)
-        else:
-            _scatter(f, s, base, f.value(index), stored, mask)
+        start = f.value(index.base if isinstance(index, Ramp) else index)
+        some = where_something_is(f, index, None)
+    if some is None:
+        _store_at(f, s, index, start, stored, mask)
+    elif lane_count(some.type) == 1:
+        with b.when(some):
+            _store_at(f, s, index, start, stored, mask)
+    else:
+        both = some if mask is None else b.binary("and", some, mask)
+        _store_at(f, s, index, start, stored, both)
+
+
+def _store_at(
+    f: Frame, s: Store, index: Expr, start: Value, stored: Value, mask: Value | None
+) -> None:
+    """Store to the elements of an index; `start` is the base of a ramp, else the index itself."""
+    b = f.builder
+    stride = _stride(index)
+    base = f.pointer(s.buffer)
+    if index.lanes == 1:
+        _store_here(f, s, base, start, stored, None)
+    elif stride == 1:
+        _store_here(f, s, base, start, stored, mask)
+    elif stride == -1 and mask is None:
+        lanes = lane_count(stored.type)
+        first = b.binary("sub", start, literal(lanes - 1, start.type))
+        flipped = shuffle(f, [stored], range(lanes - 1, -1, -1))
+        _store_here(f, s, base, first, flipped, None)
+    else:
+        _scatter(f, s, base, f.value(index), stored, mask)
 
 
 def _store_here(
