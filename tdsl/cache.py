@@ -71,6 +71,12 @@ class CacheStats:
     misses: int
     stores: int
 
+    def __str__(self) -> str:
+        if self.directory is None:
+            return "switched off (TDSL_CACHE_DIR is empty)"
+        used, most = self.bytes / (1 << 20), self.max_bytes >> 20
+        return f"{self.directory}: {self.entries} entries, {used:.1f} of {most} MiB"
+
 
 def content_key(*parts: str | bytes) -> str:
     """A key of everything that an object depends on: the order and the borders of parts count.

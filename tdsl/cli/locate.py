@@ -13,7 +13,11 @@ from tdsl.scheduling import Schedule
 
 
 class UsageError(TdslError, ValueError):
-    """A command line that names something that is not there."""
+    """A command line that names something that is not there; it has no line of source to show."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.span = None
 
 
 def locate(spec: str, sizes: str | None = None) -> Func | Schedule:

@@ -94,8 +94,8 @@ def doctor() -> None:
 
     Example: tdsl doctor
     """
-    from tdsl.runtime import pool
     from tdsl.cache import default_cache
+    from tdsl.runtime import pool
     from tdsl.target import target
 
     typer.echo(f"target:  {target('llvm')}")
