@@ -29,6 +29,7 @@ from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.relax_guards import relax_guards
 from tdsl.lower.select_to_mask import select_to_mask
 from tdsl.lower.settle_conditions import settle_conditions
+from tdsl.lower.slide_windows import slide_windows
 from tdsl.lower.split_breakpoints import split_breakpoints
 from tdsl.lower.tidy_indices import tidy_indices
 from tdsl.lower.tighten_loops import tighten_loops
@@ -78,6 +79,7 @@ def inits(program: Program, target: Target) -> Program:
 PIPELINE: tuple[Pass, ...] = (
     Pass(inits, "every statement that will run is in the tree from here on"),
     Pass(unfuse_serial, "ranges of loops are read off more easily without divisions"),
+    Pass(slide_windows, "bindings and storage are still logical: windows show as what they are"),
     Pass(relax_guards, "logical indices still tell what nobody reads; before boxes are fitted"),
     Pass(compact_storage, "boxes follow what is accessed once guards were dropped"),
     Pass(apply_layouts, "a layout maps compacted indices"),

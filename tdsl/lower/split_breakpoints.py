@@ -7,11 +7,12 @@ range has a constant inner extent. Only minima in conditions count: in an index 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
 from tdsl.ir.affine import linear
-from tdsl.ir.build import add, index, lt
+from tdsl.ir.build import add, lt, minimum, sub
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Node, Select
 from tdsl.ir.stmt import For, If, LoopKind, Program, Seq, Stmt
 from tdsl.ir.visit import map_children, substitute, walk
@@ -31,23 +32,21 @@ def _visit(n: Node) -> Node:
         return n
     new = map_children(n, _visit)
     match new:
-        case For(extent=Const(value=extent), parts=()) if new.kind in (
-            LoopKind.SERIAL,
-            LoopKind.PARALLEL,
-        ):
-            point = _breakpoint(new, int(extent))
-            return new if point is None else _split(new, int(extent), point)
+        case For(parts=()) if new.kind in (LoopKind.SERIAL, LoopKind.PARALLEL):
+            point = _breakpoint(new)
+            return new if point is None else _split(new, point)
         case _:
             return new
 
 
-def _split(loop: For, extent: int, point: int) -> Stmt:
+def _split(loop: For, point: int) -> Stmt:
     if loop.kind is LoopKind.PARALLEL:
         # One parallel region with a branch: two regions would wait for each other.
         both = If(lt(loop.var, point), loop.body, fresh_copy(loop.body))
         return dataclasses.replace(loop, body=both)
-    first = dataclasses.replace(loop, extent=index(point))
-    rest = fresh_copy(dataclasses.replace(loop, extent=index(extent - point)))
+    end = minimum(loop.extent, point)
+    first = dataclasses.replace(loop, extent=end)
+    rest = fresh_copy(dataclasses.replace(loop, extent=sub(loop.extent, end)))
     assert isinstance(rest, For)
     shifted = _shifted(rest, point)
     return Seq((first, shifted))
@@ -57,13 +56,14 @@ def _shifted(loop: For, by: int) -> For:
     return dataclasses.replace(loop, body=substitute(loop.body, {loop.var: add(loop.var, by)}))
 
 
-def _breakpoint(loop: For, extent: int) -> int | None:
+def _breakpoint(loop: For) -> int | None:
     """The value of the loop's variable that settles most minima in conditions below."""
+    last = int(loop.extent.value) if isinstance(loop.extent, Const) else sys.maxsize
     found: Counter[int] = Counter()
     for cond in _conditions(loop.body):
         for n in walk(cond):
             if isinstance(n, Binary) and n.op in (BinaryOp.MIN, BinaryOp.MAX):
-                found.update(p for p in _sides(n, loop) if 0 < p < extent)
+                found.update(p for p in _sides(n, loop) if 0 < p < last)
     if not found:
         return None
     most = max(found.values())
