@@ -304,6 +304,15 @@ def _partition(v: View) -> Step | None:
     return Step("partition", (loop, points))
 
 
+def _fission(v: View) -> Step | None:
+    """Mostly a loop with several blocks, and one of them that is not the last."""
+    shared = [loop for b in v.blocks for loop in b.loops if len(loop.blocks) > 1]
+    if not shared:
+        return None
+    loop = v.draw.choice(shared)
+    return Step("fission", (loop.label,), (("after", v.draw.choice(loop.blocks[:-1])),))
+
+
 def _tensor(v: View) -> str | None:
     names = sorted({a.tensor for b in v.blocks for a in b.accesses})
     return v.draw.choice(names) if names else None
@@ -369,6 +378,7 @@ MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
     "atomic": (3, _atomic),
     "stream": (2, _stream),
     "partition": (2, _partition),
+    "fission": (4, _fission),
 }
 
 
