@@ -59,18 +59,16 @@ def _reads(e: Expr, conditions: tuple[Expr, ...]) -> Iterator[Access]:
 def relation(access: Access, space: Instances, models: Models, *, anywhere: bool = False) -> IslMap:
     """Instance to elements; where an index is not affine, to the whole extent of its dimension.
 
-    `anywhere` also covers points outside the block's domain, and drops the conditions.
+    `anywhere` also covers points outside the block's domain.
     """
     module = isl()
-    frame, dom, exact = space.frame, space.dom, True
-    if anywhere:
-        dom = frame.universe()
-    else:
-        for cond in access.conditions:
-            try:
-                dom = dom.intersect(frame.condition(cond))
-            except NotAffine:
-                exact = False
+    frame, exact = space.frame, True
+    dom = frame.universe() if anywhere else space.dom
+    for cond in access.conditions:
+        try:
+            dom = dom.intersect(frame.condition(cond))
+        except NotAffine:
+            exact = False
     result = module.Map.from_domain(dom)
     whole: list[int] = []
     for n, index in enumerate(access.indices):
@@ -80,7 +78,7 @@ def relation(access: Access, space: Instances, models: Models, *, anywhere: bool
             one = module.Map.from_domain(dom).add_dims(module.dim_type.out, 1)
             whole.append(n)
         result = result.flat_range_product(one)
-    if whole or not exact:
+    if whole or not (exact or anywhere):
         dims = whole if exact else None
         result = result.intersect_range(elements(access.buffer, models, dims))
     return result

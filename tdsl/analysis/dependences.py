@@ -136,12 +136,10 @@ def _compute(algorithm: Program) -> Dependences:
     sites = sites_of(algorithm, derive_inits(algorithm.body))
     touched = {id(s.block): accesses(s.block) for s in sites}
     found: list[Dependence] = []
+    buffers = [frozenset(x.buffer for x in touched[id(s.block)]) for s in sites]
     for m, a in enumerate(sites):
-        for b in sites[m:]:
-            shared = {x.buffer for x in touched[id(a.block)]} & {
-                x.buffer for x in touched[id(b.block)]
-            }
-            if not shared:
+        for n, b in enumerate(sites[m:], m):
+            if buffers[m].isdisjoint(buffers[n]):
                 continue
             met = meeting(a, b)
             found += _between(a, b, met, models, touched, cache)

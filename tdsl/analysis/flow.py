@@ -53,7 +53,8 @@ def check_between(
         return Numerics.EXACT
     if not dep.own:
         raise refusal(state, dep, bad, sites)
-    atomic = a.leaf.atomic and b.leaf.atomic
+    # values that belong together, such as argmax and its maximum, are no atomic pair
+    atomic = a.leaf.atomic and b.leaf.atomic and len(dep.source.writes) == 1
     if not atomic:
         race = unordered(pairs, ways, first=met.first, start=start, races_only=True)
         if race is not None:

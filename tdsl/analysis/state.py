@@ -53,6 +53,7 @@ class State:
     sites: tuple[Site, ...]
     by_block: dict[int, tuple[Site, ...]]
     memo: Memo
+    _users: dict[Buffer, list[Site]]
     _runs: dict[int, Run] = field(default_factory=dict)
     _met: dict[tuple[int, int], Meeting] = field(default_factory=dict)
 
@@ -66,11 +67,14 @@ class State:
         sites = tuple(sites_of(program, derive_inits(program.body)))
         known = deps.blocks
         by_block: dict[int, tuple[Site, ...]] = {}
+        users: dict[Buffer, list[Site]] = {}
         for site in sites:
             if id(site.block) not in known:
                 raise Refused(f"block {site.block.name} is not part of the algorithm")
             by_block[id(site.block)] = (*by_block.get(id(site.block), ()), site)
-        return State(deps, program, sites, by_block, memo)
+            for buffer in {a.buffer for a in deps.accesses[id(site.block)]}:
+                users.setdefault(buffer, []).append(site)
+        return State(deps, program, sites, by_block, memo, users)
 
     def places(self, block: Block) -> tuple[Site, ...]:
         """The leaves that run a block."""
@@ -125,11 +129,7 @@ class State:
 
     def users(self, buffer: Buffer) -> list[Site]:
         """The leaves that access a buffer."""
-        return [
-            s
-            for s in self.sites
-            if any(a.buffer is buffer for a in self.deps.accesses[id(s.block)])
-        ]
+        return self._users.get(buffer, [])
 
     def signature(self, buffer: Buffer) -> Hashable:
         """All that an answer about a buffer can depend on."""
@@ -149,7 +149,8 @@ class State:
                     site.leaf.atomic,
                 )
             )
-        return buffer, self.is_result(buffer), tuple(found)
+        rules = tuple(dep.number for dep in self.deps.of_buffer(buffer))
+        return buffer, self.is_result(buffer), rules, tuple(found)
 
     def is_result(self, buffer: Buffer) -> bool:
         """Whether the caller sees what a buffer holds at the end."""

@@ -162,7 +162,7 @@ def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Acce
             if state.home(c, buffer) is not state.home(p, buffer):
                 continue
             with budget():
-                flow = same_prefix(moments(dep, state.run(p), state.run(c)), depth)
+                flow = _last_writes(state, dep, p, c, depth)
                 late = unless_before(
                     same_prefix(flow.reverse().apply_range(clash), depth),
                     concurrency(c, state.met(c, w).common),
@@ -176,6 +176,19 @@ def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Acce
                     _witness(state, late, dep, c, w),
                     hint="keep more of the tensor: a larger fold factor, or the whole of it",
                 )
+
+
+def _last_writes(state: State, dep: Dependence, p: Site, c: Site, depth: int) -> IslMap:
+    """Times of a writer to those of a reader, but for writes that run again in between."""
+    flow = same_prefix(moments(dep, state.run(p), state.run(c)), depth)
+    if state.execution(p.block).twice is None:
+        return flow
+    moves = state.run(p).instances()
+    again = same_prefix(moves.apply_range(moves.reverse()), depth)
+    later = again.subtract(unless_before(again, concurrency(p, len(p.levels)), first=False))
+    met = state.met(p, c)
+    early = flow.subtract(unless_before(flow, concurrency(p, met.common), first=met.first))
+    return flow.subtract(later.apply_range(early))
 
 
 def _witness(

@@ -341,10 +341,13 @@ def replay(algorithm, program, witness):
         return f"the second iteration does not touch {place}"
     if not any(t[3] for t in touching + other):
         return "both only read"
-    a, b = first[0], second[0]
-    if order(a.path, b.path) != "before" or touching[0][1] != other[0][1]:
-        return None
-    return None if (a.block, a.instance) == (b.block, b.instance) else "kept in order"
+    for a in first:
+        for b in second:
+            apart = touching[0][1] != other[0][1]
+            again = (a.block, a.instance) == (b.block, b.instance)
+            if apart or again or order(a.path, b.path) != "before":
+                return None
+    return "kept in order"
 
 
 def find(machine, block, loops):

@@ -6,7 +6,19 @@ import tdsl as td
 from tdsl.analysis.regions import needed_box
 from tdsl.ir import build
 from tdsl.ir.expr import Expr, Var
-from tdsl.ir.stmt import Alloc, For, Guard, IterKind, Leaf, LoopKind, Part, Program, Seq, Tail
+from tdsl.ir.stmt import (
+    Alloc,
+    For,
+    Guard,
+    IterKind,
+    Layout,
+    Leaf,
+    LoopKind,
+    Part,
+    Program,
+    Seq,
+    Tail,
+)
 from tdsl.ir.visit import leaves, substitute
 
 CONCURRENT = (LoopKind.PARALLEL, LoopKind.VECTORIZED, LoopKind.GROUP_X)
@@ -28,8 +40,39 @@ class Nest:
     bindings: list
     guards: list = field(default_factory=list)
     atomic: bool = False
+    cut: int | None = None  # partition the first loop at this iteration
+
+    def pieces(self, skip):
+        """The first loop in two parts, each with a copy of the rest."""
+        loop, rest = self.loops[skip], self.loops[skip + 1 :]
+        if len(loop.vars) > 1:
+            self.cut = None
+            return self.stmt(skip)
+        made = []
+        v, extent = loop.vars[0], loop.extents[0]
+        for start, count in (
+            (0, build.minimum(extent, self.cut)),
+            (self.cut, build.sub(extent, self.cut)),
+        ):
+            w = Var(v.name)
+            fresh = {x: Var(x.name) for one in rest for x in one.vars}
+            mapping = {v: build.add(w, start), **fresh}
+            loops = [Loop([w], [count], loop.kind)] + [
+                Loop(
+                    [fresh[x] for x in one.vars],
+                    [substitute(e, mapping) for e in one.extents],
+                    one.kind,
+                )
+                for one in rest
+            ]
+            bindings = [substitute(b, mapping) for b in self.bindings]
+            guards = [substitute(g, mapping) for g in self.guards]
+            made.append(Nest(self.block, loops, bindings, guards, self.atomic).stmt())
+        return Seq(tuple(made))
 
     def stmt(self, skip=0):
+        if self.cut is not None and skip < len(self.loops):
+            return self.pieces(skip)
         s = Leaf(
             self.block,
             tuple(self.bindings),
@@ -156,6 +199,8 @@ def shake(rng, nest, most=4):
         rng.choice(STEPS)(rng, nest)
     if nest.block.reducer is not None and rng.random() < 0.15:
         nest.atomic = True
+    if rng.random() < 0.12:
+        nest.cut = rng.randint(0, 3)
 
 
 def scoped(buffers, s):
@@ -275,13 +320,22 @@ def compute_inside(rng, program, buffers, nests):
         rng.choice([permute, concurrent, split])(rng, made)
     body = Seq((made.stmt(), below))
     at = rng.choice([depth, depth, depth, rng.randint(0, depth)])
-    s = wrap(
-        consumer.loops[:at],
-        Alloc(target, wrap(consumer.loops[at:depth], body)),
-    )
+    inner = Alloc(target, wrap(consumer.loops[at:depth], body), layout=folding(rng, target))
+    s = wrap(consumer.loops[:at], inner)
     rest = [b for b in buffers if b is not target]
     parts = [n.stmt() for n in nests[:-2]] + [s]
     return replace_body(program, scoped(rest, Seq(tuple(parts)) if parts[1:] else s))
+
+
+def folding(rng, buffer):
+    """Now and then a layout that keeps a few rows only."""
+    if rng.random() > 0.3:
+        return None
+    inputs = tuple(Var(f"a{n}") for n in range(buffer.rank))
+    outputs = [*inputs]
+    n = rng.randrange(buffer.rank)
+    outputs[n] = build.floormod(inputs[n], rng.choice([1, 2, 3, 4]))
+    return Layout(inputs, tuple(outputs))
 
 
 def box_nest(rng, block, box):
