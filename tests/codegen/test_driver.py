@@ -7,9 +7,11 @@ import pytest
 
 import tdsl as td
 from tdsl import driver
+from tdsl.codegen.llvm.compile import compile_text
+from tdsl.codegen.llvm.stages import Stages
 from tdsl.errors import LoweringError
 from tdsl.runtime.errors import AssumptionError, IndexRangeError
-from tdsl.target import host
+from tdsl.target import CPUS, host, target
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +129,20 @@ def test_prepacked_argument_is_packed_by_the_kernel_or_beforehand():
     assert once.array.shape == (3, 7, 16)
     assert not once.array[2, :, 8:].any()
     assert (kernel(a, once) == a @ b).all()
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_every_named_processor_compiles(cpu):
+    N = td.sizes("N")
+    A = td.placeholder((N,), "float16", name="A")
+    B = td.compute((N,), lambda i: td.cast(td.exp(A[i]) * 2.0, "bfloat16"), name="B")
+    s = td.Schedule(td.func("mixed", [A], [B]))
+    (i,) = s.loops("B")
+    _, ii = s.split(i, 1024)
+    _, lanes = s.split(ii, 8)
+    s.vectorize(lanes)
+    s.stream("B")
+    machine = target(f"llvm -mcpu={cpu}")
+    stages = Stages(s.program, machine)
+    assert compile_text(stages.llvm, machine).startswith(b"\x7fELF")
+    assert "mixed" in stages.asm
