@@ -32,6 +32,8 @@ def _live(body: Stmt, private: set[Buffer]) -> set[Buffer]:
         if isinstance(n, Store) and n.buffer in private and not _has_effect(n):
             feeds[n.buffer] |= _loaded(n)
         else:
+            if isinstance(n, Store):
+                live.add(n.buffer)  # a store with a side effect stays, and needs its buffer
             live |= {b for e in children(n) if isinstance(e, Expr) for b in _loaded(e)}
     pending = list(live)
     while pending:
@@ -52,7 +54,7 @@ def _has_effect(s: Store) -> bool:
 
 def _without(s: Stmt, dead: set[Buffer]) -> Stmt:
     match s:
-        case Store(buffer=buffer) if buffer in dead and not _has_effect(s):
+        case Store(buffer=buffer) if buffer in dead:
             return NOTHING
         case Alloc(buffer=buffer, body=body) if buffer in dead:
             return _without(body, dead)

@@ -4,7 +4,7 @@ import pytest
 
 import tdsl as td
 from tdsl.ir.build import index
-from tdsl.ir.expr import Load, Select
+from tdsl.ir.expr import Checked, Load, Select
 from tdsl.ir.nest import print_expr, print_nest
 from tdsl.ir.stmt import Alloc, For, If, LoopKind, Scope, Store, Tail
 from tdsl.ir.visit import walk
@@ -258,3 +258,14 @@ def test_a_vector_of_a_fused_and_split_loop_walks_memory_without_divisions():
     lowered = check_every_pass(s.program, {})
     assert "//" not in print_nest(lowered)
     assert "%" not in print_nest(lowered)
+
+
+def test_a_checked_read_into_dead_storage_still_checks():
+    n = td.sizes("N")
+    x = td.placeholder((n,), "float32", name="x")
+    at = td.placeholder((3,), "int64", name="at")
+    unused = td.compute((3,), lambda i: x[at[i]], name="unused")
+    y = td.compute((3,), lambda i: td.select(i < 3, 1.0, unused[i]), name="y")
+    program = td.func("f", inputs=[x, at], outputs=[y]).program
+    lowered = check_every_pass(program, {"N": 6})
+    assert any(isinstance(n, Checked) for n in walk(lowered.body))
