@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tdsl as td
+from benchmarks.kernels.lanes import reduce_in_lanes
 
-LANES = 128
+LANES, VECTOR = 128, 16
 
 
 def workload(shape: Mapping[str, int]) -> td.Func:
@@ -18,15 +19,11 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 
 
 def schedule(func: td.Func, threads: int) -> td.Schedule:
-    """Partial sums in 128 lanes, then one tree of adds a row; 16 rows a chunk."""
+    """Partial sums in 128 lanes, then a tree of adds; 16 rows a chunk."""
     del threads
     s = td.Schedule(func)
-    i, k = s.loops("Y")
+    i, _ = s.loops("Y")
     io, _ = s.split(i, 16)
-    _, ki = s.split(k, LANES)
-    partial = s.rfactor(ki)
-    s.set_scope(partial, "register")
-    s.vectorize(s.loops(partial)[-1])
-    s.unroll(s.loops("Y")[-1])
+    reduce_in_lanes(s, "Y", LANES, VECTOR)
     s.parallel(io)
     return s
