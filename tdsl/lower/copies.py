@@ -5,10 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from tdsl import dtypes
 from tdsl.errors import InternalError
-from tdsl.ir.expr import Buffer, Expr, Node, Var
+from tdsl.ir.build import add, mul, sub
+from tdsl.ir.expr import Binary, BinaryOp, Buffer, Expr, Node, Var
 from tdsl.ir.stmt import Alloc, For, Leaf, Let, Stmt
-from tdsl.ir.visit import map_children, walk
+from tdsl.ir.visit import map_children
+from tdsl.lower.bodies import statements
+
+_FOLDS = {BinaryOp.ADD: add, BinaryOp.SUB: sub, BinaryOp.MUL: mul}
 
 
 def fresh_copy(s: Stmt, mapping: Mapping[Var, Expr] | None = None) -> Stmt:
@@ -18,7 +23,7 @@ def fresh_copy(s: Stmt, mapping: Mapping[Var, Expr] | None = None) -> Stmt:
     """
     variables: dict[Var, Expr] = dict(mapping or {})
     buffers: dict[Buffer, Buffer] = {}
-    for n in walk(s):
+    for n in statements(s):
         match n:
             case For(var=var, parts=parts):
                 for bound in (var, *(part.var for part in parts)):
@@ -37,7 +42,8 @@ def fresh_copy(s: Stmt, mapping: Mapping[Var, Expr] | None = None) -> Stmt:
             return variables.get(n, n)
         if isinstance(n, Buffer):
             return buffers.get(n, n)
-        return map_children(n, visit)
+        new = map_children(n, visit)
+        return _folded(new) if new is not n and isinstance(new, Binary) else new
 
     for old in buffers:
         shape = tuple(_as_expr(visit(extent)) for extent in old.shape)
@@ -50,3 +56,9 @@ def fresh_copy(s: Stmt, mapping: Mapping[Var, Expr] | None = None) -> Stmt:
 def _as_expr(n: Node) -> Expr:
     assert isinstance(n, Expr)
     return n
+
+
+def _folded(e: Binary) -> Expr:
+    """Index arithmetic on what became a literal."""
+    fold = _FOLDS.get(e.op)
+    return e if fold is None or e.dtype is not dtypes.INDEX else fold(e.a, e.b)

@@ -10,7 +10,7 @@ import dataclasses
 
 from tdsl import dtypes
 from tdsl.ir.affine import Affine, linear
-from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Load, Node, Select, Unary, UnaryOp
+from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Load, Node, Select, Unary, UnaryOp, Var
 from tdsl.ir.stmt import Alloc, For, If, Prefetch, Program, Stmt, Store
 from tdsl.ir.visit import loads, map_children
 from tdsl.lower.bodies import with_body
@@ -85,11 +85,33 @@ def _select(e: Select, cond: Expr, a: Expr, b: Expr, facts: Facts) -> Expr:
 
 def tidied(e: Expr, facts: Facts) -> Expr:
     """An index expression in its shortest form, given what is known."""
-    if isinstance(e, Const) or e.dtype is not dtypes.INDEX or e.lanes > 1:
+    if isinstance(e, Const | Var) or e.dtype is not dtypes.INDEX or e.lanes > 1:
+        return e
+    if _is_short(e):
         return e
     form = _resolved(linear(e), facts)
     new = form.expr()
     return e if new == e else new
+
+
+def _is_short(e: Expr) -> bool:
+    """Whether *e* is a sum of different variables times literals, and at most one literal."""
+    atoms: set[Expr] = set()
+    pending = [e]
+    literals = 0
+    while pending:
+        match pending.pop():
+            case Binary(op=BinaryOp.ADD, a=a, b=b):
+                pending += (a, b)
+            case Var() as v if v not in atoms:
+                atoms.add(v)
+            case Binary(op=BinaryOp.MUL, a=Var() as v, b=Const()) if v not in atoms:
+                atoms.add(v)
+            case Const():
+                literals += 1
+            case _:
+                return False
+    return literals <= 1
 
 
 def _resolved(form: Affine, facts: Facts) -> Affine:
