@@ -72,6 +72,7 @@ class ExprCompiler:
         self.slots: dict[Var, int] = {}
         self.flags: list[Flag] = []
         self.strict = False  # inside a block: reads of unwritten elements are faults
+        self.running: list[Sequence[bool]] = []  # masks of the vector accesses being evaluated
         self._known: dict[Code, Scalar] = {}
 
     def code(self, e: Expr) -> Code:
@@ -120,7 +121,7 @@ class ExprCompiler:
                     )
                 return self._lift(self.externs[symbol], args, e.lanes)
             case Checked(index, extent, access):
-                return self._lift(self._clamp(access), [index, extent], e.lanes)
+                return self._checked(index, extent, access, e.lanes)
             case Load():
                 return self._load(e)
             case Ramp(base, stride, count):
@@ -227,12 +228,38 @@ class ExprCompiler:
 
         return select
 
-    def _clamp(self, access: int) -> Callable[[int, int], int]:
+    def _checked(self, index: Expr, extent: Expr, access: int, lanes: int) -> Code:
+        """A clamped index; lanes that a mask switches off are not reported."""
+        clamp, running = self._clamp(access), self.running
+        at, size = self.vector(index, lanes), self.vector(extent, lanes)
+        if lanes == 1:
+            return lambda f: clamp(at(f), size(f), all(any(mask) for mask in running))
+
+        def checked(f: Frame) -> list[Scalar]:
+            pairs = zip(at(f), size(f), strict=True)
+            return [
+                clamp(i, n, all(mask[lane % len(mask)] for mask in running))
+                for lane, (i, n) in enumerate(pairs)
+            ]
+
+        return checked
+
+    def under(self, mask: Sequence[bool], vectors: Sequence[Code], f: Frame) -> list[Any]:
+        """The values of vector codes, of which only the lanes in a mask count."""
+        self.running.append(mask)
+        try:
+            return [v(f) for v in vectors]
+        finally:
+            self.running.pop()
+
+    def _clamp(self, access: int) -> Callable[[int, int, bool], int]:
         flags = self.flags
 
-        def clamp(index: int, extent: int) -> int:
+        def clamp(index: int, extent: int, runs: bool) -> int:
             if 0 <= index < extent:
                 return index
+            if not runs:
+                return 0
             if all(flag.access != access for flag in flags):
                 flags.append(Flag(access, index, extent))
             if extent <= 0:
@@ -272,7 +299,7 @@ class ExprCompiler:
         def load_lanes(f: Frame) -> list[Scalar]:
             enabled = [True] * lanes if mask is None else mask(f)
             result = []
-            for on, *at in zip(enabled, *[v(f) for v in vectors], strict=True):
+            for on, *at in zip(enabled, *self.under(enabled, vectors, f), strict=True):
                 if on:
                     current[:] = at
                     result.append(load(f))

@@ -304,7 +304,7 @@ class StmtCompiler:
 
         def run(f: Frame) -> None:
             enabled = mask(f) if mask is not None else [True] * lanes
-            for on, x, *at in zip(enabled, *[v(f) for v in vectors], strict=True):
+            for on, x, *at in zip(enabled, *exprs.under(enabled, vectors, f), strict=True):
                 if on:
                     current[:] = at
                     put(f, element(f), x)

@@ -107,6 +107,16 @@ func f(A: f32[N]) -> C: f32[N]:
     assert load.mask.lanes == 8
 
 
+def test_checked_index_is_not_reported_in_lanes_that_do_nothing():
+    check("""
+func f(A: f32[5]) -> C: f32[8]:
+  for l in vectorized(8):
+    C[l] = 0
+    if l < 5:
+      C[checked(l, 5, 1)] = A[checked(l, 5, 2)]
+""")
+
+
 def test_condition_without_the_lane_stays_a_branch():
     after = check("""
 func f(A: f32[4, 8]) -> C: f32[4, 8]:
