@@ -201,7 +201,9 @@ def _store_at(
         flipped = shuffle(f, [stored], range(lanes - 1, -1, -1))
         _store_here(f, s, base, first, flipped, None)
     else:
-        _scatter(f, s, base, f.value(index), stored, mask)
+        with f.under(mask):
+            places = f.value(index) if isinstance(index, Ramp) else start
+        _scatter(f, s, base, places, stored, mask)
 
 
 def _store_here(
