@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from tdsl.errors import DeclarationError
 from tdsl.ir.affine import difference, tidy
-from tdsl.ir.build import ge, logical_and, lt
-from tdsl.ir.build import index as index_const
+from tdsl.ir.build import ge, index as index_const, logical_and, lt
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,

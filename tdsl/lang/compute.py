@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TypeAlias, overload
 
 from tdsl.errors import DeclarationError, caller_span
 from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
@@ -27,7 +28,18 @@ class Group:
     buffers: list[Buffer] = field(default_factory=list)
 
 
+Element: TypeAlias = Value | Tensor | float
 GROUP: ContextVar[Group | None] = ContextVar("tdsl_scan_group", default=None)
+
+
+@overload
+def compute(shape: object, fn: Callable[..., Element], name: str | None = None) -> Tensor: ...
+
+
+@overload
+def compute(
+    shape: object, fn: Callable[..., tuple[Element, ...]], name: str | None = None
+) -> tuple[Tensor, ...]: ...
 
 
 def compute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tdsl import dtypes
 from tdsl.dtypes import DType
@@ -23,7 +24,7 @@ from tdsl.lang.tensor import (
 )
 from tdsl.lang.value import Value, as_expr, is_number
 
-Prev = dict[str, object]
+Prev = dict[str, Any]  # a Value where the state has shape (), else a Previous
 Step = Callable[[ScanAxis, Prev], Mapping[str, object]]
 _GUESSES = (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64)
 

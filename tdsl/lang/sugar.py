@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce as fold
 from typing import Literal
 
@@ -20,17 +20,17 @@ PadMode = Literal["constant", "edge", "reflect", "wrap"]
 class _Indices:
     """A function of any number of index values with named parameters."""
 
-    def __init__(self, fn: object) -> None:
+    def __init__(self, fn: Callable[[tuple[Value, ...]], Value]) -> None:
         self._fn = fn
 
     def __call__(self, *indices: Value) -> Value:
-        return self._fn(indices)  # type: ignore[operator,no-any-return]
+        return self._fn(indices)
 
 
-def _declared(shape: Sequence[object], fn: object, name: str | None) -> Tensor:
-    made = compute(tuple(shape), _Indices(fn), name=name)
-    assert isinstance(made, Tensor)
-    return made
+def _declared(
+    shape: Sequence[object], fn: Callable[[tuple[Value, ...]], Value], name: str | None
+) -> Tensor:
+    return compute(tuple(shape), _Indices(fn), name=name)
 
 
 def pad(

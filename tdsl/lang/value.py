@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tdsl import dtypes
 from tdsl.dtypes import DType, as_dtype
@@ -178,7 +178,7 @@ class Size(Value):
         return self.name
 
 
-def sizes(names: str) -> Size | tuple[Size, ...]:
+def sizes(names: str) -> Any:  # a Size, or a tuple that callers unpack
     """Declare symbolic sizes: one name gives a Size, several (spaces between) a tuple.
 
     >>> M, N = sizes("M N")
