@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tdsl as td
+from benchmarks.kernels.lanes import reduce_in_lanes
 
-LANES = 64
+LANES, VECTOR = 64, 16
 
 
 def workload(shape: Mapping[str, int]) -> td.Func:
@@ -22,12 +23,8 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     """Candidates in 64 lanes, then the best of them; 16 rows a chunk."""
     del threads
     s = td.Schedule(func)
-    i, k = s.loops("Y")
+    i, _ = s.loops("Y")
     io, _ = s.split(i, 16)
-    _, lane = s.split(k, LANES)
-    partial = s.rfactor(lane)
-    s.set_scope(partial, "register")
-    s.vectorize(s.loops(partial)[-1])
-    s.unroll(s.loops("Y")[-1])
+    reduce_in_lanes(s, "Y", LANES, VECTOR)
     s.parallel(io)
     return s

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tdsl as td
+from benchmarks.kernels.lanes import reduce_in_lanes
 
-LANES = 64
+LANES, VECTOR = 64, 16
 
 
 def workload(shape: Mapping[str, int]) -> td.Func:
@@ -33,11 +34,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     for block in ("W", "V", "U", "T"):
         s.compute_at(block, at=ii)
     for block in ("T", "V"):
-        _, lane = s.split(s.loops(block)[-1], LANES)
-        partial = s.rfactor(lane)
-        s.set_scope(partial, "register")
-        s.vectorize(s.loops(partial)[-1])
-        s.unroll(s.loops(block)[-1])
+        reduce_in_lanes(s, block, LANES, VECTOR)
     s.vectorize(s.split(j, 64, tail="mask")[1])
     s.parallel(io)
     return s

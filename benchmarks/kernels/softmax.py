@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tdsl as td
+from benchmarks.kernels.lanes import reduce_in_lanes
 
-LANES = 128
+LANES, VECTOR = 128, 16
 
 
 def workload(shape: Mapping[str, int]) -> td.Func:
@@ -31,12 +32,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     for block in ("R", "T", "E", "M"):
         s.compute_at(block, at=ii)
     for block in ("M", "T"):
-        k = s.loops(block)[-1]
-        _, lane = s.split(k, LANES)
-        partial = s.rfactor(lane)
-        s.set_scope(partial, "register")
-        s.vectorize(s.loops(partial)[-1])
-        s.unroll(s.loops(block)[-1])
+        reduce_in_lanes(s, block, LANES, VECTOR)
     for loop in (s.loops("E")[-1], j):
         s.vectorize(s.split(loop, 64, tail="mask")[1])
     s.parallel(io)
