@@ -104,7 +104,7 @@ def test_repeats_that_write_something_else_are_faults():
     k = td.reduce_axis(4, name="k")
     R = td.compute((3,), lambda i: td.sum(A[i, k], axis=k), name="R")
     T = td.compute((3,), lambda i: R[i] * 2, name="T")
-    s = td.Schedule(td.func("f", [A], [T]))
+    s = td.Schedule(td.func("f", [A], [R, T]))
     other = brute.fork(s)
     other.reverse_compute_at("T", "R.k", unsafe=True)
     arrays = random_like(s.func)
