@@ -19,14 +19,12 @@ from tdsl.ir.equal import fingerprint
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.nest import print_expr
 from tdsl.ir.printer import print_program
-from tdsl.ir.stmt import Param as ProgramParam
-from tdsl.ir.stmt import Program
+from tdsl.ir.stmt import Param as ProgramParam, Program
 from tdsl.runtime.kernel import Kernel, load_kernel
 from tdsl.runtime.native.entry import entry_ir, entry_key, has_fast_path
 from tdsl.runtime.signature import Dim, Param, Role, Signature
 from tdsl.scheduling import Schedule
-from tdsl.target import Target, TargetKind, host
-from tdsl.target import target as parse_target
+from tdsl.target import Target, TargetKind, host, target as parse_target
 
 if TYPE_CHECKING:
     from tdsl.codegen.llvm.stages import Stages
