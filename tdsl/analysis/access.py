@@ -102,7 +102,7 @@ def elements(buffer: Buffer, models: Models, dims: list[int] | None = None) -> I
     for n, (var, extent) in enumerate(zip(variables, buffer.shape, strict=True)):
         if dims is None or n in dims:
             try:
-                found = found.intersect(frame.range_of(var, extent))
+                found = frame.bounded(found, var, extent)
             except NotAffine:
                 found = found.intersect(frame.condition(build.ge(var, 0)))
     return found

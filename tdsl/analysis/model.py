@@ -16,6 +16,7 @@ from typing import Any
 from tdsl.analysis.digits import counts_through
 from tdsl.analysis.refusal import Refused
 from tdsl.ir import build
+from tdsl.ir.affine import linear
 from tdsl.ir.expr import Binary, Buffer, Const, Expr, Unary, Var
 from tdsl.ir.frames import (
     Frame,
@@ -211,7 +212,7 @@ class Models:
         frame = Frame(self.sizes, block.vars, operands(exprs), ghosts=False)
         box = frame.universe().intersect_params(self.sizes.context)
         for it in block.iters:
-            box = box.intersect(frame.range_of(it.var, it.extent))
+            box = frame.bounded(box, it.var, it.extent)
         dom, exact = box, True
         for cond in wheres:
             try:
@@ -248,7 +249,7 @@ class Models:
         frame = Frame(self.sizes, [level.var for level in site.levels], exprs)
         raw = frame.universe().intersect_params(self.sizes.context)
         for level in site.levels:
-            raw = raw.intersect(frame.range_of(level.var, level.extent))
+            raw = frame.bounded(raw, level.var, level.extent)
         for cond in guards:
             raw = raw.intersect(frame.condition(cond))
         dom = raw
@@ -279,15 +280,14 @@ def _preimage(points: IslSet, bind: Any) -> IslSet:
 def _bind(frame: Frame, bindings: tuple[Expr, ...]) -> Any:
     module = isl()
     space = frame.space.from_domain().add_dims(module.dim_type.out, len(bindings))
-    pieces = [frame.piecewise(b) for b in bindings]
-    if all(p.isa_aff() for p in pieces):
+    if all(frame.is_plain(b) for b in bindings):
         result = module.MultiAff.zero(space)
-        for n, piece in enumerate(pieces):
-            result = result.set_at(n, piece.as_aff())
+        for n, binding in enumerate(bindings):
+            result = result.set_at(n, frame.form(linear(binding)))
         return result
     multi = module.MultiPwAff.zero(space)
-    for n, piece in enumerate(pieces):
-        multi = multi.set_at(n, piece)
+    for n, binding in enumerate(bindings):
+        multi = multi.set_at(n, frame.piecewise(binding))
     return module.PwMultiAff.from_multi_pw_aff(multi)
 
 

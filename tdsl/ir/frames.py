@@ -187,11 +187,21 @@ class Frame:
         found = isl().Set.universe(self.space)
         for division, position in self._ghosts.items():
             assert isinstance(division.b, Const)
-            inner, d = self.form(linear(division.a)), int(division.b.value)
-            q = isl().Aff.var_on_domain(self.local, isl().dim_type.set, position)
-            rest = inner - q * d
-            found = found.intersect(_nonnegative(rest)).intersect(_nonnegative(-rest + (d - 1)))
+            d = int(division.b.value)
+            rest = linear(division.a) - Affine({division: d})
+            assert position < self.rank
+            found = found.intersect(self._nonnegative(rest))
+            found = found.intersect(self._nonnegative(rest * -1 + (d - 1)))
         return found
+
+    def bounded(self, points: IslSet, var: Var, extent: Expr) -> IslSet:
+        """The points with 0 <= var < extent."""
+        kind, position = isl().dim_type.set, self.index[var]
+        points = points.lower_bound_val(kind, position, 0)
+        limit = linear(extent)
+        if limit.is_constant:
+            return points.upper_bound_val(kind, position, limit.const - 1)
+        return points.intersect(self.condition(build.lt(var, extent)))
 
     def form(self, form: Affine) -> IslAff:
         """The isl affine function of a quasi-affine form.
@@ -203,35 +213,58 @@ class Frame:
         if known is not None:
             return known
         module = isl()
-        found = module.Aff.zero_on_domain(self.local).set_constant_val(form.const)
-        others: list[tuple[Expr, int]] = []
-        for atom, c in form.terms.items():
-            position = self.index.get(atom) if isinstance(atom, Var) else None
-            if position is None:
-                others.append((atom, c))
-            else:
-                found = found.set_coefficient_val(module.dim_type.in_, position, c)
-        for atom, c in others:  # these may mention the variables above again
-            found = found + self._atom(atom) * c
+        # each consumed argument costs islpy memory, so few operations matter as well as fast ones
+        found = module.Aff.zero_on_domain(self.local)
+        spelt = _without_remainders(form)
+        plain, floors = self._coefficients(spelt)
+        if spelt.const:
+            found = found.set_constant_val(spelt.const)
+        for (kind, position), c in plain.items():
+            found = found.set_coefficient_val(kind, position, c)
+        for floor, c in floors:
+            found = found + self._floor(floor) * c
         self._forms[form] = found
         return found
 
-    def _atom(self, atom: Expr) -> IslAff:
-        module = isl()
-        match atom:
-            case Binary(BinaryOp.FLOORDIV, a, Const(value=d)) if d > 0 and is_affine(linear(a)):
-                ghost = self._ghosts.get(atom)
-                if ghost is not None:
-                    return module.Aff.var_on_domain(self.local, module.dim_type.set, ghost)
-                return self.form(linear(a)).scale_down_val(int(d)).floor()
-            case Binary(BinaryOp.FLOORMOD, a, Const(value=d)) if d > 0 and is_affine(linear(a)):
-                quotient = linear(build.floordiv(a, build.index(int(d))))
-                return self.form(linear(a)) - self.form(quotient) * int(d)
-            case _:
-                position = self.sizes.index(atom)
-                if position is None or position >= self._params:
-                    raise NotAffine(atom)
-                return module.Aff.var_on_domain(self.local, module.dim_type.param, position)
+    def _coefficients(
+        self, form: Affine
+    ) -> tuple[dict[tuple[Any, int], int], list[tuple[Binary, int]]]:
+        """Factors by dimension, and the divisions that stay isl's floors."""
+        plain: dict[tuple[Any, int], int] = {}
+        floors: list[tuple[Binary, int]] = []
+        for atom, c in form.terms.items():
+            place = self._place(atom)
+            if place is not None:
+                plain[place] = plain.get(place, 0) + c
+            elif isinstance(atom, Binary) and _divides(atom):
+                floors.append((atom, c))
+            else:
+                raise NotAffine(atom)
+        return plain, floors
+
+    def _place(self, atom: Expr) -> tuple[Any, int] | None:
+        """The dimension or parameter that an atom is."""
+        kinds = isl().dim_type
+        if isinstance(atom, Var) and atom in self.index:
+            return kinds.in_, self.index[atom]
+        if isinstance(atom, Binary) and atom in self._ghosts:
+            return kinds.in_, self._ghosts[atom]
+        position = self.sizes.index(atom)
+        if position is None or position >= self._params:
+            return None
+        return kinds.param, position
+
+    def _floor(self, atom: Binary) -> IslAff:
+        assert isinstance(atom.b, Const)
+        return self.form(linear(atom.a)).scale_down_val(int(atom.b.value)).floor()
+
+    def _nonnegative(self, form: Affine) -> IslSet:
+        # islpy has no nonneg_basic_set: x >= 0 is -x - 1 < 0
+        return isl().Set.from_basic_set(self.form(form * -1 - 1).neg_basic_set())
+
+    def is_plain(self, e: Expr) -> bool:
+        """Whether an expression is one affine function, without pieces."""
+        return self._is_plain(linear(e))
 
     def piecewise(self, e: Expr) -> IslPwAff:
         """The isl piecewise function of an expression with min, max, select and abs too.
@@ -333,21 +366,15 @@ class Frame:
     def _comparison(self, op: BinaryOp, a: Expr, b: Expr) -> IslSet:
         if op is BinaryOp.NE:
             return self._comparison(BinaryOp.EQ, a, b).complement()
-        module = isl()
         gap = linear(build.sub(*((b, a) if _GAPS[op][0] else (a, b)))) + _GAPS[op][1]
         if op is not BinaryOp.EQ:
             gap = _without_floor(gap)
         if not self._is_plain(gap):
             value = self.piecewise(gap.expr())
             return value.zero_set() if op is BinaryOp.EQ else value.nonneg_set()
-        value = self.form(gap)
         if op is BinaryOp.EQ:
-            return module.Set.from_basic_set(value.zero_basic_set())
-        return _nonnegative(value)
-
-    def range_of(self, var: Var, extent: Expr) -> IslSet:
-        """The points with 0 <= var < extent."""
-        return self.condition(build.ge(var, 0)).intersect(self.condition(build.lt(var, extent)))
+            return isl().Set.from_basic_set(self.form(gap).zero_basic_set())
+        return self._nonnegative(gap)
 
 
 # op: (b - a rather than a - b, constant to add) such that the sum is >= 0 (EQ: == 0)
@@ -370,8 +397,27 @@ def conjuncts(e: Expr) -> list[Expr]:
             return [e]
 
 
-def _nonnegative(value: IslAff) -> IslSet:
-    return isl().Set.from_basic_set((-value - 1).neg_basic_set())
+def _without_remainders(form: Affine) -> Affine:
+    """Each `x % d` as `x - d * (x // d)`."""
+    total = form
+    for atom, c in form.terms.items():
+        match atom:
+            case Binary(BinaryOp.FLOORMOD, a, Const(value=d)) if d > 0 and is_affine(linear(a)):
+                inner = linear(a)
+                spelt = inner - linear(build.floordiv(a, build.index(int(d)))) * int(d)
+                total = total + (_without_remainders(spelt) - Affine({atom: 1})) * c
+            case _:
+                pass
+    return total
+
+
+def _divides(atom: Binary) -> bool:
+    return (
+        atom.op is BinaryOp.FLOORDIV
+        and isinstance(atom.b, Const)
+        and atom.b.value > 0
+        and is_affine(linear(atom.a))
+    )
 
 
 def _without_floor(gap: Affine) -> Affine:

@@ -120,7 +120,7 @@ class Domain:
             frame = Frame(self.sizes, tuple(self._ranges), operands(everything))
             points = frame.universe()
             for var, extent in self._ranges.items():
-                points = points.intersect(frame.range_of(var, extent))
+                points = frame.bounded(points, var, extent)
             for cond in self._conditions:
                 for part in frame.conditions(cond, strict=False):
                     points = points.intersect(part)

@@ -119,3 +119,17 @@ def test_leaving_always_differs_from_leaving_for_some_sizes():
     assert some is not None
     assert not some.always
     assert leaves_bounds([i], [N], domain, [build.lt(build.add(i, 1), N)], beyond) is None
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_remainders_of_negative_coefficients(nested):
+    e = build.floormod(build.sub(11, i), 3)
+    if nested:
+        e = build.floormod(build.add(build.floordiv(e, 2), build.sub(5, i)), 3)
+    domain = Domain({i: build.index(12)})
+    assert (domain.minimum(e), domain.maximum(e)) == (0, 2)
+    for value in range(12):
+        fixed = Domain({i: build.index(12)}, [build.compare(BinaryOp.EQ, i, value)])
+        want = (11 - value) % 3
+        want = (want // 2 + 5 - value) % 3 if nested else want
+        assert fixed.proves(build.compare(BinaryOp.EQ, e, want))
