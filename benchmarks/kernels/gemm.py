@@ -2,7 +2,8 @@
 
 Each thread takes panels of 64 columns: it packs one panel of B (K x 64, which stays in L2), then
 sweeps panels of 6 rows of A in place with a register tile of 6 x 64, which leaves 8 of the 32
-vector registers for B and the broadcasts of A.
+vector registers for B and the broadcasts of A. Long rows of A come from L3 while a long panel of B
+fills L2: then 4 rows at a time are quicker (measured at 2048).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tdsl as td
 
 CONSTANTS = {1: "B"}
 ROWS, COLUMNS = 6, 64
+LONG_ROWS, LONG = 4, 1024
 PACKED = f"k, j -> j // {COLUMNS}, k, j % {COLUMNS}"
 
 
@@ -30,8 +32,13 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     """Panels of columns in parallel, a packed panel of B, a register tile of C."""
     del threads
     s = td.Schedule(func)
-    tile_panels(s, s.cache_write("C", "register"), ROWS, COLUMNS, pack=True)
+    tile_panels(s, s.cache_write("C", "register"), _rows(func), COLUMNS, pack=True)
     return s
+
+
+def _rows(func: td.Func) -> int:
+    k = func.inputs[0].shape[1]
+    return LONG_ROWS if isinstance(k, int) and k > LONG else ROWS
 
 
 def constant_schedule(func: td.Func, threads: int) -> td.Schedule:
@@ -39,7 +46,7 @@ def constant_schedule(func: td.Func, threads: int) -> td.Schedule:
     del threads
     s = td.Schedule(func)
     s.transform_layout("B", PACKED, prepacked=True)
-    tile_panels(s, s.cache_write("C", "register"), ROWS, COLUMNS, pack=False)
+    tile_panels(s, s.cache_write("C", "register"), _rows(func), COLUMNS, pack=False)
     return s
 
 
