@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import tdsl as td
 from tdsl.analysis import Numerics
-from tests.fuzz import brute, kernels, lowering
+from tests.fuzz import brute, kernels, lowering, texts
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.draw import Draw, RandomDraw
 from tests.fuzz.generate import random_algorithm
@@ -133,8 +133,9 @@ def check_canonical(algorithm: Algorithm, seed: str) -> None:
 
 
 def check_schedule(s: td.Schedule, algorithm: Algorithm, seed: str) -> None:
-    """The scheduled program computes what the algorithm means, in every order."""
+    """The scheduled program computes what the algorithm means, in every order, and reads back."""
     _raise(brute.fault(s, algorithm, seed))
+    _raise(texts.round_trips(s))
 
 
 def check_kernel(s: td.Schedule, algorithm: Algorithm) -> str:

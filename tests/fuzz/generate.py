@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import assume
-from hypothesis import strategies as st
+from hypothesis import assume, strategies as st
 
 import tdsl as td
 from tests.fuzz import ordered

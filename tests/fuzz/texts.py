@@ -1,0 +1,31 @@
+"""What a schedule is written as must give it back: IR text, the trace as Python and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import tdsl as td
+from tdsl.ir.equal import alpha_equal
+from tdsl.ir.parser import parse_program
+from tdsl.ir.printer import print_program
+from tdsl.ir.verify import Stage, problems
+from tdsl.scheduling import replay
+from tests.fuzz.oracles import Disagreement
+
+
+def round_trips(s: td.Schedule) -> Disagreement | None:
+    """The program is well formed, and its text forms and its trace rebuild it."""
+    for _, text in problems(s.program, Stage.SCHEDULED):
+        return Disagreement("verifier", text)
+    for program in (s.program, s.algorithm):
+        if not alpha_equal(parse_program(print_program(program)), program):
+            return Disagreement("text", "the parsed text is another program")
+    again = td.Schedule(s.func, s.target)
+    replay(json.loads(json.dumps(s.trace.json())), again)
+    if not alpha_equal(again.program, s.program):
+        return Disagreement("trace", "the replayed JSON trace gives another program")
+    scope: dict[str, object] = {"td": td, s.func.name: s.func}
+    exec(str(s.trace), scope)
+    if not alpha_equal(scope["s"].program, s.program):
+        return Disagreement("trace", "the trace as Python gives another program")
+    return None
