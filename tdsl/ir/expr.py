@@ -82,6 +82,8 @@ class BinaryOp(Enum):
     EQ = "=="
     NE = "!="
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash is Python code
+
     @property
     def compares(self) -> bool:
         """Whether the result is a bool whatever the operands."""
@@ -191,14 +193,15 @@ class Const(Expr):
         return self.type
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Const)
-            and self.type is other.type
-            and repr(self.value) == repr(other.value)
-        )
+        if not isinstance(other, Const) or self.type is not other.type:
+            return False
+        if type(self.value) is int and type(other.value) is int:
+            return self.value == other.value
+        return repr(self.value) == repr(other.value)  # tells zeros apart, and NaN equals NaN
 
     def __hash__(self) -> int:
-        return hash((repr(self.value), self.type.code))
+        value = self.value
+        return hash((value if type(value) is int else repr(value), self.type.code))
 
 
 @node

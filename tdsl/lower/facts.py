@@ -39,18 +39,22 @@ class Facts:
 
     vars: tuple[Var, ...] = ()
     forms: tuple[Affine, ...] = ()
+    outer: Facts | None = None  # says as much of what does not mention `vars` beyond its own
     ranks: dict[Expr, float] = field(default_factory=dict, compare=False, repr=False)
+    answers: dict[Affine, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def inside(self, loop: For) -> Facts:
         """What is known in the body of a loop."""
         ranges = (Part(loop.var, loop.extent), *loop.parts)
         forms = [form for part in ranges for form in (linear(part.var), *_upper(part))]
-        return Facts((*self.vars, *(part.var for part in ranges)), (*self.forms, *forms))
+        # a loop of constant extent says nothing of the variables around it
+        outer = self if all(isinstance(part.extent, Const) for part in ranges) else None
+        return Facts((*self.vars, *(part.var for part in ranges)), (*self.forms, *forms), outer)
 
     def given(self, *conds: Expr) -> Facts:
         """What is known where the conditions hold."""
         forms = [form for cond in conds for form in implied(cond)]
-        return Facts(self.vars, (*self.forms, *forms), self.ranks) if forms else self
+        return Facts(self.vars, (*self.forms, *forms), ranks=self.ranks) if forms else self
 
     def rank(self, e: Expr) -> float:
         """How far inside the variables of an atom are bound; composite atoms come after Vars."""
@@ -196,7 +200,15 @@ def in_range(facts: Facts, index: Expr, extent: Expr) -> bool:
 
 def not_negative(facts: Facts, goal: Affine) -> bool:
     """Whether the form is known to be at least zero."""
-    return _prove(facts, goal, [FUEL])
+    if goal.is_constant:
+        return goal.const >= 0
+    mentioned = goal.vars()
+    while facts.outer is not None and mentioned.isdisjoint(facts.vars[len(facts.outer.vars) :]):
+        facts = facts.outer
+    answer = facts.answers.get(goal)
+    if answer is None:
+        answer = facts.answers[goal] = _prove(facts, goal, [FUEL])
+    return answer
 
 
 def _prove(facts: Facts, goal: Affine, fuel: list[int]) -> bool:

@@ -30,6 +30,8 @@ from tdsl.target import Target
 # A region with more stores than this, once unrolled, keeps its conditions: a second copy would
 # cost more in compile time and instruction cache than the conditions do.
 MOST_STORES = 1024
+# A body with more than this does not feel one more branch.
+FEW_STORES = 16
 # Versions of one statement: the steady one and what is left over at each level.
 MOST_VERSIONS = 4
 
@@ -59,7 +61,7 @@ def _below(s: Stmt, facts: Facts, versions: int) -> Stmt:
             inner = facts.inside(s)
             region = _region(body, inner)
             ranges = None if region is None else _ranges(s, region, facts)
-            if region is not None and ranges is not None:
+            if region is not None and ranges is not None and region.splits(s, ranges):
                 return _split(s, region, ranges, facts, versions)
             return map_statements(s, lambda n: _visit(n, inner, versions))
         case For():
@@ -125,6 +127,13 @@ class _Region:
 
     cond: Expr
     implied: frozenset[Expr]
+    stores: int
+
+    def splits(self, loop: For, ranges: tuple[Expr, Expr]) -> bool:
+        """Whether separate ranges are worth it: of a large body, a branch makes one copy less."""
+        first, last = ranges
+        one_sided = is_const(first, 0) or linear(last) == linear(loop.extent)
+        return one_sided or self.stores <= FEW_STORES
 
     def steady(self, s: Stmt) -> Stmt:
         """The nest where the steady condition holds."""
@@ -175,7 +184,9 @@ def _region(s: Stmt, facts: Facts) -> _Region | None:
     common = {c: raw for c, raw in common.items() if depth[c] == outermost}
     conds = list(common)
     kept = [c for n, c in enumerate(conds) if not _follows(facts, c, conds, n)]
-    return _Region(conjunction(kept), frozenset(r for raw in common.values() for r in raw))
+    return _Region(
+        conjunction(kept), frozenset(r for raw in common.values() for r in raw), scan.stores
+    )
 
 
 def _follows(facts: Facts, cond: Expr, conds: list[Expr], position: int) -> bool:
