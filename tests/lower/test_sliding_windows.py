@@ -1,8 +1,10 @@
 import pytest
 
 import tdsl as td
+from tdsl.ir.build import floormod, index
+from tdsl.ir.expr import Var
 from tdsl.ir.nest import print_nest
-from tdsl.ir.stmt import Alloc, For, Guard, Leaf
+from tdsl.ir.stmt import Alloc, For, Guard, Layout, Leaf
 from tdsl.ir.visit import replace_stmt, walk
 from tdsl.lower import lower
 from tests.lower.nests import TARGET, check_every_pass, replace
@@ -67,3 +69,21 @@ def test_storage_that_each_iteration_has_anew_keeps_every_row():
     s = td.Schedule(td.func("f", [x], [y]), TARGET)
     s.compute_at("b", at=s.loops("y")[0])
     assert guards_of(slid(s.program), "b") == ()
+
+
+@pytest.mark.parametrize("extent", [None, 7])
+def test_a_folded_ring_of_rows_holds_the_window(extent):
+    program = stencil(3, 1, extent)
+    (alloc,) = [n for n in walk(program.body) if isinstance(n, Alloc) and n.buffer.name == "b"]
+    i, j = Var("i"), Var("j")
+    ring = replace(alloc, layout=Layout((i, j), (floormod(i, 4), j)))
+    program = replace(program, body=replace_stmt(program.body, alloc, ring))
+    lowered = lower(program, TARGET, keep=True)
+    (folded,) = [
+        n
+        for n in walk(dict(lowered.dumps)["apply_layouts"].body)
+        if isinstance(n, Alloc) and n.buffer.name == "b"
+    ]
+    assert folded.buffer.shape[0] == index(4)
+    for height in (0, 1, 6) if extent is None else (None,):
+        check_every_pass(program, {} if height is None else {"H": height})
