@@ -17,6 +17,7 @@ from tdsl.ir.expr import Buffer, Const, Node, Var, field_names
 from tdsl.ir.stmt import (
     Alloc,
     Block,
+    Fetch,
     For,
     IterVar,
     Layout,
@@ -48,6 +49,14 @@ def fingerprint(program: Program) -> str:
     return hashlib.sha256("\n".join(encoder.out).encode()).hexdigest()
 
 
+@deep_recursion()
+def nameless_fingerprint(program: Program) -> str:
+    """As `fingerprint`, but names of the function, its parameters and its sizes don't count."""
+    encoder = _Encoder(named=False)
+    encoder.node(program)
+    return hashlib.sha256("\n".join(encoder.out).encode()).hexdigest()
+
+
 def _encoded(n: Node) -> list[str]:
     encoder = _Encoder()
     encoder.node(n)
@@ -55,7 +64,8 @@ def _encoded(n: Node) -> list[str]:
 
 
 class _Encoder:
-    def __init__(self) -> None:
+    def __init__(self, *, named: bool = True) -> None:
+        self.named = named
         self.out: list[str] = []
         self.numbers: dict[int, int] = {}
         self.bound = 0
@@ -117,6 +127,8 @@ class _Encoder:
                 self.node(value)
             case Layout():
                 self._layout(value)
+            case Fetch():
+                self._fetch(value)
             case Reducer():
                 self._reducer(value)
             case tuple():
@@ -132,12 +144,15 @@ class _Encoder:
             case _:
                 raise AssertionError(value)
 
+    def _name(self, name: str) -> str:
+        return repr(name) if self.named else ""
+
     def _program(self, p: Program) -> None:
-        self.out.append(f"program {p.name!r} {len(p.sizes)} {len(p.params)}")
+        self.out.append(f"program {self._name(p.name)} {len(p.sizes)} {len(p.params)}")
         for var in p.sizes:
-            self._binder(var, repr(var.name))
+            self._binder(var, self._name(var.name))
         for param in p.params:
-            self._declare(param.buffer, repr(param.buffer.name))
+            self._declare(param.buffer, self._name(param.buffer.name))
             self._fields("param", param.role, param.layout, len(param.strides))
             for var in param.strides:
                 self._binder(var)
@@ -173,6 +188,12 @@ class _Encoder:
         for var in layout.inputs:
             self._binder(var)
         self._fields("to", layout.outputs, layout.shape)
+
+    def _fetch(self, fetch: Fetch) -> None:
+        self._fields(f"fetch {len(fetch.inputs)}", fetch.buffer)
+        for var in fetch.inputs:
+            self._binder(var)
+        self._value(fetch.indices)
 
     def _reducer(self, r: Reducer) -> None:
         self._fields(f"reducer {r.name!r} {len(r.left)} {len(r.right)}", r.identity)
