@@ -14,6 +14,7 @@ from tdsl.ir.printer_blocks import default_kind
 from tdsl.ir.stmt import (
     Block,
     BlockKind,
+    Fetch,
     Guard,
     IterKind,
     IterVar,
@@ -57,14 +58,14 @@ class BlockParser:
         iters = self._iters(c)
         bindings = tuple(self._binding(c, it) for it in iters)
         guards = self._guards(c)
-        atomic, stream = c.accept("atomic"), c.accept("stream")
+        marks = self._marks(c)
         made = tuple(
             IterVar(Var(it.name, it.dtype), self._extent(c, it, b), it.kind)
             for it, b in zip(iters, bindings, strict=True)
         )
         kind = default_kind(made) if word == "block" else _BLOCK_KINDS[word]
         block = self._block(c, name, number, kind, made, details)
-        return Leaf(block, bindings, guards, atomic, stream)
+        return Leaf(block, bindings, guards, *marks)
 
     def _repeated(self, c: Cursor) -> Leaf:
         block = self._reference(c)
@@ -72,9 +73,31 @@ class BlockParser:
         bindings = self.exprs.sequence(c, ")")
         c.expect(")")
         guards = self._guards(c)
-        atomic, stream = c.accept("atomic"), c.accept("stream")
+        marks = self._marks(c)
         c.end()
-        return Leaf(block, bindings, guards, atomic, stream)
+        return Leaf(block, bindings, guards, *marks)
+
+    def _marks(self, c: Cursor) -> tuple[bool, bool, tuple[Fetch, ...]]:
+        atomic, stream = c.accept("atomic"), c.accept("stream")
+        fetches: list[Fetch] = []
+        while c.accept("fetch"):
+            fetches.append(self._fetch(c))
+        return atomic, stream, tuple(fetches)
+
+    def _fetch(self, c: Cursor) -> Fetch:
+        c.expect("(")
+        names: list[str] = []
+        while not c.accept("->"):
+            if names:
+                c.expect(",")
+            names.append(unquoted(c.name("an iteration variable").text))
+        inputs = tuple(Var(name) for name in names)
+        saved = self.exprs.variables
+        self.exprs.variables = {**saved, **dict(zip(names, inputs, strict=True))}
+        buffer, indices, _ = self.exprs.access(c)
+        self.exprs.variables = saved
+        c.expect(")")
+        return Fetch(buffer, inputs, indices)
 
     def _reference(self, c: Cursor) -> Block:
         number = c.integer("the number of a block")

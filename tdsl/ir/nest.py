@@ -141,6 +141,10 @@ class _Nest:
             conds.append(substitute(block.where, at))
         tails = dict.fromkeys(g.tail.value for g in leaf.guards if g.tail is not Tail.GUARD)
         words = [*tails, *["atomic"] * leaf.atomic, *["stream"] * leaf.stream]
+        for fetch in leaf.fetches:
+            places = dict(zip(fetch.inputs, leaf.bindings, strict=False))
+            where = [substitute(i, places) for i in fetch.indices]
+            words.append(f"prefetch {self.exprs.access(fetch.buffer, where)}")
         note = f"  # {', '.join(words)}" if words else ""
         head = f"if {self.exprs.text(conjunction(conds))}: " if conds else ""
         for text in self._writes(block, at) or ["pass"]:

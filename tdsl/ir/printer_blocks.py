@@ -19,7 +19,17 @@ from collections.abc import Mapping, Sequence
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.expr_text import ExprText
 from tdsl.ir.scopes import Names
-from tdsl.ir.stmt import Block, BlockKind, IterKind, IterVar, Leaf, Reducer, Stmt, Write
+from tdsl.ir.stmt import (
+    Block,
+    BlockKind,
+    Fetch,
+    IterKind,
+    IterVar,
+    Leaf,
+    Reducer,
+    Stmt,
+    Write,
+)
 from tdsl.ir.visit import free_vars, leaves
 from tdsl.ir.vocabulary import BLOCK_WORDS, ITER_WORDS, quoted
 
@@ -47,6 +57,7 @@ class BlockText:
         block = leaf.block
         guards = [f" {g.tail.value}({self.exprs.text(g.cond)})" for g in leaf.guards]
         marks = "".join(guards) + " atomic" * leaf.atomic + " stream" * leaf.stream
+        marks += "".join(self._fetch(fetch) for fetch in leaf.fetches)
         bindings = [self.exprs.index(b) for b in leaf.bindings]
         pad = "  " * depth
         if block in self.written:
@@ -67,6 +78,11 @@ class BlockText:
                 for it, extent, binding in zip(block.iters, extents, bindings, strict=True)
             ]
             return self._definition(block, f"{word} ", iters, marks, depth)
+
+    def _fetch(self, fetch: Fetch) -> str:
+        with self.names.scope(fetch.inputs):
+            inputs = ", ".join(quoted(self.names.var(v)) for v in fetch.inputs)
+            return f" fetch({inputs} -> {self.exprs.access(fetch.buffer, fetch.indices)})"
 
     def _iter(self, it: IterVar, extent: str, binding: str | None) -> str:
         name = quoted(self.names.var(it.var))

@@ -160,6 +160,19 @@ class Guard(Node):
 
 
 @node
+class Fetch:
+    """Ask the caches for `buffer[indices]` while an instance `inputs` of a block runs.
+
+    `inputs` stand for the first iteration variables of the block. It never faults and changes no
+    result; `buffer` is a parameter.
+    """
+
+    buffer: Buffer
+    inputs: tuple[Var, ...]
+    indices: tuple[Expr, ...]
+
+
+@node
 class Leaf(Stmt):
     """Run `block` at the instance `bindings` (one expression of loop variables per iter)."""
 
@@ -168,6 +181,7 @@ class Leaf(Stmt):
     guards: tuple[Guard, ...] = ()
     atomic: bool = False
     stream: bool = False
+    fetches: tuple[Fetch, ...] = ()
 
 
 @node

@@ -18,6 +18,7 @@ from tdsl.ir.stmt import (
     Alloc,
     AnyStmt,
     Barrier,
+    Fetch,
     For,
     If,
     Layout,
@@ -207,7 +208,17 @@ class _Verifier:
             yield from self.exprs.index(binding, f"a binding of {block.name}")
         for guard in leaf.guards:
             yield from self.exprs.condition(guard.cond, f"a guard of {block.name}")
+        for fetch in leaf.fetches:
+            yield from self._fetch(fetch)
         yield from self.blocks.problems(block)
+
+    def _fetch(self, fetch: Fetch) -> Iterator[str]:
+        if fetch.buffer in self.allocated or len(fetch.indices) != fetch.buffer.rank:
+            yield f"a fetch of {fetch.buffer.name}, {len(fetch.indices)} indices"
+        yield from self._bind(fetch.inputs)
+        for e in fetch.indices:
+            yield from self.exprs.index(e, "the index of a fetch")
+        self._hide(fetch.inputs)
 
     def _store(self, s: Store) -> Iterator[str]:
         lanes = max(e.lanes for e in (s.value, *s.indices))

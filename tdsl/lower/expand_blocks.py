@@ -5,11 +5,13 @@ Where a block writes several elements, every value is computed before the first 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tdsl.ir.build import TRUE, conjunction
 from tdsl.ir.expr import Expr, Var
-from tdsl.ir.stmt import If, Leaf, Let, Program, Seq, Stmt, Store, Write
+from tdsl.ir.stmt import If, Leaf, Let, Prefetch, Program, Seq, Stmt, Store, Write
 from tdsl.ir.visit import substitute
-from tdsl.lower.bodies import transform_statements, with_body
+from tdsl.lower.bodies import sequence, transform_statements, with_body
 from tdsl.target import Target
 
 
@@ -27,11 +29,20 @@ def _expand(leaf: Leaf) -> Stmt:
     block = leaf.block
     mapping: dict[Var, Expr] = dict(zip(block.vars, leaf.bindings, strict=True))
     body = _stores(leaf, mapping)
+    if leaf.fetches:
+        body = sequence([*_fetches(leaf), body])
     if block.where is not None:
         # Loads in `where` are in bounds only where the guards hold: hence two conditionals.
         body = If(substitute(block.where, mapping), body)
     guard = conjunction([g.cond for g in leaf.guards])
     return body if guard == TRUE else If(guard, body)
+
+
+def _fetches(leaf: Leaf) -> Iterator[Stmt]:
+    for fetch in leaf.fetches:
+        # passes add iteration variables behind the block's own
+        mapping = dict(zip(fetch.inputs, leaf.bindings, strict=False))
+        yield Prefetch(fetch.buffer, tuple(substitute(i, mapping) for i in fetch.indices))
 
 
 def _stores(leaf: Leaf, mapping: dict[Var, Expr]) -> Stmt:

@@ -55,6 +55,7 @@ from tdsl.lower.safe_loads import Access, all_in_range
 from tdsl.lower.warn import LoweringWarning
 from tdsl.target import Target
 
+_LINE_BYTES = 64  # of a cache
 _MOST_COPIES = 64  # a loop this short that stays scalar is copied: registers need known indices
 
 
@@ -332,15 +333,19 @@ class _Lanes:
         return dataclasses.replace(s, buffer=new, body=self.stmt(s.body, mask, facts))
 
     def _prefetch(self, s: Prefetch) -> Stmt:
-        """The lines of the first and the last lane; vectors are seldom longer than two lines."""
+        """One in each line that a run of lanes is long; its neighbour asks for what is left."""
         indices = self._access(s.buffer, s.indices, None)
         if any(i.lanes > 1 and not isinstance(i, Ramp) for i in indices):
             return Seq(())
         buffer = self.buffers.get(s.buffer, s.buffer)
-        ends = (
-            Prefetch(buffer, tuple(_lane(i, lane) for i in indices)) for lane in (0, self.lanes - 1)
+        step = max(1, _LINE_BYTES // s.buffer.dtype.bytes)
+        if any(isinstance(i, Ramp) and i.stride != index(1) for i in indices):
+            step = 1
+        fetches = (
+            Prefetch(buffer, tuple(_lane(i, lane) for i in indices))
+            for lane in range(0, self.lanes, step)
         )
-        return sequence(dict.fromkeys(ends))
+        return sequence(dict.fromkeys(fetches))
 
 
 def _lane(i: Expr, lane: int) -> Expr:

@@ -129,7 +129,7 @@ def is_rebuildable(nest: Stmt, leaf: Leaf) -> bool:
             return False
         chain.append(stmt)
         stmt = stmt.body
-    if stmt is not leaf or leaf.atomic or leaf.stream:
+    if stmt is not leaf or leaf.atomic or leaf.stream or leaf.fetches:
         return False
     inner = {loop.var for loop in chain}
     order: list[Var] = []

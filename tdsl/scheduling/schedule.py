@@ -65,6 +65,7 @@ class Schedule(ScheduleCore):
     rfactor = factors.rfactor
     atomic = stores.atomic
     stream = stores.stream
+    prefetch = stores.prefetch
     set_scope = storage.set_scope
     transform_layout = storage.transform_layout
     cache_read = caches.cache_read

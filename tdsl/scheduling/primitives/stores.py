@@ -1,12 +1,13 @@
-"""atomic and stream: how the stores of a block reach memory."""
+"""atomic, stream and prefetch: how a block reaches memory."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from tdsl.ir.stmt import BlockKind
-from tdsl.scheduling.arguments import BlockArg
+from tdsl.ir.stmt import BlockKind, Fetch
+from tdsl.scheduling.arguments import BlockArg, IndexMapArg, TensorArg
 from tdsl.scheduling.edit import Edit
+from tdsl.scheduling.index_map import IndexMap
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.tree import swap
 
@@ -64,3 +65,50 @@ def stream(edit: Edit, block: BlockArg, unsafe: bool = False) -> None:
         hint = "cache_write it, and stream the block that copies out"
         raise edit.error(f"{found.name!r} reads what it writes", hint)
     edit.commit(swap(edit.body, leaf, replace(leaf, stream=True)), unsafe=unsafe)
+
+
+@primitive
+def prefetch(
+    edit: Edit, block: BlockArg, tensor: TensorArg, index_map: IndexMapArg, unsafe: bool = False
+) -> None:
+    """While a block runs, ask the caches for what will be used soon.
+
+    Args:
+        block: whose instances issue the requests, beside other work: one for each, or for each
+            cache line where it is vectorized.
+        tensor: an argument or a result. Places outside of it do no harm.
+        index_map: text such as `"i, j -> i + 1, j"`, or a function: the element to ask for, given
+            the block's iteration variables.
+        unsafe: skip the proof.
+
+    >>> import tdsl as td
+    >>> A = td.placeholder((256, 64), "float32", name="A")
+    >>> B = td.compute((256, 64), lambda i, j: td.exp(A[i, j]), name="B")
+    >>> s = td.Schedule(td.func("exps", [A], [B]))
+    >>> s.prefetch("B", "A", "i, j -> i + 1, j")
+    >>> print(s.nest)
+    for i in 256:
+      for j in 64:
+        B[i, j] = exp(A[i, j])  # prefetch A[i + 1, j]
+
+    Raises:
+        ScheduleError: the tensor is neither an argument nor a result, or the map does not fit.
+    """
+    assert isinstance(index_map, IndexMap)
+    leaf = edit.leaf(block)
+    buffer = edit.core.buffer(tensor, edit.primitive)
+    if buffer in edit.index.allocs:
+        hint = "what the kernel makes for itself is in the caches already"
+        raise edit.error(f"{buffer.name!r} is neither an argument nor a result", hint)
+    if len(index_map.inputs) != len(leaf.block.iters):
+        raise edit.error(
+            f"{leaf.block.name!r} has {len(leaf.block.iters)} iteration variables, "
+            f"the map takes {len(index_map.inputs)}"
+        )
+    if len(index_map.outputs) != buffer.rank:
+        raise edit.error(
+            f"{buffer.name!r} has {buffer.rank} dimensions, the map gives {len(index_map.outputs)}"
+        )
+    fetch = Fetch(buffer, index_map.inputs, index_map.outputs)
+    changed = replace(leaf, fetches=(*leaf.fetches, fetch))
+    edit.commit(swap(edit.body, leaf, changed), unsafe=unsafe)
