@@ -24,7 +24,7 @@ def reduce_in_lanes(s: td.Schedule, block: str, lanes: int, vector: int) -> str:
         widths.append(vector)
         vector //= 2
     for width in widths:
-        outer, inner = s.split(s.loops(block)[-1], width)
+        _, inner = s.split(s.loops(block)[-1], width)
         partial = s.rfactor(inner)
         s.set_scope(partial, "register")
         loops = s.loops(partial)

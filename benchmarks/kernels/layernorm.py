@@ -36,5 +36,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     for block in ("T", "V"):
         reduce_in_lanes(s, block, LANES, VECTOR)
     s.vectorize(s.split(j, 64, tail="mask")[1])
+    for tensor in ("X", "Y"):
+        s.prefetch("Y", tensor, "i, j -> i + 1, j")
     s.parallel(io)
     return s

@@ -35,5 +35,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
         reduce_in_lanes(s, block, LANES, VECTOR)
     for loop in (s.loops("E")[-1], j):
         s.vectorize(s.split(loop, 64, tail="mask")[1])
+    s.prefetch("E", "X", "i, j -> i + 1, j")
+    s.prefetch("E", "S", "i, j -> i, j")
     s.parallel(io)
     return s
