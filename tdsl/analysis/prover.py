@@ -20,6 +20,7 @@ from tdsl.analysis.inside import check_inside
 from tdsl.analysis.numerics import Numerics
 from tdsl.analysis.recompute import check_episodes
 from tdsl.analysis.refusal import Refused
+from tdsl.analysis.repeat import check_repeats
 from tdsl.analysis.state import Memo, State
 from tdsl.analysis.storage import check_places
 from tdsl.analysis.witness import never_run
@@ -116,8 +117,9 @@ def _check_single(state: State, buffer: Buffer) -> Numerics:
 def _check_shared(state: State, buffer: Buffer, writers: tuple[Block, ...]) -> Numerics:
     """Storage written over and over: every update once, none missing that a read waits for."""
     for block in writers:
-        if block.kind in (BlockKind.UPDATE, BlockKind.REDUCE):
-            _check_once(state, block)
+        updates = block.kind in (BlockKind.UPDATE, BlockKind.REDUCE)
+        if updates and state.execution(block).twice is not None:
+            check_repeats(state, block, state.places(block))
     for dep in state.deps.of_buffer(buffer):
         if Hazard.RAW in dep.hazards and state.execution(dep.source).missing is not None:
             check_reads(state, dep)
@@ -138,17 +140,4 @@ def _check_complete(state: State, buffer: Buffer, block: Block) -> None:
         f"{block.name} does not run for every element of {buffer.name}",
         never_run(missing, block, write, state.deps.models.sizes),
         hint="cover the whole extent: loops that count beyond it take a guard",
-    )
-
-
-def _check_once(state: State, block: Block) -> None:
-    twice = state.execution(block).twice
-    if twice is None:
-        return
-    a, b, times = twice
-    sites = state.places(block)
-    raise Refused(
-        f"{block.name} would run twice on one instance, and updates what it wrote before",
-        state.repetition(sites[a], sites[b], times),
-        hint="an update or a scan must run each instance once: use tail='guard'",
     )

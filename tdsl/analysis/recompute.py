@@ -17,8 +17,9 @@ from tdsl.analysis.dependences import Dependence
 from tdsl.analysis.flow import check_between, moments, refusal
 from tdsl.analysis.model import Site
 from tdsl.analysis.numerics import Numerics
-from tdsl.analysis.order import concurrency, differing, same_prefix, unordered
+from tdsl.analysis.order import concurrency, same_prefix, unordered
 from tdsl.analysis.refusal import Refused
+from tdsl.analysis.repeat import check_repeats
 from tdsl.analysis.state import State
 from tdsl.analysis.witness import moment
 from tdsl.errors import Witness
@@ -48,7 +49,7 @@ def check_episodes(state: State, buffer: Buffer, update: Block) -> Numerics:
     deps = state.deps.of_buffer(buffer)
     numerics = Numerics.EXACT
     for episode in episodes:
-        _check_once(state, episode)
+        check_repeats(state, update, episode.updates, episode.depth)  # inits may well run again
         for dep in deps:
             if dep.source is init and dep.target is update:
                 _check_whole(state, dep, episode)
@@ -86,32 +87,6 @@ def _episodes(state: State, buffer: Buffer, init: Block, update: Block) -> list[
             raise Refused(f"{init.name} and {update.name} do not run together as a whole")
         episodes.append(Episode(s, tuple(found[id(s)]), depths.pop()))
     return episodes
-
-
-def _check_once(state: State, episode: Episode) -> None:
-    for site in episode.updates:  # an init may well run twice before them
-        run = state.run(site)
-        with budget():
-            moves = run.instances()
-            again = same_prefix(moves.apply_range(moves.reverse()), episode.depth)
-            repeated = differing(again, run.depth)
-        if repeated is not None:
-            raise Refused(
-                f"{site.block.name} would run twice on one element before it starts over",
-                state.repetition(site, site, repeated),
-                hint="a reduction may run again only as a whole, with its init",
-            )
-    for n, one in enumerate(episode.updates):
-        for two in episode.updates[:n]:
-            with budget():
-                both = state.run(one).instances().apply_range(state.run(two).instances().reverse())
-                both = same_prefix(both, episode.depth)
-                clash = not both.is_empty()
-            if clash:
-                raise Refused(
-                    f"{one.block.name} would run twice on one element",
-                    state.repetition(one, two, both),
-                )
 
 
 def _check_whole(state: State, dep: Dependence, episode: Episode) -> None:

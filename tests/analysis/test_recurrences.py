@@ -288,3 +288,25 @@ def test_an_element_of_each_residue():
 def test_an_update_runs_each_instance_once():
     program = histogram("add")
     refused(program, SERIAL.replace("ii in 4", "ii in 5"), "WAW")
+
+
+def test_an_update_that_changes_nothing_more_may_run_again():
+    N = td.sizes("N")
+    B = td.placeholder((N + 1,), "float32", name="B")
+    X = td.placeholder((N,), "float32", name="X")
+    i = td.reduce_axis(N, name="i")
+    shifted = """
+b in N+1:
+  H.base(b)
+{}io in (N+3)//4:
+  ii in 4:
+    H(min(io*4, max(N-4, 0))+ii) if min(io*4, max(N-4, 0))+ii < N
+"""
+    for op, legal in (("set", True), ("max", True), ("add", False)):
+        H = td.update(B, over=(i,), at=i, value=X[i], op=op, name="H")
+        program = td.func("f", [B, X], [H]).program
+        if legal:
+            accepted(program, shifted.format(""))
+        else:
+            refused(program, shifted.format(""), "WAW")
+        refused(program, shifted.format("par "), "WAW")
