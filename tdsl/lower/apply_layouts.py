@@ -14,7 +14,7 @@ from tdsl.ir.affine import linear
 from tdsl.ir.build import index, maximum, sub
 from tdsl.ir.expr import Buffer, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds, constant_bounds
-from tdsl.ir.stmt import Alloc, Block, Layout, Leaf, Param, Program, Stmt
+from tdsl.ir.stmt import Alloc, Block, Fetch, Layout, Leaf, Param, Program, Stmt
 from tdsl.ir.visit import map_children, substitute, walk
 from tdsl.lower.accesses import Indices, redirect, touched_buffers
 from tdsl.target import Target
@@ -78,9 +78,10 @@ def _rewrite(s: Stmt, plans: _Plans) -> Stmt:
     def visit(n: Node) -> Node:
         match n:
             case Leaf(block=block):
+                fetches = tuple(_fetch(fetch, plans) for fetch in n.fetches)
                 if touched_buffers(block).isdisjoint(plans):
-                    return n
-                return dataclasses.replace(n, block=_laid_out(block, plans))
+                    return n if fetches == n.fetches else dataclasses.replace(n, fetches=fetches)
+                return dataclasses.replace(n, block=_laid_out(block, plans), fetches=fetches)
             case Alloc(buffer=buffer) if buffer in plans:
                 n = dataclasses.replace(n, buffer=plans[buffer][0], layout=None)
                 return map_children(n, visit)
@@ -95,9 +96,17 @@ def _rewrite(s: Stmt, plans: _Plans) -> Stmt:
 
 
 def _laid_out(block: Block, plans: _Plans) -> Block:
-    def indices(buffer: Buffer, logical: Indices) -> Indices:
-        layout = plans[buffer][1]
-        mapping = dict(zip(layout.inputs, logical, strict=True))
-        return tuple(substitute(output, mapping) for output in layout.outputs)
+    storage = {old: new for old, (new, _) in plans.items()}
+    return redirect(block, storage, lambda buffer, i: _mapped(plans[buffer][1], i))
 
-    return redirect(block, {old: new for old, (new, _) in plans.items()}, indices)
+
+def _fetch(fetch: Fetch, plans: _Plans) -> Fetch:
+    if fetch.buffer not in plans:
+        return fetch
+    buffer, layout = plans[fetch.buffer]
+    return Fetch(buffer, fetch.inputs, _mapped(layout, fetch.indices))
+
+
+def _mapped(layout: Layout, logical: Indices) -> Indices:
+    mapping = dict(zip(layout.inputs, logical, strict=True))
+    return tuple(substitute(output, mapping) for output in layout.outputs)

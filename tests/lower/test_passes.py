@@ -269,3 +269,15 @@ def test_a_checked_read_into_dead_storage_still_checks():
     program = td.func("f", inputs=[x, at], outputs=[y]).program
     lowered = check_every_pass(program, {"N": 6})
     assert any(isinstance(n, Checked) for n in walk(lowered.body))
+
+
+def test_a_prefetch_of_a_packed_argument_follows_its_layout():
+    a = td.placeholder((8, 32), "float32", name="a")
+    y = td.compute((8, 32), lambda i, j: a[i, j] * 2.0, name="y")
+    s = td.Schedule(td.func("f", [a], [y]), TARGET)
+    s.transform_layout("a", "i, j -> j // 16, i, j % 16", prepacked=True)
+    s.prefetch("y", "a", "i, j -> i + 1, j")
+    s.vectorize(s.loops("y")[-1], 16)
+    text = print_nest(lower(s.program, TARGET).program)
+    assert "prefetch a[(i + 1) * 16]" in text
+    assert "prefetch a[128 + (i + 1) * 16]" in text
