@@ -150,7 +150,7 @@ class Algorithm:
         )
 
     def arrays(self, seed: int = 0) -> Arrays:
-        """Random arguments. Seeds 0, 1, 2, ... give other data; odd ones many equal indices."""
+        """Random arguments. Odd seeds give many equal indices, half of them nothing but zeros."""
         rng = np.random.default_rng(seed + 1)
         values = {d.name: d.value for d in self.dims}
         return {x.name: _array(rng, x, values, seed) for x in self.inputs}
@@ -161,7 +161,8 @@ def _array(rng: np.random.Generator, x: Input, dims: dict[str, int], seed: int) 
     dtype = as_dtype(x.dtype)
     if x.below is not None:
         high = max(1, x.below.value(dims))
-        data = rng.integers(0, min(high, 2) if seed % 2 else high, shape)
+        most = (high, min(high, 2), high, 1)[seed % 4]
+        data = rng.integers(0, most, shape)
         return data.astype(dtype.numpy)
     if dtype.is_bool:
         return rng.integers(0, 2, shape).astype(np.bool_)

@@ -37,6 +37,7 @@ def size_samples(algorithm: Algorithm, seed: str) -> Iterator[Algorithm]:
         return
     draw = RandomDraw(seed)
     tried = [dict.fromkeys(names, 1), dict.fromkeys(names, 0)]
+    tried += [dict.fromkeys(names, 2) | {name: 0} for name in names if len(names) > 1]
     tried += [{name: draw.integer(1, _LARGEST) for name in names} for _ in range(_SAMPLES)]
     for sizes in tried:
         if algorithm.admits(sizes) and sizes != algorithm.sizes():
@@ -74,11 +75,16 @@ def watched_repeats() -> Iterator[None]:
         yield
 
 
+def data_seeds(algorithm: Algorithm) -> tuple[int, ...]:
+    """Seeds for `Algorithm.arrays`: with index tensors, some that collide everywhere."""
+    return (0, 1, 3) if any(x.below is not None for x in algorithm.inputs) else (0, 1)
+
+
 def fault(s: td.Schedule, algorithm: Algorithm, seed: str) -> Disagreement | None:
     """What goes wrong when the schedule runs, for any of the sizes, data and orders tried."""
     exact = s.numerics is Numerics.EXACT and not s.trace.is_unsafe
     for at in size_samples(algorithm, seed):
-        for data in (0, 1):
+        for data in data_seeds(algorithm):
             with watched_repeats():
                 found = program_against_canonical(s.program, at, data, exact=exact)
             if found is not None:
