@@ -17,7 +17,7 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 
 
 def schedule(func: td.Func, threads: int) -> td.Schedule:
-    """Strips of 32 rows; the first pass is kept for a strip (it fits the L2 cache)."""
+    """Tiles of 32 x 128, the first pass kept for a tile, the next tile fetched meanwhile."""
     del threads
     s = td.Schedule(func)
     y, x = s.loops("Y")
@@ -27,5 +27,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
     s.compute_at("X", at=xo)
     s.vectorize(s.loops("X")[-1])
     s.vectorize(xi)
+    s.prefetch("X", "A", "y, x -> y, x + 128")
+    s.prefetch("Y", "Y", "y, x -> y, x + 128")
     s.parallel(yo)
     return s

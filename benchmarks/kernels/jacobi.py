@@ -22,11 +22,13 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 
 
 def schedule(func: td.Func, threads: int) -> td.Schedule:
-    """16 rows a chunk, vectors along the rows."""
+    """16 rows a chunk, vectors along the rows; the rows that come are fetched two ahead."""
     del threads
     s = td.Schedule(func)
     y, x = s.loops("B")
     yo, _ = s.split(y, 16)
     s.vectorize(s.split(x, 64, tail="mask")[1])
+    s.prefetch("B", "A", "y, x -> y + 4, x")
+    s.prefetch("B", "B", "y, x -> y + 2, x")
     s.parallel(yo)
     return s

@@ -35,11 +35,11 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 
 
 def schedule(func: td.Func, threads: int) -> td.Schedule:
-    """Strips of 32 rows; gray for the strip, the vertical pass and the ratio for a row."""
+    """Strips of 12 rows; gray for the strip, the vertical pass and the ratio for a row."""
     del threads
     s = td.Schedule(func)
     c, y, x = s.loops("S")
-    yo, yi = s.split(y, 32)
+    yo, yi = s.split(y, 12)
     s.reorder(yo, yi, c, x)
     s.compute_at("R", at=yi)
     s.compute_at("D", at=yi)
