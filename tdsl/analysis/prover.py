@@ -9,7 +9,6 @@ so as a whole. What cannot be decided is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,26 +43,18 @@ class Proof:
         return Proof(algorithm, program, numerics, Memo())
 
 
-def prove(
-    algorithm: Program,
-    program: Program,
-    *,
-    previous: Proof | None = None,
-    changed: Iterable[Block] | None = None,
-) -> Proof:
+def prove(algorithm: Program, program: Program, *, previous: Proof | None = None) -> Proof:
     """Show that a scheduled program keeps its algorithm's meaning.
 
     Args:
         algorithm: the canonical program; its blocks are those of `program`, by identity.
         program: the loop tree to check; the inits of reductions are derived here.
-        previous: an earlier proof of a similar program; what did not change is not checked again.
-        changed: the blocks that a step touched, if known (results are keyed by structure, so
-            leaving it out costs nothing).
+        previous: an earlier proof of a similar program. Answers are keyed by structure, so only
+            what changed since is checked again.
 
     Raises:
         Refused: something could not be shown; with a witness where there is a conflict.
     """
-    del changed  # structure decides; the argument documents intent at the call
     memo = previous.memo if previous is not None else Memo()
     with LOCK:
         deps = dependences(algorithm)
