@@ -2,3 +2,7 @@
 
 if __name__ != "tdsl.schedules":
     raise ImportError("import tdsl.schedules, not schedules")
+
+from tdsl.schedules.default import Decision, DefaultSchedule, Why, default_schedule
+
+__all__ = ["Decision", "DefaultSchedule", "Why", "default_schedule"]

@@ -118,6 +118,10 @@ from tdsl.lang.value import (
     select as select,
     sizes as sizes,
 )
+from tdsl.schedules.default import (
+    DefaultSchedule as DefaultSchedule,
+    default_schedule as default_schedule,
+)
 from tdsl.scheduling import (
     Schedule as Schedule,
     combinator as combinator,

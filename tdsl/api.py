@@ -8,9 +8,9 @@ from tdsl import driver
 from tdsl.errors import TdslError, TypeMismatch
 from tdsl.lang.func import Func
 from tdsl.runtime.kernel import Kernel
+from tdsl.schedules.default import default_schedule
 from tdsl.scheduling import Schedule, load_schedule
-from tdsl.target import Target
-from tdsl.target import target as parse_target
+from tdsl.target import Target, target as parse_target
 
 __all__ = ["Kernel", "build", "schedule_for"]
 
@@ -36,7 +36,7 @@ def schedule_for(
     if not isinstance(what, Func):
         raise TypeMismatch(f"td.build takes a Func or a Schedule, got {type(what).__name__}")
     if schedule is None or schedule == "default":
-        return Schedule(what, chosen)
+        return default_schedule(what, chosen)
     if schedule == "tuned":
         raise TdslError(
             f"no tuned schedule is recorded for {what.name}",

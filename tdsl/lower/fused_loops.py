@@ -1,16 +1,18 @@
 """Take fused loops apart: ``for f in (i, j)`` -> ``for i: for j`` or ``i = f // J; j = f % J``.
 
 A serial walk of a product in lexicographic order is a nest again, without any division. A loop
-whose iterations are shared out stays one loop, and its parts are computed from its variable.
+whose iterations are shared out stays one loop, and its parts are computed from its variable; parts
+(and shared loops) of one iteration are 0, so that what they index has constant indices.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from tdsl.ir.build import floordiv, floormod, product
+from tdsl.ir.build import floordiv, floormod, index, product
 from tdsl.ir.expr import Expr, Var
-from tdsl.ir.stmt import For, Let, Program, Stmt
+from tdsl.ir.stmt import For, Let, LoopKind, Program, Stmt
+from tdsl.ir.visit import substitute
 from tdsl.lower.bodies import transform_statements, with_body
 from tdsl.target import Target
 
@@ -28,12 +30,27 @@ def compute_parts(program: Program, target: Target) -> Program:
 
 
 def _nest(n: Stmt) -> Stmt:
-    if not isinstance(n, For) or not n.parts or n.kind.concurrent:
+    if isinstance(n, For) and n.kind.concurrent:
+        return _without_single(n)
+    if not isinstance(n, For) or not n.parts:
         return n
     body: Stmt = n.body
     for part in reversed(n.parts):
         body = For(part.var, part.extent, body, n.kind, (), n.span)
     return body
+
+
+def _without_single(loop: For) -> For:
+    """The loop with 0 in the place of each of its variables that has one value only."""
+    if not loop.parts:
+        if loop.extent != index(1) or loop.kind is not LoopKind.PARALLEL:
+            return loop
+        return dataclasses.replace(loop, body=substitute(loop.body, {loop.var: index(0)}))
+    single = {part.var: index(0) for part in loop.parts if part.extent == index(1)}
+    if not single:
+        return loop
+    parts = tuple(part for part in loop.parts if part.var not in single)
+    return dataclasses.replace(loop, parts=parts, body=substitute(loop.body, single))
 
 
 def _lets(n: Stmt) -> Stmt:

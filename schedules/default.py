@@ -1,0 +1,115 @@
+"""`td.default_schedule`: a good schedule for any algorithm, found by rules on its structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tdsl.errors import ScheduleError
+from tdsl.ir.stmt import Role
+from tdsl.lang.func import Func
+from tdsl.schedules.rules.blocks import BlockFacts
+from tdsl.schedules.rules.groups import Group, form_groups
+from tdsl.schedules.rules.inlining import inline_cheap
+from tdsl.schedules.rules.table import RULES
+from tdsl.scheduling import Schedule
+from tdsl.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided for some blocks: the rule, why it matched, and rules that were refused."""
+
+    blocks: tuple[str, ...]
+    rule: str
+    reason: str
+    refused: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{', '.join(self.blocks)}: {self.rule}: {self.reason}"]
+        lines += [f"  {rule} was refused: {why}" for rule, why in self.refused]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Every decision of a default schedule, in order. `print` shows one a line."""
+
+    decisions: tuple[Decision, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.decisions))
+
+    def rule_of(self, block: str) -> str:
+        """The rule that scheduled a block.
+
+        Raises:
+            KeyError: there is no such block.
+        """
+        for decision in self.decisions:
+            if block in decision.blocks:
+                return decision.rule
+        raise KeyError(block)
+
+
+class DefaultSchedule(Schedule):
+    """A schedule made by rules. `why` tells which rule matched each block, and why."""
+
+    def __init__(self, func: Func, target: Target | str | None = None) -> None:
+        super().__init__(func, target)
+        self.why = Why(tuple(_decide(self)))
+
+
+def default_schedule(func: Func, target: Target | str | None = None) -> DefaultSchedule:
+    """The schedule that the library's rules find for an algorithm.
+
+    >>> import tdsl as td
+    >>> A = td.placeholder((256,), "float32", name="A")
+    >>> B = td.compute((256,), lambda i: A[i] * 2.0, name="B")
+    >>> s = td.default_schedule(td.func("double", [A], [B]))
+    >>> s.why.rule_of("B")
+    'elementwise'
+    """
+    return DefaultSchedule(func, target)
+
+
+def _decide(s: Schedule) -> list[Decision]:
+    outputs = frozenset(p.buffer for p in s.func.program.params if p.role is not Role.IN)
+    inlined = inline_cheap(s, outputs)
+    decisions = [Decision((block,), "inline", reason) for block, reason in inlined]
+    blocks = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
+    for group in form_groups(blocks, outputs):
+        decisions += _schedule(s, group)
+    return decisions
+
+
+def _schedule(s: Schedule, group: Group) -> list[Decision]:
+    """Apply the first rule that matches and is not refused; a group that none fits is parted."""
+    refused: list[tuple[str, str]] = []
+    for rule in RULES[:-1]:
+        plan = rule.match(group, s.target)
+        if plan is None:
+            continue
+        try:
+            plan.apply(s)
+        except ScheduleError as error:
+            refused.append((rule.name, error.reason))
+        else:
+            return [Decision(group.names, rule.name, plan.reason, tuple(refused))]
+    if group.members:
+        return _part(s, group, refused)
+    plan = RULES[-1].match(group, s.target)
+    assert plan is not None
+    plan.apply(s)
+    return [Decision(group.names, RULES[-1].name, plan.reason, tuple(refused))]
+
+
+def _part(s: Schedule, group: Group, refused: list[tuple[str, str]]) -> list[Decision]:
+    """Schedule each block of a group by itself."""
+    decisions: list[Decision] = []
+    for block in group.blocks:
+        alone = Group(block, block.data, [], {block.name: {v: v for v in block.data}})
+        decisions += _schedule(s, alone)
+    first = decisions[0]
+    known = (*refused, *first.refused)
+    decisions[0] = Decision(first.blocks, first.rule, first.reason, known)
+    return decisions

@@ -1,0 +1,136 @@
+"""Which blocks share loops: a sink, and the producers that are computed where it needs them.
+
+A producer is *tied* to an axis of the sink where one iteration of that axis needs one of the
+producer's own (through the consumers between them). All blocks of a group are tied to the axes
+that they share, so nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tdsl.ir.expr import Buffer, Var
+from tdsl.schedules.rules.blocks import BlockFacts
+from tdsl.schedules.rules.contraction import find_contraction
+
+Ties = Mapping[Var, Var]  # axis of the sink -> axis of the member
+
+
+@dataclass(slots=True)
+class Group:
+    """Blocks that share the loops over `shared`, axes of the sink; `members` in program order."""
+
+    sink: BlockFacts
+    shared: tuple[Var, ...]
+    members: list[BlockFacts] = field(default_factory=list)
+    ties: dict[str, Ties] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all blocks, the sink last."""
+        return (*(member.name for member in self.members), self.sink.name)
+
+    @property
+    def blocks(self) -> tuple[BlockFacts, ...]:
+        """All blocks, the sink last."""
+        return (*self.members, self.sink)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether members are tied to every axis of the sink."""
+        return self.shared == self.sink.data
+
+
+def form_groups(blocks: Sequence[BlockFacts], outputs: frozenset[Buffer]) -> list[Group]:
+    """Divide the blocks (in program order) into groups, in program order of their sinks."""
+    consumers = _consumers(blocks)
+    home: dict[str, Group] = {}
+    groups: list[Group] = []
+    late = _after_reductions(blocks)
+    for block in reversed(blocks):
+        readers = consumers[block.name]
+        homes = {id(home[reader.name]): home[reader.name] for reader in readers}
+        if len(homes) == 1 and not block.written & outputs:
+            (group,) = homes.values()
+            if _join(group, block, readers, late=block.name in late):
+                home[block.name] = group
+                continue
+        group = Group(block, block.data, [], {block.name: {v: v for v in block.data}})
+        home[block.name] = group
+        groups.append(group)
+    groups.reverse()
+    return groups
+
+
+def _consumers(blocks: Sequence[BlockFacts]) -> dict[str, list[BlockFacts]]:
+    return {
+        b.name: [
+            other
+            for other in blocks
+            if other is not b and any(load.buffer in b.written for load in other.loads)
+        ]
+        for b in blocks
+    }
+
+
+def _after_reductions(blocks: Sequence[BlockFacts]) -> frozenset[str]:
+    """Blocks that depend on a reduction, reductions included."""
+    found: set[str] = set()
+    buffers: set[Buffer] = set()
+    for block in blocks:
+        if block.reduces or any(load.buffer in buffers for load in block.loads):
+            found.add(block.name)
+            buffers |= block.written
+    return frozenset(found)
+
+
+def _join(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, late: bool) -> bool:
+    """Add a producer to a group, if its axes follow those that the group shares."""
+    if block.is_ordered or any(b.is_ordered for b in group.blocks):
+        return False
+    if any(find_contraction(b) for b in readers):
+        return False  # operands of a product are packed, or made beforehand
+    ties = _ties(group, block, readers)
+    shared = tuple(v for v in group.shared if v in ties)
+    if not shared and group.shared:
+        return False
+    if len(shared) < len(group.shared):
+        heavy = any(find_contraction(b) for b in (block, *group.blocks))
+        if heavy or not late:
+            return False
+    if find_contraction(block) and any(b.reduces for b in group.blocks):
+        return False
+    group.members.insert(0, block)
+    group.shared = shared
+    group.ties[block.name] = ties
+    return True
+
+
+def _ties(group: Group, block: BlockFacts, readers: Sequence[BlockFacts]) -> Ties:
+    found: dict[Var, Var] | None = None
+    for reader in readers:
+        own = _own_ties(block, reader)
+        through = {axis: own[at] for axis, at in group.ties[reader.name].items() if at in own}
+        found = (
+            through if found is None else {v: p for v, p in found.items() if through.get(v) is p}
+        )
+    return found or {}
+
+
+def _own_ties(producer: BlockFacts, consumer: BlockFacts) -> dict[Var, Var]:
+    """Axis of the consumer -> axis of the producer, where every read follows it exactly."""
+    written = {w.buffer: w for w in producer.writes}
+    found: dict[Var, Var] | None = None
+    for load in consumer.loads:
+        if load.buffer not in written:
+            continue
+        made = written[load.buffer]
+        pairs: dict[Var, Var] = {}
+        for dimension in range(len(made.forms)):
+            theirs, mine = load.index_var(dimension), made.index_var(dimension)
+            if theirs in consumer.data and mine is not None:
+                assert theirs is not None
+                pairs[theirs] = mine
+        found = pairs if found is None else {v: p for v, p in found.items() if pairs.get(v) is p}
+    return found or {}

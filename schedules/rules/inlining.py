@@ -1,0 +1,96 @@
+"""Inlining: expressions that are evaluated once per use anyway, or cost next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tdsl.errors import ScheduleError
+from tdsl.ir.expr import Buffer
+from tdsl.ir.stmt import BlockKind
+from tdsl.ir.visit import walk
+from tdsl.schedules.rules.blocks import Access, BlockFacts
+from tdsl.schedules.rules.contraction import find_contraction
+from tdsl.scheduling import Schedule
+
+_CHEAP = 2  # operations that may be done again in each of several readers
+_NODES = 400  # of an expression; more make code that nobody reads and compilers are slow on
+
+
+def inline_cheap(s: Schedule, outputs: frozenset[Buffer]) -> list[tuple[str, str]]:
+    """Inline what is worth it, consumers last; returns blocks with the reason."""
+    done: list[tuple[str, str]] = []
+    refused: set[str] = set()
+    while True:
+        facts = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
+        found = next(
+            (
+                (block, why)
+                for block in facts
+                if block.name not in refused and (why := _worth(block, facts, outputs))
+            ),
+            None,
+        )
+        if found is None:
+            return done
+        block, why = found
+        try:
+            s.inline(block.name)
+        except ScheduleError:
+            refused.add(block.name)
+        else:
+            done.append((block.name, why))
+
+
+def _worth(
+    block: BlockFacts, blocks: Sequence[BlockFacts], outputs: frozenset[Buffer]
+) -> str | None:
+    plain = block.block.kind in (BlockKind.COMPUTE, BlockKind.COPY) and not block.is_ordered
+    if not plain or len(block.block.writes) != 1 or block.written & outputs:
+        return None
+    readers = [b for b in blocks if b is not block and _reads(block, b)]
+    if not readers or any(_size(block) + _size(b) > _NODES for b in readers):
+        return None
+    if any(find_contraction(b) or _is_window(b, block) for b in readers):
+        return None if not _is_view(block) else "it only renames elements"
+    if block.is_move:
+        return "it only moves elements"
+    uses = [load for reader in readers for load in _reads(block, reader)]
+    once = all(_is_once(reader, load) for reader in readers for load in _reads(block, reader))
+    if len(uses) == 1 and once:
+        return "each element is used once"
+    if once and block.work <= _CHEAP and len(uses) <= 3:
+        return "it is cheaper to compute again than to keep"
+    return None
+
+
+def _reads(block: BlockFacts, reader: BlockFacts) -> list[Access]:
+    return [load for load in reader.loads if load.buffer in block.written]
+
+
+def _is_once(reader: BlockFacts, load: Access) -> bool:
+    """Whether no axis of the reader uses an element again."""
+    axes = [*reader.data, *reader.reduced]
+    return all(v in load.vars or reader.extent(v) == 1 for v in axes) and not any(
+        len(form.vars()) > 1 for form in load.forms
+    )
+
+
+def _is_window(reader: BlockFacts, block: BlockFacts) -> bool:
+    """Whether the reader reduces over windows of the block that overlap."""
+    return any(
+        len(form.vars()) > 1 and form.vars() & set(reader.reduced)
+        for load in _reads(block, reader)
+        for form in load.forms
+    )
+
+
+def _is_view(block: BlockFacts) -> bool:
+    """A permutation or a slice: one load at plain indices."""
+    if not block.is_move or block.is_selective:
+        return False
+    (load,) = block.loads
+    return all(len(form.terms) <= 1 and form.vars() <= set(form.terms) for form in load.forms)
+
+
+def _size(block: BlockFacts) -> int:
+    return sum(1 for _ in walk(block.block.writes[0].value))

@@ -1,0 +1,88 @@
+"""Steps that the rules share: parallel outer loops, packed operands, tiles in registers."""
+
+from __future__ import annotations
+
+from tdsl.scheduling import Loop, Schedule
+
+_TURN = 16  # side of the squares that are transposed in registers
+
+
+def spread(s: Schedule, loops: tuple[Loop, ...], enough: int) -> Loop:
+    """Run directly nested loops in parallel: as many of them, fused, as give `enough` iterations.
+
+    Loops of symbolic extent count as one iteration: a batch may be one.
+    """
+    outer, tasks = loops[0], least(loops[0])
+    for inner in loops[1:]:
+        if tasks >= enough:
+            break
+        tasks *= least(inner)
+        outer = s.fuse(outer, inner)
+    return s.parallel(outer)
+
+
+def least(loop: Loop) -> int:
+    """Iterations that a loop surely has, 1 where it is symbolic."""
+    return loop.extent if isinstance(loop.extent, int) else 1
+
+
+def own_loops(s: Schedule, block: str, rank: int) -> tuple[Loop, ...]:
+    """The innermost `rank` loops of a block: those that a placement has just rebuilt."""
+    return s.loops(block)[-rank:]
+
+
+def hold_tile(
+    s: Schedule, block: str, at: Loop, rank: int, row: int, column: int, lanes: int
+) -> None:
+    """Compute a reduction at a loop, in registers: its rows unrolled, its columns in vectors.
+
+    `rank` counts its axes, data axes first; `row` (-1: none) and `column` are positions.
+    """
+    s.compute_at(block, at=at)
+    s.set_scope(block, "register")
+    loops = own_loops(s, block, rank)
+    inner = [loops[n] for n in (row, column) if n >= 0]
+    outer = [loop for n, loop in enumerate(loops) if n not in (row, column)]
+    s.reorder(*outer, *inner)
+    if row >= 0:
+        s.unroll(loops[row])
+    s.vectorize(loops[column], lanes)
+
+
+def pack_operand(
+    s: Schedule, block: str, tensor: str, at: Loop | None, column: int, width: int, lanes: int
+) -> None:
+    """Let *block* read a packed operand: its `column` dimension is innermost, in panels of `width`.
+
+    One panel is packed at a loop, or (at=None) all of them before the block.
+    """
+    copy = s.cache_read(block, tensor, at=at)
+    rank = len(s.nest.block(copy).reads[0].indices)
+    loops = own_loops(s, copy, rank)
+    names = [f"d{n}" for n in range(rank)]
+    others = [name for n, name in enumerate(names) if n != column]
+    turned = column != rank - 1
+    if at is None:
+        last = names[column]
+        outputs = [f"{last} // {width}", *others, f"{last} % {width}"]
+        s.transform_layout(copy, f"{', '.join(names)} -> {', '.join(outputs)}")
+    elif turned:
+        s.transform_layout(copy, f"{', '.join(names)} -> {', '.join([*others, names[column]])}")
+    if at is None:
+        panel, inner = s.split(loops[column], width, tail="mask")
+    else:
+        panel, inner = None, loops[column]
+    rest = [loop for n, loop in enumerate(loops) if n != column]
+    if panel is not None:
+        s.reorder(panel, *rest, inner)
+    if turned:
+        deep = rest[-1]
+        ko, ki = s.split(deep, _TURN, tail="guard")
+        co, ci = s.split(inner, _TURN, tail="mask")
+        s.reorder(*rest[:-1], co, ko, ki, ci)
+        s.unroll(ki)
+        s.vectorize(ci, _TURN)
+    else:
+        s.vectorize(inner, lanes)
+    if panel is not None:
+        s.parallel(panel)

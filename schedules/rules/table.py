@@ -1,0 +1,16 @@
+"""The rules in order: the first that matches a group and is not refused schedules it."""
+
+from __future__ import annotations
+
+from tdsl.schedules.rules import columns, elementwise, empty, fallback, matmul, reduction, transpose
+from tdsl.schedules.rules.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    empty.RULE,
+    matmul.RULE,
+    reduction.RULE,
+    columns.RULE,
+    transpose.RULE,
+    elementwise.RULE,
+    fallback.RULE,
+)
