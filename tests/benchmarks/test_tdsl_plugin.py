@@ -64,9 +64,11 @@ def test_library_schedules_are_asked_for_by_name(log, argument):
 
 def test_constants_are_packed_ahead_only_for_const(log):
     log[0].CONSTANTS = {1: "B"}
+    log[0].constant_schedule = lambda func, threads: f"packed {func} for {threads}"
     tdsl_kernels.make("hand", ROW, [A, B], 1)
     assert ("pack", "B") not in log
     tdsl_kernels.make("const", ROW, [A, B], 1)
+    assert ("build", "packed func {'m': 3} for 1", None) in log
     assert ("pack", "B") in log
 
 
