@@ -213,7 +213,8 @@ class _Verifier:
         yield from self.blocks.problems(block)
 
     def _fetch(self, fetch: Fetch) -> Iterator[str]:
-        if fetch.buffer in self.allocated or len(fetch.indices) != fetch.buffer.rank:
+        outer = any(fetch.buffer is param.buffer for param in self.program.params)
+        if not outer or len(fetch.indices) != fetch.buffer.rank:
             yield f"a fetch of {fetch.buffer.name}, {len(fetch.indices)} indices"
         yield from self._bind(fetch.inputs)
         for e in fetch.indices:

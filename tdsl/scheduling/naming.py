@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.stmt import Alloc, Block, For, Leaf, Program, Seq, Stmt
-from tdsl.scheduling.tree import statements
+from tdsl.scheduling.tree import own_vars, statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ def index_program(program: Program) -> Index:
 
 
 def names_around(path: tuple[Stmt, ...], stmt: Stmt) -> set[str]:
-    """Names of the loops above *stmt* (in *path*) and at or below it."""
-    above = {s.var.name for s in path if isinstance(s, For)}
-    return above | {s.var.name for s in statements(stmt) if isinstance(s, For)}
+    """Names of the loops above *stmt* (in *path*) and at or below it, parts of fused ones too."""
+    near = [s for s in (*path, *statements(stmt)) if isinstance(s, For)]
+    return {loop.var.name for loop in near} | {v.name for loop in near for v in own_vars(loop)}
 
 
 def unique_name(name: str, taken: set[str]) -> str:
