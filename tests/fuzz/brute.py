@@ -94,11 +94,17 @@ def fault(s: td.Schedule, algorithm: Algorithm, seed: str) -> Disagreement | Non
     return None
 
 
-def step_is_legal(s: td.Schedule, step: Step, algorithm: Algorithm, seed: str) -> bool | None:
-    """Whether a refused step would have been harmless; None if it cannot even be done unproven."""
+def unproven(s: td.Schedule, step: Step) -> td.Schedule | None:
+    """The schedule after a step that the prover refused; None if it cannot be done at all."""
     other = fork(s)
     try:
         step.apply(other, unsafe=True)
     except (td.ScheduleError, td.TypeMismatch):
         return None
-    return fault(other, algorithm, seed) is None
+    return other
+
+
+def step_is_legal(s: td.Schedule, step: Step, algorithm: Algorithm, seed: str) -> bool | None:
+    """Whether a refused step would have been harmless; None if it cannot even be done unproven."""
+    other = unproven(s, step)
+    return None if other is None else fault(other, algorithm, seed) is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import tdsl as td
 from tdsl.analysis import Numerics
-from tests.fuzz import brute, kernels, lowering, texts
+from tests.fuzz import brute, kernels, lowering, texts, witnesses
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.draw import Draw, RandomDraw
 from tests.fuzz.generate import random_algorithm
@@ -35,6 +35,8 @@ class Refusal:
     reason: str
     legal: bool | None = None
     judged: bool = False
+    proven_wrong: bool = False  # the prover refused it, not the primitive
+    witnessed: bool = False
     case: tuple[Algorithm, tuple[Step, ...]] | None = None
 
 
@@ -76,7 +78,7 @@ def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[S
             refusal = Refusal(step.primitive, error.reason)
             result.refused.append(refusal)
             if draw.chance(options.judged):
-                judge(s, step, result, refusal)
+                judge(s, step, result, refusal, error.witness)
         else:
             steps.append(step)
             result.accepted.append(step.primitive)
@@ -93,11 +95,22 @@ class CheckError(Exception):
         self.detail = detail
 
 
-def judge(s: td.Schedule, step: Step, result: Result, refusal: Refusal) -> None:
-    """Ask brute force whether a refused step was legal."""
+def judge(
+    s: td.Schedule, step: Step, result: Result, refusal: Refusal, witness: td.Witness | None
+) -> None:
+    """Ask brute force whether a refused step was legal, and hold the witness to its word."""
     algorithm, steps = result.case
-    refusal.legal = brute.step_is_legal(s, step, algorithm, result.seed)
     refusal.judged = True
+    refused = brute.unproven(s, step)
+    if refused is None:
+        return
+    refusal.proven_wrong = True
+    refusal.witnessed = witness is not None
+    if witness is not None:
+        claim = witnesses.false_claim(refused, witness)
+        if claim is not None:
+            raise CheckError("witness", f"{step.source()}: {claim}; {witness.render()}")
+    refusal.legal = brute.fault(refused, algorithm, result.seed) is None
     if refusal.legal:
         refusal.case = (algorithm, steps)
 
@@ -193,7 +206,7 @@ def last_is_legal_but_refused(algorithm: Algorithm, steps: tuple[Step, ...]) -> 
     except td.ScheduleError:
         return brute.step_is_legal(s, steps[-1], algorithm, "replay") is True
     except td.TypeMismatch:
-        pass
+        return False
     return False
 
 

@@ -304,6 +304,18 @@ def _partition(v: View) -> Step | None:
     return Step("partition", (loop, points))
 
 
+def _prefetch(v: View) -> Step | None:
+    """An element near that of the instance, mostly of an argument or a result."""
+    outer = {a.tensor: a.buffer for b in v.blocks for a in b.accesses if a.scope is None}
+    if not outer:
+        return None
+    block, name = v.draw.choice(v.blocks), v.draw.choice(sorted(outer))
+    names = list("abcdefgh"[: len(block.leaf.block.iters)])
+    places = [*names, "0", *(f"{n} + 1" for n in names)]
+    at = ", ".join(v.draw.choice(places) for _ in range(outer[name].rank))
+    return Step("prefetch", (block.name, name, f"{', '.join(names)} -> {at}"))
+
+
 def _fission(v: View) -> Step | None:
     """Mostly a loop with several blocks, and one of them that is not the last."""
     shared = [loop for b in v.blocks for loop in b.loops if len(loop.blocks) > 1]
@@ -379,6 +391,7 @@ MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
     "stream": (2, _stream),
     "partition": (2, _partition),
     "fission": (4, _fission),
+    "prefetch": (1.5, _prefetch),
 }
 
 

@@ -30,6 +30,8 @@ class Tally:
     failures: Counter[str] = field(default_factory=Counter)
     legal_reasons: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
+    disproved: int = 0
+    witnessed: int = 0
 
     def add(self, result: Result) -> None:
         """Count one case."""
@@ -48,6 +50,8 @@ class Tally:
         for refusal in result.refused:
             self.refused[refusal.primitive] += 1
             self.judged[refusal.primitive] += refusal.judged
+            self.disproved += refusal.proven_wrong
+            self.witnessed += refusal.witnessed
             if refusal.legal:
                 self.legal[refusal.primitive] += 1
                 self.legal_reasons[f"{refusal.primitive}: {refusal.reason[:70]}"] += 1
@@ -90,6 +94,7 @@ class Tally:
                 for name in makers()
             },
             "refused_but_legal": self.legal_refused(),
+            "witnessed": self.witnessed / max(1, self.disproved),
             "refused_but_legal_reasons": dict(self.legal_reasons.most_common(30)),
             "built": dict(self.built),
             "failures": dict(self.failures),
@@ -112,6 +117,7 @@ class Tally:
             f"steps accepted     {self.mean_steps:.2f} a schedule (goal {ENOUGH_STEPS})",
             f"refused but legal  {100 * self.legal_refused():.2f} % of legal steps "
             f"(goal {100 * MOST_LEGAL_REFUSED:.0f} %)",
+            f"with a witness     {self.witnessed} of {self.disproved} refusals of the prover",
             f"time of a step     median {self.percentile(0.5):.1f} ms, "
             f"p99 {self.percentile(0.99):.1f} ms",
             f"numerics           {_counts(self.numerics)}",
