@@ -213,7 +213,7 @@ def main() -> None:
     output = Path("demo-output")
     output.mkdir(exist_ok=True)
     console.print("[bold]A loop nest, after its schedule[/bold]")
-    console.print(str(blur()), highlight=False, markup=False)
+    console.print(str(blur()), highlight=False, markup=False, soft_wrap=True)
     table = Table("kernel", "time", "numerics", "over naive", "over numpy", "over scipy")
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((SIZE, SIZE), dtype=np.float32) for _ in range(2))
