@@ -4,7 +4,8 @@ Above this pass every tensor is accessed by its logical indices, wherever its co
 `Alloc` gets the box that its body touches, as an origin in terms of the loops around it and a
 constant (or loop-independent) extent, and indices become relative to the origin. Boxes follow the
 ranges of the loops without regard to guards, so that instances whose guard was dropped, and padded
-loops, have storage too.
+loops, have storage too. Long rows are rounded up to whole vectors: what is aligned in one row is
+then aligned in the next.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from dataclasses import dataclass
 
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.build import index, is_const, sub
-from tdsl.ir.expr import Buffer, Expr, Node, Var
+from tdsl.ir.expr import Buffer, Const, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds, constant_bounds, interval
-from tdsl.ir.stmt import Alloc, For, IterVar, Leaf, Part, Program, Stmt
+from tdsl.ir.stmt import Alloc, For, IterVar, Leaf, Part, Program, Scope, Stmt
 from tdsl.ir.visit import block_reads, children, map_children, substitute
 from tdsl.lower.accesses import Indices, redirect, touched_buffers
 from tdsl.lower.bodies import with_body
@@ -25,6 +26,8 @@ from tdsl.lower.facts import Facts, in_range, not_negative, program_facts
 from tdsl.lower.loop_bounds import greatest, least
 from tdsl.lower.relax_guards import is_private
 from tdsl.target import Target
+
+_LONG_ROW = 8  # vectors: padding then takes an eighth of the storage at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +58,45 @@ class _Access:
 
 def compact_storage(program: Program, target: Target) -> Program:
     """Give every allocation the shape of what is used in it."""
-    del target
     plans: dict[Buffer, _Compacted] = {}
-    _plan(program.body, program_facts(program), (), plans)
+    _plan(program.body, program_facts(program), (), plans, target.vector_bits // 8)
     if not plans:
         return program
     return with_body(program, _rewrite(program.body, plans))
 
 
-def _plan(s: Stmt, facts: Facts, outer: tuple[For, ...], plans: dict[Buffer, _Compacted]) -> None:
+def _plan(
+    s: Stmt,
+    facts: Facts,
+    outer: tuple[For, ...],
+    plans: dict[Buffer, _Compacted],
+    vector_bytes: int,
+) -> None:
     match s:
         case For(body=body):
-            _plan(body, facts.inside(s), (*outer, s), plans)
+            _plan(body, facts.inside(s), (*outer, s), plans, vector_bytes)
         case Alloc(buffer=buffer, body=body):
             boxes = _boxes(s, facts, outer)
-            shape = tuple(box.extent for box in boxes)
+            shape = _padded(s, tuple(box.extent for box in boxes), vector_bytes)
             origin = tuple(box.origin for box in boxes)
             if shape != buffer.shape or not all(is_const(o, 0) for o in origin):
                 plans[buffer] = _Compacted(dataclasses.replace(buffer, shape=shape), origin)
-            _plan(body, facts, outer, plans)
+            _plan(body, facts, outer, plans, vector_bytes)
         case _:
             for child in _statements(s):
-                _plan(child, facts, outer, plans)
+                _plan(child, facts, outer, plans, vector_bytes)
+
+
+def _padded(alloc: Alloc, shape: tuple[Expr, ...], vector_bytes: int) -> tuple[Expr, ...]:
+    """The shape with rows of whole vectors, where that costs little."""
+    if len(shape) < 2 or alloc.layout is not None or alloc.scope not in (Scope.GLOBAL, Scope.STACK):
+        return shape
+    lanes = vector_bytes // alloc.buffer.dtype.bytes
+    match shape[-1]:
+        case Const(value=extent) if lanes and int(extent) >= _LONG_ROW * lanes:
+            return (*shape[:-1], index(-(-int(extent) // lanes) * lanes))
+        case _:
+            return shape
 
 
 def _statements(s: Stmt) -> Iterable[Stmt]:

@@ -126,6 +126,19 @@ def test_storage_in_a_loop_shrinks_to_the_tile():
     check_every_pass(program, {"M": 5, "N": 6, "K": 2})
 
 
+@pytest.mark.parametrize(("columns", "stored"), [(200, 208), (208, 224), (100, 102), (1000, 1008)])
+def test_long_rows_of_private_storage_are_whole_vectors(columns, stored):
+    x = td.placeholder((9, columns + 2), "float32", name="x")
+    b = td.compute((9, columns + 2), lambda i, j: x[i, j] * 2.0, name="b")
+    y = td.compute((8, columns), lambda i, j: b[i, j] + b[i, j + 2] + b[i + 1, j], name="y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.compute_at("b", at=s.loops("y")[0])
+    compacted = after(s.program, "compact_storage")
+    (alloc,) = [n for n in walk(compacted.body) if isinstance(n, Alloc)]
+    assert [extent.value for extent in alloc.buffer.shape] == [2, stored]
+    check_every_pass(s.program, {})
+
+
 def test_padded_loops_enlarge_storage():
     N = td.sizes("N")
     x = td.placeholder((N,), "float32", name="x")
