@@ -9,8 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tdsl import cache as cache_module
 from tdsl.cache import CacheWarning, ObjectCache, content_key, default_cache

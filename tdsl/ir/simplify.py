@@ -13,8 +13,7 @@ from typing import cast
 
 from tdsl import dtypes
 from tdsl.dtypes import DType
-from tdsl.ir import build
-from tdsl.ir import interp_values as values
+from tdsl.ir import build, interp_values as values
 from tdsl.ir.affine import difference
 from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import (

@@ -64,7 +64,8 @@ def test_show_prints_each_stage(folder: Path, flag: str, text: str) -> None:
 
 
 def test_sizes_reach_the_function(folder: Path) -> None:
-    assert "for i in 32:" in _tdsl(folder, "show", "kernels.py:matmul", "-s", "32x16x8").stdout
+    shown = _tdsl(folder, "show", "kernels.py:matmul", "--ir", "-s", "32x16x8").stdout
+    assert "A: f32[32, 8], B: f32[8, 16]" in shown
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import random
 
 from tdsl import dtypes
 from tdsl.dtypes import ALL, DType
-from tdsl.ir import build
-from tdsl.ir import interp_values as values
+from tdsl.ir import build, interp_values as values
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,

@@ -1,5 +1,4 @@
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tdsl.ir import build
 from tdsl.ir.affine import affine, difference, equal, linear, stride_of, tidy

@@ -1,8 +1,7 @@
 """The text of a program holds all of it, and says where it goes wrong."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tdsl import dtypes
 from tdsl.errors import FormatError

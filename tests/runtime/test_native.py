@@ -8,8 +8,7 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from llvmlite import binding
 
 from tdsl.errors import InternalError

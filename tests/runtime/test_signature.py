@@ -1,6 +1,5 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tdsl.dtypes import ALL
 from tdsl.errors import FormatError, InternalError
