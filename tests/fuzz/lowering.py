@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 
 import tdsl as td
-from tdsl.ir.interp import CANONICAL, Order, OrderKind, interpret
+from tdsl.ir.interp import CANONICAL, REVERSED, Order, OrderKind, interpret
 from tdsl.ir.stmt import Program
 from tdsl.lower import LoweringWarning, lower
 from tdsl.target import Target
 from tests.fuzz.algorithms import Algorithm, Arrays
 from tests.fuzz.oracles import Disagreement, difference, known_sizes, run
 
-_ORDERS = (CANONICAL, Order(OrderKind.INTERLEAVED, 2))
+_ORDERS = (CANONICAL, REVERSED, Order(OrderKind.INTERLEAVED, 2))
 
 
 def against_canonical(

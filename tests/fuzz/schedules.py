@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import tdsl as td
-from tdsl.ir.stmt import BlockKind, For, IterKind
+from tdsl.ir.stmt import Alloc, BlockKind, For, IterKind
 from tdsl.scheduling.arguments import AXES, SCOPES, TAILS
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.view import BlockView
@@ -316,6 +316,46 @@ def _prefetch(v: View) -> Step | None:
     return Step("prefetch", (block.name, name, f"{', '.join(names)} -> {at}"))
 
 
+def _inner_tensors(v: View) -> list[str]:
+    """Tensors that are allocated inside some loop, if any are; else all that are allocated."""
+    index = v.schedule.index
+    known = {buffer.name for buffer in index.allocs}
+    inside = {
+        s.buffer.name
+        for path in index.paths.values()
+        for n, s in enumerate(path)
+        if isinstance(s, Alloc) and any(isinstance(outer, For) for outer in path[:n])
+    }
+    return sorted(inside or known)
+
+
+def _store_at(v: View) -> Step | None:
+    names = _inner_tensors(v)
+    if not names:
+        return None
+    name = v.draw.choice(names)
+    users = [b for b in v.blocks if any(a.tensor == name for a in b.accesses) and b.loops]
+    if not users or v.draw.chance(0.4):
+        return Step("store_at", (name,))
+    return Step("store_at", (name,), (("at", v.draw.choice(v.draw.choice(users).loops).label),))
+
+
+def _hoist_storage(v: View) -> Step | None:
+    names = _inner_tensors(v)
+    return Step("hoist_storage", (v.draw.choice(names),)) if names else None
+
+
+def _fold_storage(v: View) -> Step | None:
+    buffers = [b for b in v.schedule.index.allocs if b.rank]
+    if not buffers:
+        return None
+    buffer = v.draw.choice(buffers)
+    if v.draw.chance(0.4):
+        return Step("fold_storage", (buffer.name,))
+    dim = v.draw.integer(0, buffer.rank - 1)
+    return Step("fold_storage", (buffer.name, v.draw.integer(1, 6)), (("dim", dim),))
+
+
 def _fission(v: View) -> Step | None:
     """Mostly a loop with several blocks, and one of them that is not the last."""
     shared = [loop for b in v.blocks for loop in b.loops if len(loop.blocks) > 1]
@@ -340,6 +380,7 @@ _GENERIC: dict[str, Callable[[View], object]] = {
     "FactorsArg": lambda v: v.draw.integer(1, 5),
     "LanesArg": lambda v: v.draw.choice([2, 4, 8]),
     "CountArg": lambda v: v.draw.integer(-2, 3),
+    "DimArg": lambda v: v.draw.integer(0, 2),
     "PointsArg": lambda v: v.draw.integer(1, 4),
     "TailArg": View.tail,
     "ScopeArg": lambda v: v.draw.choice(SCOPES),
@@ -385,6 +426,9 @@ MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
     "cache_write": (2.5, _cache_write),
     "set_scope": (2.5, _set_scope),
     "transform_layout": (2.5, _transform_layout),
+    "store_at": (4, _store_at),
+    "hoist_storage": (1.5, _hoist_storage),
+    "fold_storage": (3, _fold_storage),
     "rfactor": (4, _rfactor),
     "decompose_reduction": (3, _decompose_reduction),
     "atomic": (3, _atomic),
