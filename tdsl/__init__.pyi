@@ -5,6 +5,9 @@ from tdsl.api import (
     Kernel as Kernel,
     build as build,
 )
+from tdsl.autotune.template import (
+    template as template,
+)
 from tdsl.dtypes import (
     bfloat16 as bfloat16,
     bool_ as bool_,

@@ -71,6 +71,7 @@ class Record:
         error: what went wrong.
         source: what proposed it: "random", "evolution", ...
         seed: of the session that measured it.
+        round: of that session, counted from 0.
     """
 
     candidate: Mapping[str, object]
@@ -81,6 +82,7 @@ class Record:
     error: str = ""
     source: str = ""
     seed: int = 0
+    round: int = 0
     id: int = field(default=0, compare=False)
 
     @property
@@ -104,6 +106,7 @@ class Record:
             "error": self.error,
             "source": self.source,
             "seed": self.seed,
+            "round": self.round,
         }
 
     @staticmethod
@@ -123,6 +126,7 @@ class Record:
                 "error": str(error),
                 "source": str(source),
                 "seed": int(seed),
+                "round": int(round_number),
             } if outcome in _OUTCOMES and _are_times(seconds, outcome):
                 return Record(
                     candidate,
@@ -133,6 +137,7 @@ class Record:
                     error,
                     source,
                     seed,
+                    round_number,
                     number,
                 )
             case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 from tdsl.errors import TypeMismatch
 from tdsl.ir.stmt import LoopKind, Scope
@@ -36,6 +36,7 @@ FactorsArg: TypeAlias = "int | tuple[int | None, ...]"
 FactorArg: TypeAlias = int
 LanesArg: TypeAlias = "int | None"
 CountArg: TypeAlias = int
+DimArg: TypeAlias = "int | None"
 PointsArg: TypeAlias = "int | tuple[int, ...]"
 PadArg: TypeAlias = "int | tuple[int, ...] | None"
 TailArg: TypeAlias = str
@@ -90,6 +91,8 @@ def encoded(core: ScheduleCore, value: object) -> Value:
             return tuple(encoded(core, item) for item in value)
         case None | bool() | int() | float() | str():
             return value
+        case SupportsIndex():  # integers of numpy, knobs of a template
+            return operator.index(value)
         case _:
             raise TypeMismatch(
                 f"{value!r} cannot stand in a trace", hint="pass loops, names, numbers and tuples"
@@ -210,6 +213,7 @@ KINDS: dict[str, Kind] = {
     "LanesArg": Kind(
         "a positive integer or None", lambda _c, v, _p: None if v is None else _positive(v)
     ),
+    "DimArg": Kind("an integer or None", lambda _c, v, _p: None if v is None else _integer(v)),
     "CountArg": Kind("an integer", lambda _c, v, _p: _integer(v)),
     "PointsArg": Kind("a positive integer, or an increasing tuple of them", _points),
     "PadArg": Kind("None, or one integer >= 0 for each storage dimension", _pad),

@@ -1,0 +1,20 @@
+"""What a builder does: compile a program into the session's object cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tdsl.driver import compile_program
+from tdsl.ir.parser import parse_program
+from tdsl.target import target
+
+
+class Builder:
+    """Compiles programs. The runner finds their objects by the same key."""
+
+    def handle(self, request: Mapping[str, Any]) -> dict[str, object]:
+        """Answer one request: the size of the object in bytes."""
+        program = parse_program(request["program"])
+        artifact = compile_program(program, target(request["target"]))
+        return {"outcome": "ok", "bytes": len(artifact.code)}
