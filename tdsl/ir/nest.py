@@ -28,6 +28,7 @@ from tdsl.ir.stmt import (
     Block,
     For,
     If,
+    Layout,
     Leaf,
     Let,
     LoopKind,
@@ -94,10 +95,11 @@ class _Nest:
             case Leaf():
                 for text in self._leaf(s):
                     self._line(s, depth, text)
-            case Alloc(buffer, body, scope, _):
+            case Alloc(buffer, body, scope, layout):
                 name = self.names.declare_buffer(buffer)
                 shape = self.exprs.indices(buffer.shape)
                 where = "" if scope is Scope.GLOBAL else f" in {scope.value}"
+                where += self._layout(layout)
                 self._line(s, depth, f"alloc {name}: {buffer.type.short}[{shape}]{where}")
                 self._stmt(body, depth)
             case Let(var, value, body):
@@ -120,6 +122,12 @@ class _Nest:
                 self._line(s, depth, "barrier")
             case _:
                 assert_never(s)
+
+    def _layout(self, layout: Layout | None) -> str:
+        if layout is None:
+            return ""
+        with self.names.scope(layout.inputs):
+            return f" stored at [{self.exprs.indices(layout.outputs)}]"
 
     def _head(self, loop: For) -> str:
         note = "  # reduction" if self.reduced.intersection(loop_vars(loop)) else ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tdsl.ir.affine import linear
 from tdsl.ir.build import TRUE, ge, index, logical_and, lt, maximum, minimum, sub
@@ -38,12 +38,15 @@ from tdsl.target import Target
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What surrounds a statement: facts, loops that lowering replicates, private storage."""
+    """What surrounds a statement: facts, loops that lowering replicates, private storage.
+
+    `private` gives the dimensions along which private storage is folded.
+    """
 
     facts: Facts
     replicated: frozenset[Var] = frozenset()
     lanes: frozenset[Var] = frozenset()
-    private: frozenset[Buffer] = frozenset()
+    private: Mapping[Buffer, frozenset[int]] = field(default_factory=dict)
     in_loop: bool = False
 
     def inside(self, s: Stmt) -> _Place:
@@ -60,25 +63,34 @@ class _Place:
                     in_loop=True,
                 )
             case Alloc(buffer=buffer) if is_private(s, in_loop=self.in_loop):
-                return dataclasses.replace(self, private=self.private | {buffer})
+                private = {**self.private, buffer: _folded_dimensions(s)}
+                return dataclasses.replace(self, private=private)
             case _:
                 return self
 
 
 def is_private(alloc: Alloc, *, in_loop: bool) -> bool:
-    """Whether storage is one iteration's own and grows to whatever is accessed in it.
+    """Whether storage is one iteration's own and grows to whatever is accessed in it."""
+    return in_loop or alloc.scope is not Scope.GLOBAL
 
-    A layout that folds storage would let excluded instances overwrite elements in use.
+
+def _folded_dimensions(alloc: Alloc) -> frozenset[int]:
+    """Dimensions of which a layout takes a remainder without keeping the quotient.
+
+    Along these, elements outside the logical shape share their places with elements in use.
     """
-    small = in_loop or alloc.scope is not Scope.GLOBAL
-    return small and not (alloc.layout is not None and _folds(alloc.layout.outputs))
-
-
-def _folds(outputs: tuple[Expr, ...]) -> bool:
-    """Whether an index map takes a remainder without keeping the quotient."""
+    if alloc.layout is None:
+        return frozenset()
+    inputs, outputs = alloc.layout.inputs, alloc.layout.outputs
     parts = [n for output in outputs for n in walk(output) if isinstance(n, Binary)]
     quotients = {(n.a, n.b) for n in parts if n.op is BinaryOp.FLOORDIV}
-    return any(n.op is BinaryOp.FLOORMOD and (n.a, n.b) not in quotients for n in parts)
+    folded = {
+        v
+        for n in parts
+        if n.op is BinaryOp.FLOORMOD and (n.a, n.b) not in quotients
+        for v in free_vars(n)
+    }
+    return frozenset(d for d, v in enumerate(inputs) if v in folded)
 
 
 def relax_guards(program: Program, target: Target) -> Program:
@@ -150,10 +162,12 @@ def _leaves_shape(cond: Expr, indices: list[Expr], buffer: Buffer, place: _Place
     if len(forms) != 1:
         return False
     excluded = Facts(place.facts.vars, (*place.facts.forms, forms[0] * -1 - 1))
+    folded = place.private[buffer]
     return any(
         not_negative(excluded, linear(i) - linear(extent))
         or not_negative(excluded, linear(i) * -1 - 1)
-        for i, extent in zip(indices, buffer.shape, strict=True)
+        for d, (i, extent) in enumerate(zip(indices, buffer.shape, strict=True))
+        if d not in folded
     )
 
 

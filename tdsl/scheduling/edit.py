@@ -73,6 +73,14 @@ class Edit:
         """The one leaf of a block."""
         return self.index.leaves[self.core.leaf_name(block, self.primitive)]
 
+    def stored(self, name: object) -> tuple[Buffer, ...]:
+        """The tensors that a block writes, or the one of that name."""
+        found = self.index.leaves_of(name) if isinstance(name, str) else []
+        if found:
+            writes = self.index.leaves[found[0]].block.writes
+            return tuple(dict.fromkeys(write.buffer for write in writes))
+        return (self.core.buffer(name, self.primitive),)
+
     def path(self, block: object) -> tuple[Stmt, ...]:
         """The statements from the root down to the one leaf of a block."""
         return self.index.paths[self.core.leaf_name(block, self.primitive)]

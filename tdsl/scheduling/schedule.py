@@ -14,6 +14,7 @@ from tdsl.scheduling.primitives import (
     factors,
     fissions,
     inlining,
+    lifetimes,
     marks,
     orders,
     pieces,
@@ -61,6 +62,9 @@ class Schedule(ScheduleCore):
     compute_at = placement.compute_at
     reverse_compute_at = placement.reverse_compute_at
     inline = inlining.inline
+    store_at = lifetimes.store_at
+    hoist_storage = lifetimes.hoist_storage
+    fold_storage = lifetimes.fold_storage
     decompose_reduction = reductions.decompose_reduction
     rfactor = factors.rfactor
     atomic = stores.atomic

@@ -24,6 +24,13 @@ def chained():
     return td.Schedule(chain(16, 1))
 
 
+def sliding():
+    s = td.Schedule(chain(16, 2))
+    s.compute_at("C", at="D.i")
+    s.store_at("C")
+    return s
+
+
 def opencl():
     return td.Schedule(increment(64), "opencl")
 
@@ -97,6 +104,18 @@ MISUSES = [
     (small, lambda s: s.unroll("C.init.j"), "follows the loops of 'C'", "decompose_reduction"),
     (small, lambda s: s.atomic("D"), "'D' does not combine values", "associative"),
     (small, lambda s: s.stream("C"), "'C' reads what it writes", "cache_write"),
+    (small, lambda s: s.store_at("D"), "'D' is an argument or a result", "cache_read or cache"),
+    (small, lambda s: s.store_at("C", at="D.i"), "block 'C' uses 'C' outside loop 'i'", "around"),
+    (small, lambda s: s.store_at("C", at="D.x"), "block 'D' has no loop 'x'", "'D.i'"),
+    (small, lambda s: s.hoist_storage("C"), "not stored inside a serial loop", "store_at"),
+    (small, lambda s: s.hoist_storage("D"), "'D' is an argument or a result", "cache_read"),
+    (small, lambda s: s.fold_storage("A", 2), "'A' is an argument or a result", "cache_read"),
+    (small, lambda s: s.fold_storage("C"), "no loop stands between the storage of 'C'", "store_at"),
+    (small, lambda s: s.fold_storage("C", 2, dim=2), "there is no dimension 2", "count from 0"),
+    (small, lambda s: s.fold_storage("C", 2, dim=-1), "there is no dimension -1", "count from 0"),
+    (small, lambda s: s.fold_storage("C", 0), "expected a positive integer or None", ""),
+    (small, lambda s: s.fold_storage("C", 2, dim=0), "overwrites a value of C", "larger fold"),
+    (sliding, lambda s: s.fold_storage("C", 2), "overwrites a value of C", "larger fold factor"),
     (small, lambda s: s.loops("Q"), "there is no block 'Q'", "one of 'C', 'D'"),
     (small, lambda s: s.parallel("D.i", unsafe=1), "expected True or False, got 1", ""),
 ]  # fmt: skip
@@ -158,6 +177,17 @@ def test_a_refused_parallel_shows_two_iterations_and_the_element():
     assert witness.buffer == "C"
     assert witness.first != witness.second
     assert f"C[{', '.join(map(str, witness.element))}]" in str(caught.value)
+
+
+def test_a_fold_that_is_too_small_shows_the_element_that_is_lost():
+    s = sliding()
+    with pytest.raises(td.ScheduleError) as caught:
+        s.fold_storage("C", 2)
+    witness = caught.value.witness
+    assert witness.buffer == "C"
+    s.fold_storage("C", 3)
+    with pytest.raises(td.ScheduleError, match="folded already"):
+        s.fold_storage("C", 4)
 
 
 def test_the_probe_table_is_refused():

@@ -43,7 +43,7 @@ def set_scope(edit: Edit, block: StoredArg, scope: ScopeArg, unsafe: bool = Fals
         ScheduleError: the tensor is an argument or a result.
     """
     body = edit.body
-    for buffer in _stored(edit, block):
+    for buffer in edit.stored(block):
         alloc = edit.index.allocs.get(buffer)
         if alloc is None:
             raise edit.error(
@@ -53,14 +53,6 @@ def set_scope(edit: Edit, block: StoredArg, scope: ScopeArg, unsafe: bool = Fals
         held = edit.alloc_of(body, buffer)
         body = swap(body, held, replace(held, scope=Scope(scope)))
     edit.commit(body, unsafe=unsafe)
-
-
-def _stored(edit: Edit, name: StoredArg) -> tuple[Buffer, ...]:
-    assert isinstance(name, str)
-    if edit.index.leaves_of(name):
-        leaf = edit.index.leaves[edit.index.leaves_of(name)[0]]
-        return tuple(dict.fromkeys(write.buffer for write in leaf.block.writes))
-    return (edit.core.buffer(name, edit.primitive),)
 
 
 @primitive
