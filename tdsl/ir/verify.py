@@ -216,7 +216,7 @@ class _Verifier:
         outer = any(fetch.buffer is param.buffer for param in self.program.params)
         if not outer or len(fetch.indices) != fetch.buffer.rank:
             yield f"a fetch of {fetch.buffer.name}, {len(fetch.indices)} indices"
-        yield from self._bind(fetch.inputs)
+        self.visible.update(fetch.inputs)  # the pieces of a partitioned loop share their fetches
         for e in fetch.indices:
             yield from self.exprs.index(e, "the index of a fetch")
         self._hide(fetch.inputs)
