@@ -12,7 +12,7 @@ import dataclasses
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.build import floordiv, index, mul, product
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Node
-from tdsl.ir.stmt import Prefetch, Program, Store
+from tdsl.ir.stmt import Alloc, For, LoopKind, Prefetch, Program, Store
 from tdsl.ir.visit import map_children, walk
 from tdsl.lower.bodies import with_body
 from tdsl.target import Target
@@ -21,14 +21,28 @@ _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
 
 
 def join_dimensions(program: Program, target: Target) -> Program:
-    """Give an access one flat index where that takes the divisions out of it."""
+    """Give an access one flat index where that takes the divisions out of it.
+
+    Storage inside a vectorised loop is left alone: each lane's copy will be a dimension of its own.
+    """
     del target
-    return with_body(program, _visit(program.body))
+    kept = {
+        alloc.buffer
+        for loop in walk(program.body)
+        if isinstance(loop, For) and loop.kind is LoopKind.VECTORIZED
+        for alloc in walk(loop.body)
+        if isinstance(alloc, Alloc)
+    }
+    return with_body(program, _visit(program.body, kept))
 
 
-def _visit(n: Node) -> Node:
-    new = map_children(n, _visit)
-    if isinstance(new, Load | Store | Prefetch) and not new.buffer.strided:
+def _visit(n: Node, kept: set[Buffer]) -> Node:
+    new = map_children(n, lambda child: _visit(child, kept))
+    if (
+        isinstance(new, Load | Store | Prefetch)
+        and not new.buffer.strided
+        and new.buffer not in kept
+    ):
         flat = _joined(new.buffer, new.indices)
         if flat is not None:
             return dataclasses.replace(new, indices=(flat,))
