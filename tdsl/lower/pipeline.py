@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-from tdsl import options
-from tdsl.ir.inits import derive_inits
-from tdsl.ir.printer import print_program
-from tdsl.ir.stmt import Leaf, Program, Stmt
-from tdsl.ir.verify import Stage, verify
+from tdsl.ir.stmt import Program
+from tdsl.ir.verify import Stage
 from tdsl.lower.apply_layouts import apply_layouts
-from tdsl.lower.bodies import transform_statements, with_body
 from tdsl.lower.carry_accumulators import carry_accumulators
+from tdsl.lower.carry_values import carry_values
 from tdsl.lower.compact_storage import compact_storage
 from tdsl.lower.drop_dead_storage import drop_dead_storage
 from tdsl.lower.expand_blocks import expand_blocks
@@ -24,7 +16,9 @@ from tdsl.lower.fused_loops import compute_parts, unfuse_serial
 from tdsl.lower.hoist_allocs import hoist_allocs
 from tdsl.lower.hoist_loads import hoist_loads
 from tdsl.lower.join_dimensions import join_dimensions
+from tdsl.lower.opencl_pipeline import OPENCL_PIPELINE
 from tdsl.lower.partition_loops import partition_loops
+from tdsl.lower.passes import Lowered, Pass, inits, run_passes
 from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.relax_guards import relax_guards
 from tdsl.lower.select_to_mask import select_to_mask
@@ -37,44 +31,7 @@ from tdsl.lower.transpose_blocks import transpose_blocks
 from tdsl.lower.unroll import unroll
 from tdsl.lower.vectorise import vectorise
 from tdsl.lower.warn import LoweringWarning
-from tdsl.target import Target
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One step of lowering: what runs, why it runs here, and what its result is verified as."""
-
-    run: Callable[[Program, Target], Program]
-    why: str
-    stage: Stage = Stage.LOWERING
-
-    @property
-    def name(self) -> str:
-        """The name of the function, as dumps and timings show it."""
-        return self.run.__name__
-
-
-@dataclass(frozen=True, slots=True)
-class Lowered:
-    """A program in flat loops over vectors; `dumps` holds (pass, program after it) where asked."""
-
-    program: Program
-    dumps: tuple[tuple[str, Program], ...] = ()
-
-
-def inits(program: Program, target: Target) -> Program:
-    """Put the nests that set reduced elements to their identity in front of the reductions."""
-    del target
-    body = derive_inits(program.body)
-
-    def settled(n: Stmt) -> Stmt:
-        # passes rebuild blocks: an init that is in the tree must not be derived again
-        if isinstance(n, Leaf) and n.block.init is not None:
-            return replace(n, block=replace(n.block, init=None))
-        return n
-
-    return with_body(program, transform_statements(body, settled))
-
+from tdsl.target import Target, TargetKind
 
 PIPELINE: tuple[Pass, ...] = (
     Pass(inits, "every statement that will run is in the tree from here on"),
@@ -100,6 +57,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(carry_accumulators, "indices are final, and still tell elements apart by dimension"),
     Pass(hoist_loads, "accumulators have taken their registers; the rest is for these"),
+    Pass(carry_values, "what is invariant has left the loops; indices still have dimensions"),
     Pass(flatten_storage, "from here on an index has one dimension"),
     Pass(transpose_blocks, "strides are those of memory; before tiles become slots"),
     Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),
@@ -121,36 +79,8 @@ def lower(program: Program, target: Target, *, keep: bool = False) -> Lowered:
     Raises:
         LoweringError: the target cannot run the schedule as written.
     """
-    dumps: list[tuple[str, Program]] = []
-    directory = options.dump_dir()
-    for number, step in enumerate(PIPELINE):
-        start = time.perf_counter()
-        after = step.run(program, target)
-        elapsed = time.perf_counter() - start
-        _report(step, elapsed, changed=after is not program)
-        if directory is not None:
-            _dump(directory, number, step, program, after)
-        if keep:
-            dumps.append((step.name, after))
-        if options.verify():
-            verify(after, step.stage)
-        program = after
-    return Lowered(program, tuple(dumps))
-
-
-def _report(step: Pass, seconds: float, *, changed: bool) -> None:
-    if options.debug_level() >= 1:
-        note = "" if changed else "  (unchanged)"
-        print(f"lower {step.name:18} {seconds * 1e3:8.2f} ms{note}")  # noqa: T201 - asked for
-
-
-def _dump(directory: Path, number: int, step: Pass, before: Program, after: Program) -> None:
-    folder = directory / after.name
-    folder.mkdir(parents=True, exist_ok=True)
-    if number == 0:
-        (folder / "00-scheduled.tdsl").write_text(print_program(before), encoding="utf-8")
-    text = print_program(after) if after is not before else "(unchanged)\n"
-    (folder / f"{number + 1:02}-{step.name}.tdsl").write_text(text, encoding="utf-8")
+    table = OPENCL_PIPELINE if target.kind is TargetKind.OPENCL else PIPELINE
+    return run_passes(table, program, target, keep=keep)
 
 
 __all__ = ["PIPELINE", "Lowered", "LoweringWarning", "Pass", "lower"]

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+
+import tdsl as td
+from tdsl.ir.expr import Load, Shuffle
+from tdsl.ir.stmt import Alloc, For, If, Store
+from tdsl.ir.visit import walk
+from tdsl.lower import lower
+from tests.lower.nests import TARGET, check_every_pass
+
+
+def carried(program):
+    """The program after the pass, and the innermost loops of it."""
+    dumps = dict(lower(program, TARGET, keep=True).dumps)
+    body = dumps["carry_values"].body
+    found = [n for n in walk(body) if isinstance(n, For)]
+    inner = [f for f in found if not any(isinstance(n, For) for n in walk(f.body))]
+    return dumps["carry_values"], inner
+
+
+def loads(loop, name):
+    return [n for n in walk(loop.body) if isinstance(n, Load) and n.buffer.name == name]
+
+
+def rows(height, width, taps=3, dtype="float32"):
+    """Y[i, j] = sum of `taps` neighbours below one another."""
+    x = td.placeholder((height + taps - 1, width), dtype, name="X")
+    y = td.compute(
+        (height, width),
+        lambda i, j: sum((x[i + k, j] for k in range(1, taps)), x[i, j]),
+        name="Y",
+    )
+    return td.Schedule(td.func("rows", [x], [y]), TARGET)
+
+
+def columns(height, width, taps=3, dtype="float32"):
+    """Y[i, j] = sum of `taps` neighbours beside one another."""
+    x = td.placeholder((height, width + taps - 1), dtype, name="X")
+    y = td.compute(
+        (height, width),
+        lambda i, j: sum((x[i, j + k] for k in range(1, taps)), x[i, j]),
+        name="Y",
+    )
+    return td.Schedule(td.func("columns", [x], [y]), TARGET)
+
+
+def test_a_row_is_loaded_once_on_the_way_down():
+    s = rows(12, 16)
+    i, j = s.loops("Y")
+    s.vectorize(j, 16)
+    program, (loop,) = carried(s.program)
+    assert len(loads(loop, "X")) == 1
+    assert sum(isinstance(n, Alloc) for n in walk(program.body)) == 2
+    check_every_pass(s.program, {})
+
+
+def test_an_expression_is_computed_once_on_the_way_down():
+    x = td.placeholder((14, 16), "float32", name="X")
+    z = td.compute((14, 16), lambda i, j: td.exp(x[i, j]) * x[i, j], name="Z")
+    y = td.compute((12, 16), lambda i, j: z[i, j] + z[i + 1, j] + z[i + 2, j], name="Y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.inline("Z")
+    s.vectorize(s.loops("Y")[1], 16)
+    _, (loop,) = carried(s.program)
+    assert len(loads(loop, "X")) == 2  # one value of the exponential's argument, one beside it
+    check_every_pass(s.program, {})
+
+
+@pytest.mark.parametrize("vectors", [1, 2, 4])
+def test_neighbours_are_shuffled_out_of_whole_vectors(vectors):
+    s = columns(3, 16 * 4 * 5)
+    _, jo = s.split("j", 16 * vectors)
+    s.vectorize(jo)
+    _, (loop,) = carried(s.program)
+    assert len(loads(loop, "X")) == vectors
+    assert sum(isinstance(n, Shuffle) for n in walk(loop.body)) == 2 * vectors
+    check_every_pass(s.program, {})
+
+
+def test_the_last_vector_reads_no_further_than_before():
+    s = columns(3, 70)
+    s.vectorize(s.split("j", 16, tail="mask")[1])
+    kernel = td.build(s)
+    # rows end where the array does: the page after it need not exist
+    x = np.random.default_rng(0).random((3, 72), np.float32)
+    assert np.array_equal(kernel(x), td.build(td.Schedule(columns(3, 70).func))(x))
+    check_every_pass(s.program, {})
+
+
+@pytest.mark.parametrize("height", [0, 1, 2, 3, 9])
+def test_loops_of_any_length(height):
+    H = td.sizes("H")
+    s = rows(H, 16)
+    s.vectorize(s.loops("Y")[1], 16)
+    program, _ = carried(s.program)
+    assert any(isinstance(n, If) for n in walk(program.body))
+    check_every_pass(s.program, {"H": height})
+
+
+@pytest.mark.parametrize("width", [0, 15, 16, 17, 32, 50, 100])
+def test_rows_of_any_length(width):
+    W = td.sizes("W")
+    s = columns(2, W, taps=5)
+    s.vectorize(s.split("j", 16, tail="mask")[1])
+    check_every_pass(s.program, {"W": width})
+
+
+def test_narrow_elements_are_not_shuffled():
+    s = columns(2, 256, dtype="uint16")
+    s.vectorize(s.split("j", 32)[1])
+    _, (loop,) = carried(s.program)
+    assert len(loads(loop, "X")) == 3
+
+
+def test_what_the_loop_stores_is_read_again():
+    n = 20
+    x = td.placeholder((n + 2,), "float32", name="X")
+    r = td.reduce_axis(n, name="r")
+    y = td.update(x, over=r, at=r, value=lambda cur: cur[r + 1] + cur[r + 2], op="set", name="Y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    _, inner = carried(s.program)
+    (loop,) = [f for f in inner if len(loads(f, "Y")) > 0]
+    assert len(loads(loop, "Y")) == 2
+    check_every_pass(s.program, {})
+
+
+def test_arms_of_selects_are_left_alone():
+    x = td.placeholder((20, 16), "float32", name="X")
+    c = td.placeholder((20,), "int32", name="C")
+    y = td.compute(
+        (18, 16),
+        lambda i, j: td.select(c[i] > 0, x[i, j] + x[i + 1, j], x[i + 2, j]),
+        name="Y",
+    )
+    s = td.Schedule(td.func("f", [x, c], [y]), TARGET)
+    s.vectorize(s.loops("Y")[1], 16)
+    _, (loop,) = carried(s.program)
+    assert len(loads(loop, "X")) == 3
+    check_every_pass(s.program, {})
+
+
+def test_values_far_apart_are_loaded_twice():
+    x = td.placeholder((40, 16), "float32", name="X")
+    y = td.compute((30, 16), lambda i, j: x[i, j] + x[i + 9, j], name="Y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.vectorize(s.loops("Y")[1], 16)
+    _, (loop,) = carried(s.program)
+    assert len(loads(loop, "X")) == 2
+
+
+def test_both_directions_of_a_stencil():
+    x = td.placeholder((20, 82), "float32", name="X")
+    h = td.compute((20, 80), lambda i, j: x[i, j] + x[i, j + 1] * 2.0 + x[i, j + 2], name="H")
+    y = td.compute((18, 80), lambda i, j: h[i, j] - h[i + 1, j] + h[i + 2, j], name="Y")
+    f = td.func("f", [x], [y])
+    for order in (("io", "jo", "ii", "ji"), ("io", "ii", "jo", "ji")):
+        s = td.Schedule(f, TARGET)
+        s.inline("H")
+        s.tile("i", "j", 6, 16)
+        s.reorder(*order)
+        s.vectorize("ji", 16)
+        check_every_pass(s.program, {})
+        stores = [n for n in walk(lower(s.program, TARGET).program.body) if isinstance(n, Store)]
+        assert stores
