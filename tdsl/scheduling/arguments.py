@@ -30,6 +30,7 @@ AXES = (
 
 LoopArg: TypeAlias = "Loop | str"
 BlockArg: TypeAlias = "str | object"
+MaybeBlockArg: TypeAlias = "str | object | None"
 TensorArg: TypeAlias = "str | object"
 StoredArg: TypeAlias = "str | object"
 FactorsArg: TypeAlias = "int | tuple[int | None, ...]"
@@ -122,6 +123,10 @@ def _block(core: ScheduleCore, value: object, primitive: str) -> object:
     return name if len(core.index.leaves_of(name)) > 1 else core.leaf_name(name, primitive)
 
 
+def _maybe_block(core: ScheduleCore, value: object, primitive: str) -> object:
+    return None if value is None else _block(core, value, primitive)
+
+
 def _tensor(core: ScheduleCore, value: object, primitive: str) -> object:
     if not isinstance(value, str) and not isinstance(getattr(value, "name", None), str):
         raise _Unfit
@@ -206,6 +211,7 @@ KINDS: dict[str, Kind] = {
     "LoopArg": Kind("a loop handle or name", _loop),
     "MaybeLoopArg": Kind("a loop handle or name, or None", _maybe_loop),
     "BlockArg": Kind("the name of a block", _block),
+    "MaybeBlockArg": Kind("the name of a block, or None", _maybe_block),
     "TensorArg": Kind("the name of a tensor", _tensor),
     "StoredArg": Kind("the name of a block or of its tensor", _stored),
     "FactorsArg": Kind("a positive integer, or a tuple of them with one None", _factors),

@@ -20,6 +20,7 @@ from tdsl.scheduling.primitives import (
     pieces,
     placement,
     reductions,
+    shifts,
     splits,
     storage,
     stores,
@@ -53,6 +54,9 @@ class Schedule(ScheduleCore):
     tile = splits.tile
     reorder = orders.reorder
     fuse = orders.fuse
+    reverse = shifts.reverse
+    shift = shifts.shift
+    skew = shifts.skew
     partition = pieces.partition
     fission = fissions.fission
     unroll = marks.unroll

@@ -31,6 +31,16 @@ def sliding():
     return s
 
 
+def vector():
+    s = td.Schedule(increment(8))
+    s.vectorize("i", 8)
+    return s
+
+
+def summed():
+    return td.Schedule(cumsum(8))
+
+
 def opencl():
     return td.Schedule(increment(64), "opencl")
 
@@ -116,6 +126,14 @@ MISUSES = [
     (small, lambda s: s.fold_storage("C", 0), "expected a positive integer or None", ""),
     (small, lambda s: s.fold_storage("C", 2, dim=0), "overwrites a value of C", "larger fold"),
     (sliding, lambda s: s.fold_storage("C", 2), "overwrites a value of C", "larger fold factor"),
+    (small, lambda s: s.shift("D.i", 1, block="C"), "'C' is not inside loop 'i'", "one of 'D'"),
+    (small, lambda s: s.shift("D.i", 1.5), "expected an integer", ""),
+    (small, lambda s: s.skew("D.i", "D.j"), "'j' is not around 'i'", "skew('j', by='i')"),
+    (small, lambda s: s.skew("D.i", "D.i"), "'i' is not around 'i'", ""),
+    (small, lambda s: s.skew("D.j", "C.i"), "'i' is not around 'j'", ""),
+    (vector, lambda s: s.shift("B.i", 1), "loop 'i' is vectorized", "shift first"),
+    (vector, lambda s: s.skew("B.i", "B.i"), "loop 'i' is vectorized", "skew first"),
+    (summed, lambda s: s.reverse("t"), "the order changes", "recurrence"),
     (small, lambda s: s.loops("Q"), "there is no block 'Q'", "one of 'C', 'D'"),
     (small, lambda s: s.parallel("D.i", unsafe=1), "expected True or False, got 1", ""),
 ]  # fmt: skip

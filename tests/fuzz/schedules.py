@@ -365,6 +365,27 @@ def _fission(v: View) -> Step | None:
     return Step("fission", (loop.label,), (("after", v.draw.choice(loop.blocks[:-1])),))
 
 
+def _shift(v: View) -> Step | None:
+    """Half of the time one block of several in a loop."""
+    shared = [loop for b in v.blocks for loop in b.loops if len(loop.blocks) > 1]
+    by = v.draw.choice([1, 1, 2, 3, -1, -2])
+    if shared and v.draw.chance(0.7):
+        loop = v.draw.choice(shared)
+        return Step("shift", (loop.label, by), (("block", v.draw.choice(loop.blocks)),))
+    loop_name = v.loop()
+    return None if loop_name is None else Step("shift", (loop_name, by))
+
+
+def _skew(v: View) -> Step | None:
+    """Mostly an inner loop by one around it."""
+    path = v.path(2)
+    if path is None:
+        return None
+    outer = v.draw.integer(0, len(path) - 2)
+    inner = v.draw.integer(outer + 1, len(path) - 1)
+    return Step("skew", (path[inner], path[outer], v.draw.choice([1, 1, 2, -1])))
+
+
 def _tensor(v: View) -> str | None:
     names = sorted({a.tensor for b in v.blocks for a in b.accesses})
     return v.draw.choice(names) if names else None
@@ -436,6 +457,9 @@ MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
     "partition": (2, _partition),
     "fission": (4, _fission),
     "prefetch": (1.5, _prefetch),
+    "reverse": (2.5, _on_a_loop("reverse")),
+    "shift": (2.5, _shift),
+    "skew": (3, _skew),
 }
 
 
