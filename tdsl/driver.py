@@ -1,4 +1,4 @@
-"""From a schedule to a kernel: lower, write LLVM IR, compile or load from the object cache.
+"""From a schedule to a kernel: lower, write LLVM IR or OpenCL C, compile or load from the cache.
 
 A kernel's object is found by a hash of everything that its machine code depends on: the scheduled
 program, the processor, and the versions of tdsl and LLVM. Text forms are made when asked for.
@@ -20,7 +20,7 @@ from tdsl.ir.expr import Expr, Var
 from tdsl.ir.nest import print_expr
 from tdsl.ir.printer import print_program
 from tdsl.ir.stmt import Param as ProgramParam, Program
-from tdsl.runtime.kernel import Kernel, load_kernel
+from tdsl.runtime.kernel import Kernel, load_kernel, packing_tag
 from tdsl.runtime.native.entry import entry_ir, entry_key, has_fast_path
 from tdsl.runtime.signature import Dim, Param, Role, Signature
 from tdsl.scheduling import Schedule
@@ -28,6 +28,7 @@ from tdsl.target import Target, TargetKind, host, target as parse_target
 
 if TYPE_CHECKING:
     from tdsl.codegen.llvm.stages import Stages
+    from tdsl.codegen.opencl.stages import Stages as OpenclStages
 
 
 def build(source: Schedule | Program, target: Target | str | None = None) -> Kernel:
@@ -45,10 +46,15 @@ def build(source: Schedule | Program, target: Target | str | None = None) -> Ker
     if target is None and isinstance(source, Schedule):
         target = source.target
     machine = parse_target(target)
-    _check_runs_here(machine)
+    if machine.kind is TargetKind.LLVM:
+        _check_runs_here(machine)
     if isinstance(source, Schedule):
         source.remembered.keep()
-    return _link(program, machine)
+    return (
+        _link(program, machine)
+        if machine.kind is TargetKind.LLVM
+        else _link_opencl(program, machine)
+    )
 
 
 def _link(program: Program, target: Target) -> Kernel:
@@ -149,9 +155,65 @@ class _LazyStages:
         }
 
 
+def _link_opencl(program: Program, target: Target) -> Kernel:
+    """A kernel on an OpenCL device; its text comes from the object cache where it is there."""
+    from tdsl.runtime.devices import load_device_kernel
+
+    signature = signature_of(program, target)
+    stages = _LazyOpenclStages(program, target)
+    key = content_key("opencl", fingerprint(program), target.text, source_stamp(*_OPENCL_COMPILER))
+    cache = default_cache()
+    entry = cache.load(key)
+    if entry is None:
+        made = stages.get()
+        source, plan, accesses = made.module.source, made.module.plan, made.accesses
+        cache.store(
+            key,
+            source.encode(),
+            {"kernel": program.name, "target": target.text, "plan": plan, "accesses": accesses},
+        )
+    else:
+        source, plan = entry.code.decode(), entry.metadata["plan"]
+        accesses = entry.metadata["accesses"]
+    return load_device_kernel(
+        signature,
+        source,
+        plan,
+        device=target.cpu,
+        sources={"opencl": source, **stages.sources()},
+        packers={
+            name: (packing_tag(name, packer), packer)
+            for name, packer in _packers(program, host()).items()
+        },
+        accesses=accesses,
+    )
+
+
+class _LazyOpenclStages:
+    """Lowering and code generation for a device, loaded when they are needed."""
+
+    def __init__(self, program: Program, target: Target) -> None:
+        self._program = program
+        self._target = target
+        self._stages: OpenclStages | None = None
+
+    def get(self) -> OpenclStages:
+        """The stages."""
+        if self._stages is None:
+            from tdsl.codegen.opencl.stages import Stages
+
+            self._stages = Stages(self._program, self._target)
+        return self._stages
+
+    def sources(self) -> dict[str, Callable[[], str]]:
+        """What `Kernel.source` offers besides the OpenCL C."""
+        return {
+            "ir": lambda: print_program(self._program),
+            "lowered": lambda: print_program(self.get().lowered),
+        }
+
+
 def _check_runs_here(target: Target) -> None:
-    if target.kind is not TargetKind.LLVM:
-        raise LoweringError(f"the driver has no code generator for {target}")
     if target.is_native:
         return
     here = host()
@@ -166,6 +228,7 @@ def _check_runs_here(target: Target) -> None:
         )
 
 
+_OPENCL_COMPILER = ("", "ir", "lower", "lower/maths", "codegen/opencl")
 _COMPILER = ("", "ir", "lower", "lower/maths", "codegen/llvm", "runtime/native")
 
 

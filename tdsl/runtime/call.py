@@ -78,6 +78,17 @@ class Caller:
     def bind(
         self, args: Sequence[Any], keywords: Mapping[str, Any]
     ) -> tuple[BoundCall, tuple[Any, ...]]:
+        """Check all arguments and put them in ABI form; also return what the call returns.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError: as `checked`.
+        """
+        checked, results = self.checked(args, keywords)
+        return BoundCall(self.signature, self._accesses, checked.arrays, checked.sizes), results
+
+    def checked(
+        self, args: Sequence[Any], keywords: Mapping[str, Any]
+    ) -> tuple[_Binding, tuple[Any, ...]]:
         """Check all arguments, allocate missing outputs; also return what the call returns.
 
         Raises:
@@ -103,11 +114,10 @@ class Caller:
         if outputs is None:
             outputs = self._new_outputs(binding)
         self._check_overlap(binding)
-        bound = BoundCall(self.signature, self._accesses, binding.arrays, binding.sizes)
         if self._outputs:
-            return bound, tuple(outputs)
+            return binding, tuple(outputs)
         written = zip(args, self._inputs, strict=True)
-        return bound, tuple(value for value, param in written if param.role is Role.INOUT)
+        return binding, tuple(value for value, param in written if param.role is Role.INOUT)
 
     # -- steps of bind -------------------------------------------------------------------------
 
