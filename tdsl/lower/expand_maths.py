@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import cast
 
-from tdsl.ir.expr import Expr, Load, Math, Node, Var
+from tdsl.ir.build import logical_and
+from tdsl.ir.expr import Expr, Load, Math, Node, Select, Unary, UnaryOp, Var
 from tdsl.ir.stmt import If, Let, Program, Stmt, Store
-from tdsl.ir.visit import map_children, substitute, walk
+from tdsl.ir.visit import map_children, substitute, transform, walk
 from tdsl.lower.bodies import with_body
 from tdsl.lower.maths import expand
 from tdsl.target import Target
@@ -69,6 +71,9 @@ class _Calls:
 
     def replace(self, n: Node) -> Node:
         """*n* with results in the place of calls, innermost calls first."""
+        if isinstance(n, Select) and any(isinstance(x, Math) for e in (n.a, n.b) for x in walk(e)):
+            otherwise = Unary(UnaryOp.NOT, n.cond)
+            n = Select(n.cond, _guarded(n.a, n.cond), _guarded(n.b, otherwise))
         new = map_children(n, self.replace)
         if not isinstance(new, Math):
             return new
@@ -85,6 +90,23 @@ class _Calls:
         for var, value in reversed(self._lets):
             s = Let(var, value, s)
         return s
+
+
+def _guarded(arm: Expr, cond: Expr) -> Expr:
+    """The arm of a select whose calls will be made in front of it: their loads get its mask.
+
+    Vector loads have the masks they need: arms of vector selects are evaluated anyway.
+    """
+
+    def masked(n: Node) -> Node:
+        if not isinstance(n, Load) or n.lanes > 1:
+            return n
+        return dataclasses.replace(n, mask=cond if n.mask is None else logical_and(n.mask, cond))
+
+    def visit(n: Node) -> Node:
+        return transform(n, masked) if isinstance(n, Math) else n
+
+    return cast("Expr", transform(arm, visit))
 
 
 def _inside(s: Store) -> Stmt:
