@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from tdsl.ir.expr import Node
-from tdsl.ir.stmt import Program, Seq, Stmt, Store
+from tdsl.ir.stmt import Alloc, Let, Prefetch, Program, Seq, Stmt, Store
 from tdsl.ir.visit import children, map_children
 
 
@@ -26,6 +26,11 @@ def statements(s: Stmt) -> Iterator[Stmt]:
         if not isinstance(top, Store):
             below = [n for n in children(top) if isinstance(n, Stmt)]
             stack.extend(reversed(below))
+
+
+def is_straight(body: Stmt) -> bool:
+    """Whether every statement in a body runs exactly once each time that the body does."""
+    return all(isinstance(n, Seq | Store | Let | Prefetch | Alloc) for n in statements(body))
 
 
 def map_statements(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 
 from tdsl.ir.build import add, index, lt, sub
 from tdsl.ir.expr import Buffer, Const, Expr, Load, Node, Ramp, Select, Shuffle, Var
-from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Prefetch, Program, Scope, Seq, Stmt, Store
+from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Stmt, Store
 from tdsl.ir.visit import children, map_children, substitute
-from tdsl.lower.bodies import map_statements, sequence, statements, with_body
+from tdsl.lower.bodies import is_straight, map_statements, sequence, statements, with_body
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.facts import Facts, holds, program_facts
 from tdsl.lower.shifts import Motion, Place, Shifts, along_lanes
@@ -44,17 +44,12 @@ def carry_values(program: Program, target: Target) -> Program:
 def _visit(s: Stmt, facts: Facts, target: Target) -> Stmt:
     inner = facts
     if isinstance(s, For):
-        if s.kind is LoopKind.SERIAL and _is_plain(s.body):
+        if s.kind is LoopKind.SERIAL and is_straight(s.body):
             return _relieved(s, facts, target, _ROUNDS)
         inner = facts.inside(s)
     elif isinstance(s, If) and s.otherwise is None:
         inner = facts.given(s.cond)
     return map_statements(s, lambda n: _visit(n, inner, target))
-
-
-def _is_plain(body: Stmt) -> bool:
-    """Whether every statement of a body runs in every iteration."""
-    return all(isinstance(n, Seq | Store | Let | Prefetch | Alloc) for n in statements(body))
 
 
 def _relieved(loop: For, facts: Facts, target: Target, rounds: int) -> Stmt:

@@ -12,6 +12,7 @@ from tdsl.lower.drop_dead_storage import drop_dead_storage
 from tdsl.lower.expand_blocks import expand_blocks
 from tdsl.lower.expand_maths import expand_maths
 from tdsl.lower.flatten import flatten_storage
+from tdsl.lower.forward_stores import forward_stores
 from tdsl.lower.fused_loops import compute_parts, unfuse_serial
 from tdsl.lower.hoist_allocs import hoist_allocs
 from tdsl.lower.hoist_loads import hoist_loads
@@ -57,6 +58,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(carry_accumulators, "indices are final, and still tell elements apart by dimension"),
     Pass(hoist_loads, "accumulators have taken their registers; the rest is for these"),
+    Pass(forward_stores, "what a loop reads of its own results is not in its way any more"),
     Pass(carry_values, "what is invariant has left the loops; indices still have dimensions"),
     Pass(flatten_storage, "from here on an index has one dimension"),
     Pass(transpose_blocks, "strides are those of memory; before tiles become slots"),

@@ -46,8 +46,7 @@ def columns(height, width, taps=3, dtype="float32"):
 
 def test_a_row_is_loaded_once_on_the_way_down():
     s = rows(12, 16)
-    i, j = s.loops("Y")
-    s.vectorize(j, 16)
+    s.vectorize(s.loops("Y")[1], 16)
     program, (loop,) = carried(s.program)
     assert len(loads(loop, "X")) == 1
     assert sum(isinstance(n, Alloc) for n in walk(program.body)) == 2
