@@ -14,6 +14,7 @@ from tdsl.ir.build import index, lt, product
 from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
 from tdsl.ir.stmt import (
     Alloc,
+    Barrier,
     For,
     If,
     Let,
@@ -79,7 +80,7 @@ def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
     inner = facts
     if isinstance(s, For):
         inner = facts.inside(s)
-        if s.kind is LoopKind.SERIAL:
+        if s.kind is LoopKind.SERIAL and not _meets(s):
             carried = _carried(s, facts, limits)
             if carried:
                 # what is left in the loop may be carried by the loops inside it
@@ -87,6 +88,11 @@ def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
     elif isinstance(s, If) and s.otherwise is None:
         inner = facts.given(s.cond)
     return map_statements(s, lambda n: _visit(n, inner, limits))
+
+
+def _meets(loop: For) -> bool:
+    """Whether work-items meet in the loop: others may touch the element in between."""
+    return any(isinstance(n, Barrier) for n in statements(loop.body))
 
 
 def _carried(loop: For, facts: Facts, limits: _Limits) -> list[_Element]:

@@ -15,8 +15,9 @@ from tdsl.errors import LoweringError
 from tdsl.ir.expr import Buffer, Const, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds
 from tdsl.ir.stmt import Alloc, For, Let, LoopKind, Program, Scope, Stmt
-from tdsl.ir.visit import free_vars, map_children, replace_buffers, walk
-from tdsl.lower.bodies import with_body
+from tdsl.ir.visit import free_vars, map_children, replace_buffers
+from tdsl.lower.bodies import statements, with_body
+from tdsl.lower.team import BOUND
 from tdsl.lower.warn import LoweringWarning
 from tdsl.target import Target
 
@@ -86,7 +87,8 @@ def _scope(s: Alloc, pending: _Pending, *, top: bool) -> Scope:
         return Scope.STACK
     if s.scope is not Scope.GLOBAL or size is None or size > STACK_BYTES:
         return s.scope
-    shared = top and any(isinstance(n, For) and n.kind is LoopKind.PARALLEL for n in walk(s.body))
+    kinds = {n.kind for n in statements(s.body) if isinstance(n, For)}
+    shared = bool(kinds & BOUND) or (top and LoopKind.PARALLEL in kinds)
     if shared or pending.stack + size > STACK_TOTAL:
         return Scope.GLOBAL
     pending.stack += size

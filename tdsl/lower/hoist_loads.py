@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tdsl.ir.build import index, lt
 from tdsl.ir.expr import Broadcast, Buffer, Checked, Expr, Load, Node, Select, Var
-from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Stmt, Store
+from tdsl.ir.stmt import Alloc, Barrier, For, If, Let, LoopKind, Program, Scope, Stmt, Store
 from tdsl.ir.visit import children, map_children, walk
 from tdsl.lower.bodies import map_statements, statements, with_body
 from tdsl.lower.facts import Facts, holds, program_facts
@@ -49,7 +49,8 @@ class _Limits:
 def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
     inner = facts
     if isinstance(s, For):
-        if s.kind is LoopKind.SERIAL and not any(isinstance(n, For) for n in statements(s.body)):
+        inside = [n for n in statements(s.body) if isinstance(n, For | Barrier)]
+        if s.kind is LoopKind.SERIAL and not inside:
             return _relieved(s, facts, limits)
         inner = facts.inside(s)
     elif isinstance(s, If) and s.otherwise is None:

@@ -46,6 +46,7 @@ from tdsl.ir.expr import (
     Var,
 )
 from tdsl.ir.visit import walk
+from tdsl.lower.facts import not_negative
 
 
 class Writer:
@@ -187,10 +188,14 @@ def _binary(w: Writer, e: Binary) -> Value:
     x, y = w.value(e.a), w.value(e.b)
     lanes = max(x.lanes, y.lanes)
     x, y = operators.spread(x, lanes), operators.spread(y, lanes)
-    natural = e.op in (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD) and _is_natural(e.a)
-    return operators.binary(
-        w.scope.functions, e.op, x, y, wraps=w.may_wrap(e), natural=natural and not w.may_wrap(e.a)
-    )
+    wraps = w.may_wrap(e)
+    natural = e.op in (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD) and not wraps and _is_natural(w, e.a)
+    return operators.binary(w.scope.functions, e.op, x, y, wraps=wraps, natural=natural)
+
+
+def _is_natural(w: Writer, e: Expr) -> bool:
+    """Whether an index is surely not negative."""
+    return e.dtype is dtypes.INDEX and e.lanes == 1 and not_negative(w.scope.facts, linear(e))
 
 
 def _is_small_index(e: Expr) -> bool:
@@ -201,28 +206,6 @@ def _is_small_index(e: Expr) -> bool:
     return all(isinstance(a, Var) for a in form.terms) and all(
         abs(c) < 1 << 20 for c in (form.const, *form.terms.values())
     )
-
-
-def _is_natural(e: Expr) -> bool:
-    """Whether an index is a sum of things that are never negative."""
-    if e.dtype is not dtypes.INDEX or e.lanes > 1:
-        return False
-    form = linear(e)
-    return form.const >= 0 and all(
-        c > 0 and _is_natural_atom(atom) for atom, c in form.terms.items()
-    )
-
-
-def _is_natural_atom(atom: Expr) -> bool:
-    match atom:
-        case Var():  # a loop variable, a size, or a part of a fused loop
-            return True
-        case Binary(op=BinaryOp.FLOORDIV | BinaryOp.FLOORMOD | BinaryOp.MUL, a=a, b=b):
-            return _is_natural(a) and _is_natural(b)
-        case Binary(op=BinaryOp.MIN | BinaryOp.MAX, a=a, b=b):
-            return _is_natural(a) and _is_natural(b)
-        case _:
-            return False
 
 
 def _unary(w: Writer, e: Unary) -> Value:

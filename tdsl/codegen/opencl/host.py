@@ -27,6 +27,7 @@ from tdsl.ir.nest import print_expr
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Seq, Stmt, Store
 from tdsl.ir.visit import loads
 from tdsl.lower.bodies import statements
+from tdsl.lower.facts import program_facts
 from tdsl.lower.team import BOUND, has_loops
 
 Json: TypeAlias = Any
@@ -110,7 +111,9 @@ class Host:
         own = {n.buffer.name for n in statements(s) if isinstance(n, Alloc)}
         results = [name for name in dict.fromkeys(written) if name not in own]
         name = self.names.fresh("_".join([self.program.name, *results[-1:]]))
-        kernel = write_kernel(name, s, outside, self.functions, self.dims)
+        kernel = write_kernel(
+            name, s, outside, self.functions, self.dims, program_facts(self.program)
+        )
         self.kernels.append(kernel)
         return ["launch", len(self.kernels) - 1]
 

@@ -15,6 +15,7 @@ from tdsl.ir.expr import Buffer, Const, Expr, Load, Var
 from tdsl.ir.stmt import Alloc, Barrier, For, Prefetch, Scope as Home, Stmt, Store
 from tdsl.ir.visit import children, walk
 from tdsl.lower.bodies import statements
+from tdsl.lower.facts import Facts
 from tdsl.lower.team import GROUPS, LOCALS
 
 _AXES = {"x": 0, "y": 1, "z": 2}
@@ -52,11 +53,16 @@ class KernelText:
 
 
 def write_kernel(
-    name: str, s: Stmt, outside: Outside, functions: Functions, dims: Mapping[int, int]
+    name: str,
+    s: Stmt,
+    outside: Outside,
+    functions: Functions,
+    dims: Mapping[int, int],
+    facts: Facts,
 ) -> KernelText:
     """The kernel that runs *s*."""
     names = Names({name, "status", *functions.texts})
-    scope = Scope(functions, names, dims=dims)
+    scope = Scope(functions, names, dims=dims, facts=facts)
     buffers = _used_buffers(s, outside)
     scalars = _used_scalars(s, outside)
     for buffer in buffers:
@@ -131,6 +137,7 @@ def _indices(scope: Scope, s: Stmt) -> tuple[tuple[Expr | None, ...], tuple[int,
                     local[axis] = int(extent.value)
                 call = "get_group_id" if kind in GROUPS else "get_local_id"
                 value = Value(f"{call}({axis})", dtypes.int64)
+                scope.facts = scope.facts.inside(s)
                 scope.values[var] = scope.let(var.name, value)
                 s = s.body
             case Alloc(scope=Home.SHARED) if _has_bound(s.body):

@@ -181,7 +181,8 @@ def _store_whole(w: Writer, s: Store, stored: Storage) -> None:
     if lanes > 1 and value.dtype.is_bool:
         value = operators.remask(w.scope.plain(value), 8)
     if s.mask is None:
-        w.scope.line(f"{stored.name} = {value.text};")
+        type_ = w.scope.declaring.pop(stored.name, None)
+        w.scope.line(f"{f'{type_} ' if type_ else ''}{stored.name} = {value.text};")
         return
     old = Value(stored.name, s.buffer.dtype, lanes)
     mask = w.value(s.mask)

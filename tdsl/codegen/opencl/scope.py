@@ -11,7 +11,9 @@ from tdsl.codegen.opencl.functions import Functions
 from tdsl.codegen.opencl.names import Names
 from tdsl.codegen.opencl.types import Value
 from tdsl.dtypes import DType
-from tdsl.ir.expr import Buffer, Var
+from tdsl.ir.expr import Buffer, Expr, Var
+from tdsl.ir.stmt import For
+from tdsl.lower.facts import Facts
 
 
 class Space(Enum):
@@ -48,6 +50,8 @@ class Scope:
     checks: bool = False
     shares_global: bool = False  # work-items exchange values through global memory
     data: set[Var] = field(default_factory=set)  # integer values that may wrap
+    declaring: dict[str, str] = field(default_factory=dict)  # variables to be, with their types
+    facts: Facts = field(default_factory=Facts)
 
     def line(self, text: str) -> None:
         """Write a line at the present depth."""
@@ -63,6 +67,15 @@ class Scope:
         self.depth -= 1
         self.names = names
         self.line("}")
+
+    @contextmanager
+    def given(self, *conds: Expr, loop: For | None = None) -> Iterator[None]:
+        """What holds inside a condition or a loop."""
+        before = self.facts
+        known = before if loop is None else before.inside(loop)
+        self.facts = known.given(*conds)
+        yield
+        self.facts = before
 
     def let(self, wanted: str, v: Value) -> Value:
         """Give a value a name."""

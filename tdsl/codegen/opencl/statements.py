@@ -60,7 +60,7 @@ def _if(scope: Scope, s: ir.If) -> None:
     while s.otherwise is None and isinstance(s.then, ir.If) and s.then.otherwise is None:
         s = ir.If(Binary(BinaryOp.AND, s.cond, s.then.cond), s.then.then)
     cond = Writer(scope, [s.cond]).index(s.cond)
-    with scope.block(f"if ({cond.text})"):
+    with scope.block(f"if ({cond.text})"), scope.given(s.cond):
         emit(scope, s.then)
     if s.otherwise is not None:
         with scope.block("else"):
@@ -78,7 +78,7 @@ def _for(scope: Scope, s: ir.For) -> None:
     names = scope.names.copy()
     name = names.fresh(s.var.name)
     head = f"for (long {name} = 0; {name} < {extent.at(SUM)}; ++{name})"
-    with scope.block(head):
+    with scope.block(head), scope.given(loop=s):
         scope.names.fresh(name)
         scope.values[s.var] = Value(name, s.var.dtype)
         emit(scope, s.body)
@@ -116,11 +116,29 @@ def declare_private(scope: Scope, s: ir.Alloc) -> None:
     name = scope.names.fresh(s.buffer.name)
     scope.feature(s.buffer.dtype)
     whole = _is_whole(s.body, s.buffer, count)
-    scope.storage[s.buffer] = Storage(name, Space.PRIVATE, whole)
-    if whole:
-        scope.line(f"{type_name(s.buffer.dtype, count)} {name};")
-    else:
+    type_ = type_name(s.buffer.dtype, count)
+    if not whole:
         scope.line(f"{type_name(s.buffer.dtype)} {name}[{count}];")
+    elif not _starts_with_store(s):
+        scope.line(f"{type_} {name};")
+    scope.storage[s.buffer] = Storage(name, Space.PRIVATE, whole)
+    if whole and _starts_with_store(s):
+        scope.declaring[name] = type_
+
+
+def _starts_with_store(s: ir.Alloc) -> bool:
+    """Whether the first thing done with a variable is to set it, right where it is declared."""
+    body = s.body
+    while isinstance(body, ir.Alloc) and body.scope in PRIVATE:
+        body = body.body
+    if isinstance(body, ir.Seq) and body.body:
+        body = body.body[0]
+    return (
+        isinstance(body, ir.Store)
+        and body.buffer is s.buffer
+        and body.mask is None
+        and not any(isinstance(n, Load) and n.buffer is s.buffer for n in walk(body.value))
+    )
 
 
 def _is_whole(body: Stmt, buffer: Buffer, count: int) -> bool:
