@@ -43,8 +43,9 @@ def conclude(
     if alone is None:
         raise RecordError(f"the default schedule of {task.func.name} cannot be measured")
     winner, candidate, found = default, None, duel(alone[0], alone[0])
-    for record, schedule in _replayed(task, best):
-        result = arena.race(schedule, default, _ROUNDS)
+    rivals = _replayed(task, best)
+    results = arena.tournament([schedule for _, schedule in rivals], default, _ROUNDS)
+    for (record, schedule), result in zip(rivals, results, strict=True):
         if result is not None and result.is_quicker and result.ratio < found.ratio:
             winner, candidate, found = schedule, record.candidate, result
     dropped: tuple[str, ...] = ()
@@ -102,6 +103,17 @@ class _Arena:
         """Time two schedules in turn; None where one of them fails."""
         times = self.seconds([contestant, other], rounds)
         return None if times is None else duel(*times)
+
+    def tournament(
+        self, rivals: Sequence[RecordingSchedule], default: RecordingSchedule, rounds: int
+    ) -> list[Duel | None]:
+        """Time rivals and the default in turn; one by one if not all of them run."""
+        if not rivals:
+            return []
+        times = self.seconds([default, *rivals], rounds)
+        if times is None:
+            return [self.race(rival, default, rounds) for rival in rivals]
+        return [duel(seconds, times[0]) for seconds in times[1:]]
 
     def seconds(
         self, schedules: Sequence[RecordingSchedule], rounds: int

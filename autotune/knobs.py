@@ -180,6 +180,7 @@ class Knobs:
         sizes: numbers of symbolic sizes, for the domains of tiles.
         choices: options to take, by name; others take their first.
         pick: gives the value of a numeric knob from its name and domain.
+        declared: what the template asks for is noted here.
     """
 
     def __init__(
@@ -188,8 +189,9 @@ class Knobs:
         sizes: Mapping[str, Integer],
         choices: Mapping[str, Integer],
         pick: Picker,
+        declared: Declared | None = None,
     ) -> None:
-        self.declared = Declared()
+        self.declared = Declared() if declared is None else declared
         self._schedule = schedule
         self._sizes = sizes
         self._choices = choices

@@ -84,9 +84,3 @@ def random_candidates(
         if len(found) == count:
             break
     return found
-
-
-def make_search(kind: SearchKind, space: Space) -> Search:
-    """The search of a kind."""
-    assert kind in SearchKind
-    return RandomSearch(space)

@@ -18,7 +18,7 @@ from tdsl.autotune.candidates import Candidate
 from tdsl.autotune.conclusion import conclude
 from tdsl.autotune.measure import Job, Limits, LocalMeasurer, Measurer
 from tdsl.autotune.results import Listener, TaskResult
-from tdsl.autotune.search import Measured, Proposal, Search, SearchKind, make_search
+from tdsl.autotune.search import Measured, Proposal, RandomSearch, Search, SearchKind
 from tdsl.autotune.space import Space
 from tdsl.autotune.tasks import Task
 from tdsl.errors import TdslError
@@ -236,3 +236,12 @@ class Session:
 def job_of(name: str, schedule: RecordingSchedule) -> Job:
     """The job of building and timing a schedule."""
     return Job(name, print_program(schedule.program), schedule.numerics is Numerics.EXACT)
+
+
+def make_search(kind: SearchKind, space: Space) -> Search:
+    """The search of a kind. A random one does without xgboost."""
+    if kind is SearchKind.RANDOM:
+        return RandomSearch(space)
+    from tdsl.autotune.evolution import EvolutionarySearch
+
+    return EvolutionarySearch(space)

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdsl.autotune.candidates import Candidate
+from tdsl.autotune.features import Machine, conditions, features
 from tdsl.autotune.knobs import Declared, KnobError, Knobs, Picker
-from tdsl.autotune.limits import MOST_STRUCTURES
+from tdsl.autotune.limits import MOST_STRUCTURES, MOST_UNROLLED
+from tdsl.autotune.nests import NestWatcher
 from tdsl.autotune.replay import TemplateSchedule
 from tdsl.autotune.tasks import Task
 from tdsl.autotune.terms import TermProgram
@@ -38,6 +40,9 @@ class Structure:
         choices: the options taken, by name.
         names, domains: of the numeric knobs; their order is that of the columns of vectors.
         conditions: what must hold, as a program over vectors.
+        features: what the cost model sees, likewise.
+        feature_names: of the columns that it gives.
+        mismatches: where the symbolic nest and the schedule disagreed (for tests and debugging).
     """
 
     space: str
@@ -45,6 +50,9 @@ class Structure:
     names: tuple[str, ...]
     domains: tuple[NDArray[np.int64], ...]
     conditions: TermProgram
+    features: TermProgram
+    feature_names: tuple[str, ...]
+    mismatches: tuple[str, ...]
 
     @cached_property
     def size(self) -> int:
@@ -183,26 +191,37 @@ class Space:
         """Run a structure until some numbers are legal; what the first run asked for."""
         asked: Declared | None = None
         for attempt in range(_TRIES):
-            schedule = TemplateSchedule(self.task.func, self.task.target)
-            knobs = Knobs(schedule, self.task.sizes, prefix, _picker(attempt, rng))
+            declared = Declared()
+            watcher = NestWatcher(self.task.sizes, declared.values)
+            schedule = TemplateSchedule(self.task.func, self.task.target, watcher)
+            watcher.start(schedule)
+            pick = _picker(attempt, rng)
+            knobs = Knobs(schedule, self.task.sizes, prefix, pick, declared)
             try:
                 self.task.space(schedule, knobs)
             except (ScheduleError, LoweringError) as error:
                 self._refusals.append(error)
-                asked = asked or knobs.declared
+                asked = asked or declared
                 continue
-            self.structures.append(self._structure(knobs.declared))
-            return knobs.declared
+            self.structures.append(self._structure(declared, watcher))
+            return declared
         assert asked is not None
         return asked
 
-    def _structure(self, declared: Declared) -> Structure:
+    def _structure(self, declared: Declared, watcher: NestWatcher) -> Structure:
+        choices = tuple((name, option) for name, (option, _) in declared.choices.items())
+        machine = Machine(self.task.target, self.task.threads)
+        seen = features(watcher.nest, machine, knobs=len(declared.columns), choices=choices)
+        sensible = conditions(watcher.nest, self.task.target, MOST_UNROLLED)
         return Structure(
             self.task.space_name,
-            tuple((name, option) for name, (option, _) in declared.choices.items()),
+            choices,
             tuple(declared.columns),
             tuple(np.array(domain, np.int64) for domain in declared.columns.values()),
-            TermProgram(declared.conditions),
+            TermProgram([*declared.conditions, *sensible]),
+            TermProgram([term for _, term in seen]),
+            tuple(name for name, _ in seen),
+            tuple(watcher.mismatches),
         )
 
 

@@ -149,7 +149,7 @@ def test_records_come_back_as_they_were(tmp_path):
         assert db.add(w.key, record((), {"t": 9}, Outcome.REFUSED))
     with Database(tmp_path / "db") as db:
         assert db.workloads() == [w]
-        assert [r.time for r in db.records(w.key)] == [0.5, None, None]
+        assert [r.time for r in db.records(w.key)] == [0.25, None, None]
         assert db.trials(w.key) == 2
         assert [r.candidate["knobs"] for r in db.best(w.key, 5)] == [{"t": 4}]
 
