@@ -32,7 +32,7 @@ class Window:
     def at(self, o: Sequence[td.Value], r: Sequence[td.Value]) -> tuple[td.Value, ...]:
         """Where position *r* of the window of result *o* lies in the padded tensor."""
         return tuple(
-            o_axis * s + r_axis * d
+            _times(o_axis, s) + _times(r_axis, d)
             for o_axis, r_axis, s, d in zip(o, r, self.stride, self.dilation, strict=True)
         )
 
@@ -40,6 +40,10 @@ class Window:
     def pads(self) -> bool:
         """Whether there is any padding."""
         return any(self.before) or any(self.after)
+
+
+def _times(index: td.Value, factor: int) -> td.Value:
+    return index if factor == 1 else index * factor
 
 
 def per_axis(value: Sizes, rank: int, what: str) -> tuple[int, ...]:

@@ -47,11 +47,16 @@ class Contraction:
 
 
 def find_contraction(facts: BlockFacts) -> Contraction | None:
-    """The view of a block as a contraction, or None; the best column axis is the last that fits."""
+    """The best view of a block as a contraction, or None."""
+    return max(views_of(facts), key=_preference, default=None)
+
+
+def views_of(facts: BlockFacts) -> tuple[Contraction, ...]:
+    """Every view of a block as a contraction: one for each axis that can be the column."""
     if not facts.reduces or len(facts.block.writes) != 1 or facts.block.where is not None:
-        return None
-    views = [view for var in facts.data if (view := _with_column(facts, var)) is not None]
-    return max(views, key=_preference, default=None)
+        return ()
+    views = (_with_column(facts, var) for var in facts.data)
+    return tuple(view for view in views if view is not None)
 
 
 def _with_column(facts: BlockFacts, column: Var) -> Contraction | None:

@@ -76,10 +76,12 @@ def pack_operand(
     if panel is not None:
         s.reorder(panel, *rest, inner)
     if turned:
-        deep = rest[-1]
+        deep = loops[-1]
+        for loop in reversed(loops[column + 1 : -1]):  # they follow each other without gaps
+            deep = s.fuse(loop, deep)
         ko, ki = s.split(deep, _TURN, tail="guard")
         co, ci = s.split(inner, _TURN, tail="mask")
-        s.reorder(*rest[:-1], co, ko, ki, ci)
+        s.reorder(*loops[:column], co, ko, ki, ci)
         s.unroll(ki)
         s.vectorize(ci, _TURN)
     else:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from tdsl.schedules.rules import columns, elementwise, empty, fallback, matmul, reduction, transpose
+from tdsl.schedules.rules import (
+    columns,
+    conv,
+    elementwise,
+    empty,
+    fallback,
+    matmul,
+    reduction,
+    transpose,
+)
 from tdsl.schedules.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     empty.RULE,
+    conv.RULE,
     matmul.RULE,
     reduction.RULE,
     columns.RULE,
