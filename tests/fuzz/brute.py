@@ -30,9 +30,15 @@ def fork(s: td.Schedule) -> td.Schedule:
     return other
 
 
-def size_samples(algorithm: Algorithm, seed: str) -> Iterator[Algorithm]:
+def size_samples(algorithm: Algorithm, seed: str) -> list[Algorithm]:
     """The algorithm at its own sizes, and at a few more that its assumptions admit."""
-    yield algorithm
+    known = algorithm.__dict__.setdefault("_samples", {})
+    if seed not in known:
+        known[seed] = [algorithm, *_other_sizes(algorithm, seed)]
+    return known[seed]
+
+
+def _other_sizes(algorithm: Algorithm, seed: str) -> Iterator[Algorithm]:
     names = list(algorithm.sizes())
     if not names:
         return

@@ -129,7 +129,7 @@ def run_case(seed: str, options: Options) -> Result:
         result.numerics = s.numerics.value
         check_schedule(s, algorithm, seed)
         if options.compiled:
-            result.built = check_kernel(s, algorithm)
+            result.built = check_kernel(s, algorithm, seed)
     except CheckError as fault:
         result.failure = (fault.oracle, fault.detail)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
@@ -151,13 +151,13 @@ def check_schedule(s: td.Schedule, algorithm: Algorithm, seed: str) -> None:
     _raise(texts.round_trips(s))
 
 
-def check_kernel(s: td.Schedule, algorithm: Algorithm) -> str:
+def check_kernel(s: td.Schedule, algorithm: Algorithm, seed: str) -> str:
     """The lowered program and the compiled kernel agree; returns how building went."""
     built = kernels.build(s)
     if isinstance(built, str):
         return built
     exact = s.numerics is Numerics.EXACT
-    for at in brute.size_samples(algorithm, "kernel"):
+    for at in brute.size_samples(algorithm, seed):
         _raise(lowering.against_canonical(s.program, at, s.target, 0, exact=exact))
         for data in (0, 1):
             _raise(kernels.against_canonical(built, s, at, data))
@@ -183,7 +183,7 @@ def replay(algorithm: Algorithm, steps: tuple[Step, ...], compiled: bool = True)
                     return "refusal"
         check_schedule(s, algorithm, "replay")
         if compiled:
-            check_kernel(s, algorithm)
+            check_kernel(s, algorithm, "replay")
     except CheckError as fault:
         return fault.oracle
     except Exception as error:  # noqa: BLE001 - as in run_case

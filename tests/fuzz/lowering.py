@@ -10,7 +10,7 @@ from tdsl.ir.stmt import Program
 from tdsl.lower import LoweringWarning, lower
 from tdsl.target import Target
 from tests.fuzz.algorithms import Algorithm, Arrays
-from tests.fuzz.oracles import Disagreement, difference, known_sizes, run
+from tests.fuzz.oracles import Disagreement, canonical_results, difference, known_sizes
 
 _ORDERS = (CANONICAL, REVERSED, Order(OrderKind.INTERLEAVED, 2))
 
@@ -23,8 +23,7 @@ def against_canonical(
     Raises:
         LoweringError: the target cannot run the schedule.
     """
-    arrays = algorithm.arrays(seed)
-    expected = run(algorithm.func.program, algorithm, arrays)
+    arrays, expected = canonical_results(algorithm, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LoweringWarning)
         lowered = lower(program, target, keep=True)

@@ -89,6 +89,15 @@ def canonical_against_reference(algorithm: Algorithm, seed: int) -> Disagreement
     return Disagreement("canonical", wrong) if wrong else None
 
 
+def canonical_results(algorithm: Algorithm, seed: int) -> tuple[Arrays, Arrays]:
+    """The arguments of a data seed, and what the unscheduled program makes of them."""
+    known = algorithm.__dict__.setdefault("_results", {})
+    if seed not in known:
+        arrays = algorithm.arrays(seed)
+        known[seed] = arrays, run(algorithm.func.program, algorithm, arrays)
+    return known[seed]
+
+
 def reference(algorithm: Algorithm, arrays: Arrays) -> Arrays:
     """What numpy says, by output name."""
     func = algorithm.func
@@ -102,8 +111,7 @@ def program_against_canonical(
     orders: Sequence[Order] = HOSTILE,
 ) -> Disagreement | None:  # fmt: skip
     """A scheduled or lowered program in every order against the unscheduled one."""
-    arrays = algorithm.arrays(seed)
-    expected = run(algorithm.func.program, algorithm, arrays)
+    arrays, expected = canonical_results(algorithm, seed)
     for order in (CANONICAL, *orders):
         try:
             found = run(program, algorithm, arrays, order, detect=True)
