@@ -97,7 +97,7 @@ def _join(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, lat
         return False
     if len(shared) < len(group.shared):
         heavy = any(find_contraction(b) for b in (block, *group.blocks))
-        if heavy or not late:
+        if heavy or not (late or _is_plane(block, readers, group)):
             return False
     if find_contraction(block) and any(b.reduces for b in group.blocks):
         return False
@@ -105,6 +105,19 @@ def _join(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, lat
     group.shared = shared
     group.ties[block.name] = ties
     return True
+
+
+def _is_plane(block: BlockFacts, readers: Sequence[BlockFacts], group: Group) -> bool:
+    """Whether a reduction over windows reads the block, and no other one is in the group."""
+    if block.reduces or len(readers) != 1 or sum(b.reduces for b in group.blocks) != 1:
+        return False
+    (reader,) = readers
+    return reader.reduces and any(
+        len(form.vars()) > 1 and form.vars() & set(reader.reduced)
+        for load in reader.loads
+        if load.buffer in block.written
+        for form in load.forms
+    )
 
 
 def _ties(group: Group, block: BlockFacts, readers: Sequence[BlockFacts]) -> Ties:

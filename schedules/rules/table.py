@@ -5,6 +5,7 @@ from __future__ import annotations
 from tdsl.schedules.rules import (
     columns,
     conv,
+    depthwise,
     elementwise,
     empty,
     fallback,
@@ -18,6 +19,7 @@ RULES: tuple[Rule, ...] = (
     empty.RULE,
     conv.RULE,
     matmul.RULE,
+    depthwise.RULE,
     reduction.RULE,
     columns.RULE,
     transpose.RULE,
