@@ -35,6 +35,8 @@ from tdsl.lower.team import (
 )
 from tdsl.target import Target
 
+_OF_GROUPS = (*PRIVATE, Scope.SHARED)
+
 
 def map_work_items(program: Program, target: Target) -> Program:
     """Lay the local loops of every kernel on one index for each axis, with barriers in between.
@@ -71,7 +73,9 @@ def _host(s: Stmt, program: Program, around: tuple[For, ...]) -> Stmt:
                 "a condition on data stands around several kernels, and the host sees no data",
                 hint="bind the loops of each block on their own",
             )
-        case Alloc(buffer=buffer, scope=scope) if scope in (*PRIVATE, Scope.SHARED):
+        case Alloc(scope=scope) if scope in _OF_GROUPS and not has_loops(s.body, GROUPS):
+            return _Kernel(program, around).nest(s)  # one group: its loop is gone
+        case Alloc(buffer=buffer, scope=scope) if scope in _OF_GROUPS:
             raise LoweringError(
                 f"{buffer.name} has scope {scope.value!r}, but lives outside the loops that are "
                 "bound to groups: no two groups share such memory",

@@ -62,6 +62,8 @@ class Host:
                 return ["seq", *(self.step(part) for part in _joined(body))]
             case Alloc(scope=Scope.GLOBAL | Scope.CONSTANT):
                 return self._alloc(s)
+            case Alloc():  # of one group
+                return self._launch(s)
             case For() if s.kind in BOUND or not self._splits(s):
                 return self._launch(s)
             case _ if not self._splits(s):
