@@ -1,6 +1,6 @@
 # The public names and where they live: type checkers read this, and so does `__init__.py`.
 
-from tdsl import autotune as autotune, schedules as schedules
+from tdsl import autotune as autotune, graph as graph, schedules as schedules
 from tdsl.api import (
     Kernel as Kernel,
     build as build,
@@ -33,6 +33,9 @@ from tdsl.errors import (
     TdslError as TdslError,
     TypeMismatch as TypeMismatch,
     Witness as Witness,
+)
+from tdsl.graph.session import (
+    Session as Session,
 )
 from tdsl.lang.compute import (
     compute as compute,

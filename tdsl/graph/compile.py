@@ -1,0 +1,83 @@
+"""From a graph to something that runs: passes, fusion, kernels, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tdsl import driver
+from tdsl.graph.executable import Executable
+from tdsl.graph.fusion import Fusion, plan_fusion
+from tdsl.graph.ir import Model, Value
+from tdsl.graph.kernels import KernelTable, canonical
+from tdsl.graph.kinds import Kind
+from tdsl.graph.passes.outputs import separate_outputs
+from tdsl.graph.passes.pipeline import PassReport, run_passes
+from tdsl.schedules.default import default_schedule
+from tdsl.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class CompileReport:
+    """What became of a model.
+
+    Attributes: `passes`, `fusion`, `nodes` (imported), `kernels` (calls in a run), `different`
+    (kernels compiled), `fallbacks` (why a kernel runs as its algorithm is written), `memory`.
+    """
+
+    passes: tuple[PassReport, ...]
+    fusion: Fusion
+    nodes: int
+    kernels: int
+    different: int
+    fallbacks: tuple[str, ...]
+    memory: str
+
+    def __str__(self) -> str:
+        lines = [*map(str, self.passes), ""]
+        lines.append(f"{self.nodes} nodes, {self.kernels} kernels, {self.different} different")
+        lines.append(self.memory)
+        lines += [f"fallback: {text}" for text in self.fallbacks]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A model that is ready to run."""
+
+    executable: Executable
+    model: Model
+    report: CompileReport
+
+
+def compile_model(
+    model: Model, target: Target | None = None, disabled: Collection[str] = ()
+) -> Compiled:
+    """Compile a graph; `disabled` names passes, or "fusion", that are left out.
+
+    Raises:
+        GraphError: an unknown name in `disabled`.
+        LoweringError: the target cannot run a kernel.
+    """
+    others = [name for name in disabled if name != "fusion"]
+    nodes = len(model.nodes)
+    optimised, passes = run_passes(model, others)
+    optimised = separate_outputs(optimised)
+    fusion = plan_fusion(optimised, fuse="fusion" not in disabled)
+    table = KernelTable(
+        lambda f: driver.build(default_schedule(f, target), target),
+        lambda f: driver.build(canonical(f), target),
+    )
+    views: dict[Value, Value] = {}
+    steps = []
+    for group in fusion.groups:
+        if group.has(Kind.VIEW):
+            views[group.sink.output] = group.sink.inputs[0]
+        else:
+            steps.append(table.kernel(group, optimised.constants))
+    executable = Executable(optimised, steps, views)
+    report = CompileReport(
+        passes, fusion, nodes, len(steps), table.built, tuple(table.fallbacks),
+        str(executable.memory),
+    )  # fmt: skip
+    return Compiled(executable, optimised, report)

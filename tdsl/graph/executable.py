@@ -1,0 +1,159 @@
+"""A model for fixed shapes, ready to run: kernels, one arena, and one native call."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tdsl.graph.ir import Array, Model, Value
+from tdsl.graph.kernels import GroupKernel
+from tdsl.graph.memory import ALIGNMENT, Interval, plan_memory
+from tdsl.runtime import pool
+from tdsl.runtime.abi import BUFFER_FORMAT, VERSION, Context
+from tdsl.runtime.native.sequence import STEP_FORMAT, sequence_runner
+
+_BUFFER = struct.calcsize(BUFFER_FORMAT)
+_STEP = struct.calcsize(STEP_FORMAT)
+
+
+class Executable:
+    """Runs a model. Its arena serves one run at a time; others wait.
+
+    Attributes: `steps`, `memory`.
+    """
+
+    def __init__(
+        self, model: Model, steps: Sequence[GroupKernel], views: Mapping[Value, Value]
+    ) -> None:
+        self.steps = tuple(steps)
+        self._model = model
+        self._views = views
+        self._lock = threading.Lock()
+        self._outputs = {self._root(value): value for _, value in model.outputs}
+        self.memory = plan_memory(self._intervals())
+        self._constants = {v: _usable(a) for v, a in self._read_constants().items()}
+        self._arena = np.empty(self.memory.size + ALIGNMENT, np.uint8)
+        self._layout = _Layout(self.steps)
+        self._aliases: dict[Value, list[Value]] = {}
+        for value in self._layout.values:
+            self._aliases.setdefault(self._root(value), []).append(value)
+        self._place()
+
+    def run(self, feeds: Mapping[Value, Array], stamps: Any = None) -> dict[str, Array]:
+        """The outputs, for inputs that are contiguous and of the right type and shape.
+
+        Raises:
+            KernelError: an index in the data leaves its tensor, or memory ran out.
+        """
+        outputs = {root: np.empty(v.shape, v.dtype.numpy) for root, v in self._outputs.items()}
+        with self._lock:
+            for root, array in (*feeds.items(), *outputs.items()):
+                for value in self._aliases.get(root, ()):
+                    self._layout.point(value, array.ctypes.data)
+            self._call(stamps)
+        return {
+            name: outputs[self._root(value)].reshape(value.shape)
+            for name, value in self._model.outputs
+        }
+
+    def _call(self, stamps: Any) -> None:
+        context = Context(version=VERSION, num_threads=pool.num_threads())
+        count = len(self.steps)
+        code = sequence_runner()(
+            ctypes.addressof(self._layout.table), count, ctypes.addressof(context), stamps
+        )
+        if code:
+            failed = self.steps[context.reserved].kernel
+            failed._caller.fail(code, *context.error_info)  # noqa: SLF001 - as its own call path
+
+    def _root(self, value: Value) -> Value:
+        while value in self._views:
+            value = self._views[value]
+        return value
+
+    def _read_constants(self) -> dict[Value, Array]:
+        read = {self._root(v) for step in self.steps for v in step.inputs}
+        return {v: a for v, a in self._model.constants.items() if v in read}
+
+    def _intervals(self) -> list[Interval]:
+        first: dict[Value, int] = {}
+        last: dict[Value, int] = {}
+        for n, step in enumerate(self.steps):
+            for value in step.outputs:
+                first.setdefault(self._root(value), n)
+                last[self._root(value)] = n
+            for value in step.inputs:
+                last[self._root(value)] = n
+        return [Interval(v, n, last[v]) for v, n in first.items() if v not in self._outputs]
+
+    def _place(self) -> None:
+        """Point every operand that stays where it is to its memory."""
+        start = -(-self._arena.ctypes.data // ALIGNMENT) * ALIGNMENT
+        for value in self._layout.values:
+            root = self._root(value)
+            if root in self._constants:
+                self._layout.point(value, self._constants[root].ctypes.data)
+            elif root in self.memory.offsets:
+                self._layout.point(value, start + self.memory.offsets[root])
+
+
+class _Layout:
+    """The arguments of all kernels in ABI form, and where each value's address stands in them."""
+
+    def __init__(self, steps: Sequence[GroupKernel]) -> None:
+        operands = [v for step in steps for v in (*step.inputs, *step.outputs)]
+        numbers = [n for value in operands for n in (*value.shape, *_strides(value.shape))]
+        self._numbers = (ctypes.c_int64 * max(1, len(numbers)))(*numbers)
+        self._buffers = ctypes.create_string_buffer(max(1, _BUFFER * len(operands)))
+        self.table = ctypes.create_string_buffer(max(1, _STEP * len(steps)))
+        self._places: dict[Value, list[Any]] = {}
+        position = ctypes.addressof(self._numbers)
+        for n, value in enumerate(operands):
+            rank = len(value.shape)
+            struct.pack_into(
+                BUFFER_FORMAT, self._buffers, n * _BUFFER,
+                0, position, position + 8 * rank, value.dtype.code, rank, 0, 0, 0,
+            )  # fmt: skip
+            position += 16 * rank
+            address = ctypes.addressof(self._buffers) + n * _BUFFER
+            self._places.setdefault(value, []).append(ctypes.c_uint64.from_address(address))
+        self._fill_table(steps)
+
+    def _fill_table(self, steps: Sequence[GroupKernel]) -> None:
+        done = 0
+        for n, step in enumerate(steps):
+            count = len(step.inputs) + len(step.outputs)
+            arguments = ctypes.addressof(self._buffers) + done * _BUFFER
+            struct.pack_into(
+                STEP_FORMAT, self.table, n * _STEP, step.kernel.address, arguments, count, 0
+            )
+            done += count
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """Every value that a kernel takes."""
+        return tuple(self._places)
+
+    def point(self, value: Value, address: int) -> None:
+        """Let every use of a value read or write this memory."""
+        for place in self._places.get(value, ()):
+            place.value = address
+
+
+def _strides(shape: tuple[int, ...]) -> list[int]:
+    """Row-major strides in elements."""
+    strides, step = [], 1
+    for extent in reversed(shape):
+        strides.append(step)
+        step *= extent
+    return strides[::-1]
+
+
+def _usable(array: Array) -> Array:
+    """A constant that kernels can read: contiguous, and aligned to its elements."""
+    return np.require(array, requirements=["C", "A"])

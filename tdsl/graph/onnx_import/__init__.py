@@ -1,0 +1,1 @@
+"""ONNX models: read with limits, checked, and turned into graphs."""

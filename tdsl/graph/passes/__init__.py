@@ -1,0 +1,1 @@
+"""Rewrites of model graphs, a file each; `pipeline.py` is their table."""

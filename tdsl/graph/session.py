@@ -1,0 +1,229 @@
+"""`td.Session`: a model loaded, compiled for the shapes it meets, and run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tdsl.errors import TdslError
+from tdsl.graph.builder import Graph
+from tdsl.graph.compile import Compiled, CompileReport, compile_model
+from tdsl.graph.errors import FeedError, FeedTypeError, ValueNeededError
+from tdsl.graph.ir import Array, Model
+from tdsl.graph.onnx_import.importer import Declared, OnnxModel
+from tdsl.graph.profile import Profile, profile_of, stamps_for
+from tdsl.runtime import pool
+from tdsl.target import Target, target as parse_target
+
+_Shapes = tuple[tuple[int, ...], ...]
+
+
+class Session:
+    """Runs an ONNX model, or a `td.graph.Graph`.
+
+    A model whose shapes are all numbers is compiled at once, others at the first run with new
+    shapes (`compiled_count` counts those).
+
+    Args:
+        model: a path, the bytes of a file, an onnx.ModelProto, or a Graph.
+        target: what to compile for; None: this machine's processor.
+        schedules: "default", or "tuned" for recorded schedules where there are some.
+        threads: of parallel loops in this process; None leaves the number as it is.
+        disabled_passes: names of passes to leave out (and "fusion"), for comparisons.
+
+    Raises:
+        ModelFormatError: no model, or one beyond the limits.
+        UnsupportedModelError: operators that tdsl lacks, all at once.
+        GraphError: shapes that do not fit.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | bytes | Graph | Any,
+        target: Target | str | None = None,
+        schedules: Literal["default", "tuned"] = "default",
+        threads: int | None = None,
+        *,
+        disabled_passes: Collection[str] = (),
+    ) -> None:
+        if schedules not in ("default", "tuned"):
+            raise FeedError(f"schedules is 'default' or 'tuned', not {schedules!r}")
+        if schedules == "tuned":
+            raise TdslError("no tuned schedules are recorded", hint="schedules='default'")
+        if threads is not None:
+            pool.set_num_threads(threads)
+        self._target = parse_target(target) if isinstance(target, str) else target
+        self._disabled = tuple(disabled_passes)
+        self._lock = threading.Lock()
+        self._compiled: dict[tuple[_Shapes, tuple[bytes, ...]], Compiled] = {}
+        self._known_inputs: tuple[str, ...] = ()
+        self._source: OnnxModel | Model
+        if isinstance(model, Graph):
+            self._source = model.build()
+            self.inputs = tuple(Declared(v.name, v.dtype, v.shape) for v in self._source.inputs)
+            self.output_names = tuple(name for name, _ in self._source.outputs)
+        else:
+            self._source = OnnxModel(model)
+            self.inputs = self._source.inputs
+            self.output_names = self._source.outputs
+        if all(_is_static(declared.shape) for declared in self.inputs):
+            self._compile_early()
+
+    @property
+    def compiled_count(self) -> int:
+        """How many different input shapes were compiled for."""
+        return len(self._compiled)
+
+    @property
+    def report(self) -> CompileReport:
+        """What became of the model when it was last compiled.
+
+        Raises:
+            FeedError: it was not compiled yet.
+        """
+        return self._last().report
+
+    def run(
+        self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Compute the outputs, or those named.
+
+        Raises:
+            FeedError: an input is missing, unknown, or of a wrong shape; an unknown output.
+            FeedTypeError: an input of a wrong element type.
+        """
+        wanted = self._wanted(outputs)
+        arrays = self._checked(feeds)
+        compiled = self._for(arrays)
+        values = compiled.model.inputs
+        made = compiled.executable.run({v: arrays[v.name] for v in values})
+        return {name: made[name] for name in wanted}
+
+    def profile(self, feeds: Mapping[str, Any], runs: int = 10) -> Profile:
+        """Time each kernel in some runs after a first one.
+
+        Raises:
+            FeedError, FeedTypeError: as `run`.
+        """
+        arrays = self._checked(feeds)
+        compiled = self._for(arrays)
+        fed = {v: arrays[v.name] for v in compiled.model.inputs}
+        compiled.executable.run(fed)
+        measured = []
+        for _ in range(runs):
+            stamps = stamps_for(len(compiled.executable.steps))
+            compiled.executable.run(fed, stamps)
+            measured.append(stamps)
+        return profile_of(compiled.executable.steps, measured)
+
+    # -- steps of run --------------------------------------------------------------------------
+
+    def _last(self) -> Compiled:
+        if not self._compiled:
+            raise FeedError(
+                "the model was not compiled yet: its shapes are known at a run",
+                hint="call session.run(feeds) first",
+            )
+        return next(reversed(self._compiled.values()))
+
+    def _wanted(self, outputs: Sequence[str] | None) -> Sequence[str]:
+        if outputs is None:
+            return self.output_names
+        for name in outputs:
+            if name not in self.output_names:
+                raise FeedError(
+                    f"the model has no output {name!r}", hint=f"it has {_list(self.output_names)}"
+                )
+        return outputs
+
+    def _checked(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
+        names = [declared.name for declared in self.inputs]
+        for name in feeds:
+            if name not in names:
+                raise FeedError(f"the model has no input {name!r}", hint=f"it has {_list(names)}")
+        sizes: dict[str, tuple[int, str]] = {}
+        arrays = {}
+        for declared in self.inputs:
+            if declared.name not in feeds:
+                raise FeedError(f"input {declared.name!r} is missing", hint=_form(declared))
+            arrays[declared.name] = _fitting(declared, feeds[declared.name], sizes)
+        return arrays
+
+    def _for(self, arrays: Mapping[str, Array]) -> Compiled:
+        """The model compiled for these shapes, and for the values that shapes depend on."""
+        with self._lock:
+            while True:
+                known = {name: arrays[name] for name in self._known_inputs}
+                shapes = {name: array.shape for name, array in arrays.items()}
+                key = (tuple(shapes.values()), tuple(a.tobytes() for a in known.values()))
+                if key not in self._compiled:
+                    try:
+                        self._compiled[key] = self._compile(shapes, known)
+                    except ValueNeededError as error:
+                        self._known_inputs = (*self._known_inputs, error.name)
+                        continue
+                return self._compiled[key]
+
+    def _compile(
+        self, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, Array]
+    ) -> Compiled:
+        source = self._source
+        model = source if isinstance(source, Model) else source.graph(shapes, known)
+        return compile_model(model, self._target, self._disabled)
+
+    def _compile_early(self) -> None:
+        """Compile before the first run, unless shapes depend on data."""
+        shapes = {d.name: _numbers(d.shape) for d in self.inputs}
+        try:
+            self._compiled[(tuple(shapes.values()), ())] = self._compile(shapes, {})
+        except ValueNeededError as error:
+            self._known_inputs = (error.name,)
+
+
+def _is_static(shape: tuple[int | str | None, ...] | None) -> bool:
+    return shape is not None and all(isinstance(extent, int) for extent in shape)
+
+
+def _numbers(shape: tuple[int | str | None, ...] | None) -> tuple[int, ...]:
+    return tuple(extent for extent in shape or () if isinstance(extent, int))
+
+
+def _fitting(declared: Declared, given: Any, sizes: dict[str, tuple[int, str]]) -> Array:
+    """An input as a contiguous array, its type and shape checked."""
+    array = np.asarray(given)
+    where = f"input {declared.name!r}"
+    if array.dtype != declared.dtype.numpy:
+        raise FeedTypeError(
+            f"{where} is {declared.dtype}, got {array.dtype}",
+            hint=f"array.astype({declared.dtype.name!r})",
+        )
+    shape = declared.shape
+    if shape is None:
+        return np.ascontiguousarray(array).reshape(array.shape)
+    if len(shape) != array.ndim:
+        raise FeedError(f"{where} has {len(shape)} axes, got {array.ndim}", hint=_form(declared))
+    for axis, (wanted, extent) in enumerate(zip(shape, array.shape, strict=True)):
+        if isinstance(wanted, int) and wanted != extent:
+            raise FeedError(f"{where}: axis {axis} is {wanted}, got {extent}", hint=_form(declared))
+        if isinstance(wanted, str):
+            known, origin = sizes.setdefault(wanted, (extent, f"{where}, axis {axis}"))
+            if known != extent:
+                raise FeedError(
+                    f"{where}: axis {axis} ({wanted}) is {extent}, but {known} in {origin}"
+                )
+    return np.ascontiguousarray(array).reshape(array.shape)
+
+
+def _form(declared: Declared) -> str:
+    if declared.shape is None:
+        return f"{declared.name} is {declared.dtype} of any shape"
+    extents = ", ".join("?" if extent is None else str(extent) for extent in declared.shape)
+    return f"{declared.name} is {declared.dtype}[{extents}]"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names)) or "none"

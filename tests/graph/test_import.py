@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+import tdsl as td
+from tdsl.graph import GraphError, ModelFormatError, UnsupportedModelError
+from tests.graph.onnx_models import ModelBuilder
+
+
+def external_model(folder, location, length="8"):
+    b = ModelBuilder()
+    inputs = {"x": ("float32", [2])}
+    model = b.model(inputs, [b.op("Add", "x", "w")])
+    tensor = model.graph.initializer.add(name="w", dims=[2], data_type=TensorProto.FLOAT)
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("length", length)):
+        tensor.external_data.add(key=key, value=value)
+    (folder / "w.bin").write_bytes(np.array([1, 2], np.float32).tobytes())
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_external_data_are_read_from_beside_the_model(tmp_path):
+    session = td.Session(external_model(tmp_path, "w.bin"))
+    (got,) = session.run({"x": np.zeros(2, np.float32)}).values()
+    np.testing.assert_array_equal(got, [1, 2])
+
+
+@pytest.mark.parametrize("location", ["../w.bin", "/etc/hostname", "", "link/secret"])
+def test_external_data_never_leave_the_models_folder(tmp_path, location):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "w.bin").write_bytes(bytes(8))
+    (tmp_path / "secret").write_bytes(bytes(8))
+    (folder / "link").symlink_to(tmp_path)
+    with pytest.raises(ModelFormatError, match="outside of"):
+        td.Session(external_model(folder, location))
+
+
+def test_external_data_of_a_wrong_length_are_refused(tmp_path):
+    with pytest.raises(ModelFormatError, match="takes 8 bytes"):
+        td.Session(external_model(tmp_path, "w.bin", length="800"))
+
+
+def test_bytes_with_external_data_are_refused(tmp_path):
+    path = external_model(tmp_path, "w.bin")
+    with pytest.raises(ModelFormatError, match="kept in a file beside the model"):
+        td.Session(path.read_bytes())
+
+
+@pytest.mark.parametrize("data", [b"", b"not a model at all", bytes(100)])
+def test_other_bytes_are_no_model(data):
+    with pytest.raises(ModelFormatError, match="no ONNX model"):
+        td.Session(data)
+
+
+def test_a_constant_shorter_than_its_shape_is_refused():
+    b = ModelBuilder()
+    model = b.model({"x": ("float32", [2])}, [b.op("Add", "x", "w")])
+    model.graph.initializer.add(name="w", dims=[1 << 40], data_type=1, raw_data=bytes(8))
+    with pytest.raises(ModelFormatError, match="would take"):
+        td.Session(model)
+
+
+def test_nodes_out_of_order_are_refused():
+    nodes = [helper.make_node("Relu", ["a"], ["y"]), helper.make_node("Relu", ["x"], ["a"])]
+    b = ModelBuilder()
+    b.nodes = nodes
+    with pytest.raises(ModelFormatError, match="reads 'a', which nothing before it computes"):
+        td.Session(b.model({"x": ("float32", [2])}, ["y"]))
+
+
+def test_unsupported_operators_are_listed_all_at_once():
+    b = ModelBuilder()
+    x = b.op("NonZero", "x")
+    b.op("Unique", x)
+    b.op("NonZero", x)
+    with pytest.raises(UnsupportedModelError) as caught:
+        td.Session(b.model({"x": ("float32", [2])}, [x]))
+    assert caught.value.problems == (
+        "NonZero (opset 17), 2 times",
+        "Unique (opset 17), 1 times",
+    )
+
+
+def test_an_error_names_the_node():
+    b = ModelBuilder()
+    y = b.op("MatMul", "x", b.weight(3, 2), name="projection")
+    with pytest.raises(GraphError, match=r"projection \(MatMul\): matrices of shapes"):
+        td.Session(b.model({"x": ("float32", [2, 4])}, [y]))
+
+
+def test_old_opsets_are_refused():
+    b = ModelBuilder()
+    with pytest.raises(GraphError, match="opset 5"):
+        td.Session(b.model({"x": ("float32", [2])}, [b.op("Relu", "x")], opset=5))
+
+
+def test_functions_of_a_model_are_expanded():
+    b = ModelBuilder()
+    body = [helper.make_node("Add", ["a", "a"], ["b"])]
+    versions = [helper.make_opsetid("", 17)]
+    double = helper.make_function("mine", "Double", ["a"], ["b"], body, versions)
+    y = b.op("Double", "x", domain="mine")
+    model = b.model({"x": ("float32", [2])}, [y])
+    model.functions.append(double)
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+    (got,) = td.Session(model).run({"x": np.ones(2, np.float32)}).values()
+    np.testing.assert_array_equal(got, [2, 2])
+
+
+def test_composed_operators_are_expanded():
+    b = ModelBuilder()
+    y = b.op("MeanVarianceNormalization", "x", axes=[0, 2, 3])
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 4)).astype(np.float32)
+    (got,) = td.Session(b.model({"x": ("float32", x.shape)}, [y])).run({"x": x}).values()
+    axes = (0, 2, 3)
+    want = (x - x.mean(axes, keepdims=True)) / x.std(axes, keepdims=True)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
