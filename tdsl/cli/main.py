@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tdsl.cli import models
 from tdsl.errors import TdslError
 
 app = typer.Typer(
@@ -101,6 +102,10 @@ def doctor() -> None:
     typer.echo(f"target:  {target('llvm')}")
     typer.echo(f"threads: {pool.num_threads()}")
     typer.echo(f"cache:   {default_cache().stats()}")
+
+
+app.command()(models.run)
+app.command()(models.bench)
 
 
 def main() -> None:

@@ -1,0 +1,138 @@
+"""`tdsl run` and `tdsl bench`: ONNX models on the command line."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from tdsl.errors import TdslError
+
+if TYPE_CHECKING:
+    from tdsl.graph.onnx_import.importer import Declared
+    from tdsl.graph.session import Session
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX model.")]
+Inputs = Annotated[
+    Path | None, typer.Option("--inputs", help="An .npz file of inputs by name; else random ones.")
+]
+Extents = Annotated[
+    list[str] | None, typer.Option("-s", "--size", help="NAME=N for an extent that has a name.")
+]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads of parallel loops.")]
+
+
+def run(
+    model: Model,
+    *,
+    inputs: Inputs = None,
+    size: Extents = None,
+    outputs: Annotated[
+        Path | None, typer.Option("--outputs", help="Write the outputs to this .npz file.")
+    ] = None,
+    threads: Threads = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="What the passes did, and what was not fused.")
+    ] = False,
+) -> None:
+    """Run a model once and show its outputs.
+
+    Example: tdsl run model.onnx --inputs inputs.npz --outputs outputs.npz
+    """
+    from tdsl.graph.session import Session
+
+    session = Session(model, threads=threads)
+    results = session.run(_feeds(session, inputs, size or []))
+    for name, array in results.items():
+        numbers = np.array2string(array.reshape(-1)[:6], precision=6, threshold=6)
+        typer.echo(f"{name}: {array.dtype}{list(array.shape)} {numbers}")
+    if outputs is not None:
+        np.savez(outputs, **results)  # type: ignore[arg-type]
+    if report:
+        typer.echo(f"\n{session.report}\n\n{session.report.fusion}")
+
+
+def bench(
+    model: Model,
+    *,
+    inputs: Inputs = None,
+    size: Extents = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Timed runs.")] = 20,
+    threads: Threads = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Time of each kernel, the slowest first.")
+    ] = False,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="Write a Chrome trace to this file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures for scripts.")] = False,
+) -> None:
+    """Time a model: loading and compiling, then runs.
+
+    Example: tdsl bench model.onnx --profile
+    """
+    from tdsl.graph.session import Session
+
+    start = time.perf_counter()
+    session = Session(model, threads=threads)
+    feeds = _feeds(session, inputs, size or [])
+    session.run(feeds)
+    ready = time.perf_counter() - start
+    seconds = [_timed(session, feeds) for _ in range(runs)]
+    figures = {
+        "ready_s": ready,
+        "best_ms": 1e3 * min(seconds),
+        "median_ms": 1e3 * statistics.median(seconds),
+        "kernels": session.report.kernels,
+    }
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        typer.echo(f"ready after {ready:.2f} s; {figures['kernels']} kernels")
+        typer.echo(f"best {figures['best_ms']:.3f} ms, median {figures['median_ms']:.3f} ms")
+    if profile or trace is not None:
+        measured = session.profile(feeds)
+        if profile:
+            typer.echo(str(measured))
+        if trace is not None:
+            trace.write_text(measured.chrome_trace(), encoding="utf-8")
+
+
+def _timed(session: Session, feeds: dict[str, Any]) -> float:
+    start = time.perf_counter()
+    session.run(feeds)
+    return time.perf_counter() - start
+
+
+def _feeds(session: Session, inputs: Path | None, sizes: list[str]) -> dict[str, Any]:
+    """The inputs from a file, or random ones; named extents are 1 unless given."""
+    if inputs is not None:
+        with np.load(inputs, allow_pickle=False) as archive:
+            names = {declared.name for declared in session.inputs}
+            return {name: archive[name] for name in archive.files if name in names}
+    known = dict(map(_size, sizes))
+    random = np.random.default_rng(0)
+    return {declared.name: _random(declared, known, random) for declared in session.inputs}
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdecimal():
+        raise TdslError(f"--size takes NAME=N, got {text!r}")
+    return name, int(number)
+
+
+def _random(declared: Declared, known: dict[str, int], random: np.random.Generator) -> Any:
+    if declared.shape is None:
+        raise TdslError(
+            f"the shape of input {declared.name!r} is not declared", hint="pass --inputs FILE.npz"
+        )
+    shape = [n if isinstance(n, int) else known.get(n or "", 1) for n in declared.shape]
+    if declared.dtype.is_float:
+        return random.standard_normal(shape).astype(declared.dtype.numpy)
+    return random.integers(0, 2, shape).astype(declared.dtype.numpy)

@@ -1,0 +1,15 @@
+"""ONNX's backend test suite through its official runner (make conformance)."""
+
+import pytest
+from onnx.backend.test import BackendTest
+
+from tests.conformance.backend import TdslBackend
+
+pytestmark = [
+    pytest.mark.conformance,
+    pytest.mark.filterwarnings("ignore"),  # numpy warns where cases hold NaN and overflow
+]
+
+suite = BackendTest(TdslBackend, __name__)
+suite.exclude("_cuda$")
+globals().update(suite.test_cases)
