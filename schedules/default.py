@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tdsl.errors import ScheduleError
+from tdsl.ir.expr import Buffer
 from tdsl.ir.stmt import Role
 from tdsl.lang.func import Func
 from tdsl.schedules.rules.blocks import BlockFacts
@@ -54,13 +56,28 @@ class Why:
 class DefaultSchedule(Schedule):
     """A schedule made by rules. `why` tells which rule matched each block, and why."""
 
-    def __init__(self, func: Func, target: Target | str | None = None) -> None:
+    def __init__(
+        self, func: Func, target: Target | str | None = None, constants: Iterable[str] = ()
+    ) -> None:
         super().__init__(func, target)
-        self.why = Why(tuple(_decide(self)))
+        self.why = Why(tuple(_decide(self, frozenset(constants))))
+
+    @property
+    def packed(self) -> tuple[str, ...]:
+        """Arguments that the caller passes packed, as `kernel.pack` makes them."""
+        return tuple(p.buffer.name for p in self.program.params if p.layout is not None)
 
 
-def default_schedule(func: Func, target: Target | str | None = None) -> DefaultSchedule:
+def default_schedule(
+    func: Func, target: Target | str | None = None, constants: Iterable[str] = ()
+) -> DefaultSchedule:
     """The schedule that the library's rules find for an algorithm.
+
+    Args:
+        func: the algorithm.
+        target: what it is scheduled for; None: this machine's processor.
+        constants: names of arguments that stay the same from call to call, such as weights. Rules
+            may ask for them packed ahead: `kernel.pack(name, array)` makes what is then passed.
 
     >>> import tdsl as td
     >>> A = td.placeholder((256,), "float32", name="A")
@@ -69,17 +86,26 @@ def default_schedule(func: Func, target: Target | str | None = None) -> DefaultS
     >>> s.why.rule_of("B")
     'elementwise'
     """
-    return DefaultSchedule(func, target)
+    return DefaultSchedule(func, target, constants)
 
 
-def _decide(s: Schedule) -> list[Decision]:
+def _decide(s: Schedule, constants: frozenset[str]) -> list[Decision]:
     outputs = frozenset(p.buffer for p in s.func.program.params if p.role is not Role.IN)
     inlined = inline_cheap(s, outputs)
     decisions = [Decision((block,), "inline", reason) for block, reason in inlined]
     blocks = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
-    for group in form_groups(blocks, outputs):
+    for group in form_groups(blocks, outputs, _constants(s, blocks, constants)):
         decisions += _schedule(s, group)
     return decisions
+
+
+def _constants(
+    s: Schedule, blocks: Sequence[BlockFacts], names: frozenset[str]
+) -> frozenset[Buffer]:
+    """The buffers of constant arguments that one block alone reads, at one place."""
+    reads = [load.buffer for block in blocks for load in block.loads]
+    params = (p.buffer for p in s.func.program.params if p.role is Role.IN)
+    return frozenset(b for b in params if b.name in names and reads.count(b) == 1)
 
 
 def _schedule(s: Schedule, group: Group) -> list[Decision]:
@@ -107,8 +133,7 @@ def _part(s: Schedule, group: Group, refused: list[tuple[str, str]]) -> list[Dec
     """Schedule each block of a group by itself."""
     decisions: list[Decision] = []
     for block in group.blocks:
-        alone = Group(block, block.data, [], {block.name: {v: v for v in block.data}})
-        decisions += _schedule(s, alone)
+        decisions += _schedule(s, Group.alone(block, group.constants))
     first = decisions[0]
     known = (*refused, *first.refused)
     decisions[0] = Decision(first.blocks, first.rule, first.reason, known)

@@ -23,7 +23,7 @@ from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.schedules.rules.contraction import Contraction, views_of
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.rule import Plan, Rule
-from tdsl.schedules.rules.steps import own_loops, pack_operand, spread
+from tdsl.schedules.rules.steps import own_loops, pack_operand, pass_packed, spread
 from tdsl.schedules.rules.tiles import register_tile
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.combinator import combinator
@@ -47,6 +47,7 @@ def tile_windows(
     tasks: int,
     tail: str = "balance",
     whole: bool = False,
+    ahead: bool = False,
 ) -> None:
     """Compute the convolution *block*, a row of tiles at a time, where *sink* uses them.
 
@@ -63,6 +64,7 @@ def tile_windows(
         tasks: how many parallel tasks are enough.
         tail: how rows that do not fill a tile are done.
         whole: whether all panels are packed beforehand, so that rows of one are tasks of their own.
+        ahead: whether the operand is an argument that is passed packed.
     """
     made = block
     if sink == block:
@@ -73,7 +75,9 @@ def tile_windows(
     inner = [loop for n, loop in enumerate(loops) if n not in panels and n not in axes]
     oo, oi = s.split(loops[column], tile[1], tail="mask")
     s.reorder(*outer, oo, *inner, oi, loops[row])
-    if whole:
+    if ahead:
+        pass_packed(s, pack, dimension, tile[1])
+    elif whole:
         pack_operand(s, block, pack, None, dimension, tile[1], lanes)
     shared = spread(s, (*outer, oo, *inner) if whole else (*outer, oo), tasks)
     at = inner[-1] if inner else oo
@@ -89,7 +93,7 @@ def tile_windows(
     )  # fmt: skip
     s.unroll(xi)
     s.vectorize(own[column], lanes)
-    if not whole:
+    if not (whole or ahead):
         pack_operand(s, block, pack, oo if oo.is_alive else shared, dimension, tile[1], lanes)
     so, si = s.split(oi, _SIDE)
     xo, xi = s.split(loops[row], _SIDE)
@@ -115,20 +119,21 @@ class Windows(Plan):
     tasks: int
     tail: str
     whole: bool
+    ahead: bool
 
     @property
     def reason(self) -> str:
         fused = "" if self.sink == self.block else f", {self.sink} applied to each row"
         return (
             f"a convolution: tiles of {self.rows} positions x {self.columns} channels, "
-            f"{self.pack} packed{fused}"
+            f"{self.pack} packed{' ahead' if self.ahead else ''}{fused}"
         )
 
     def apply(self, s: Schedule) -> None:
         tile_windows(
             s, self.block, self.sink, self.rank, self.axes, self.panels,
             (self.rows, self.columns), self.lanes, self.pack, self.dimension, self.tasks,
-            tail=self.tail, whole=self.whole,
+            tail=self.tail, whole=self.whole, ahead=self.ahead,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -191,6 +196,7 @@ def _plan(group: Group, view: Contraction, target: Target) -> Windows:
         (len(facts.data) - 1, facts.data.index(view.column)), panels,
         tile.rows, tile.columns, lanes, operand.buffer.name, dimension, tasks,
         "guard" if facts.extent(row) is None else "balance", outside < tasks,
+        operand.buffer in group.constants,
     )  # fmt: skip
 
 

@@ -19,12 +19,16 @@ Ties = Mapping[Var, Var]  # axis of the sink -> axis of the member
 
 @dataclass(slots=True)
 class Group:
-    """Blocks that share the loops over `shared`, axes of the sink; `members` in program order."""
+    """Blocks that share the loops over `shared`, axes of the sink; `members` in program order.
+
+    `constants` are arguments that stay the same from call to call, and can be packed ahead.
+    """
 
     sink: BlockFacts
     shared: tuple[Var, ...]
     members: list[BlockFacts] = field(default_factory=list)
     ties: dict[str, Ties] = field(default_factory=dict)
+    constants: frozenset[Buffer] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,13 +40,21 @@ class Group:
         """All blocks, the sink last."""
         return (*self.members, self.sink)
 
+    @staticmethod
+    def alone(block: BlockFacts, constants: frozenset[Buffer] = frozenset()) -> Group:
+        """A group of one block."""
+        own: dict[str, Ties] = {block.name: {v: v for v in block.data}}
+        return Group(block, block.data, [], own, constants)
+
     @property
     def is_whole(self) -> bool:
         """Whether members are tied to every axis of the sink."""
         return self.shared == self.sink.data
 
 
-def form_groups(blocks: Sequence[BlockFacts], outputs: frozenset[Buffer]) -> list[Group]:
+def form_groups(
+    blocks: Sequence[BlockFacts], outputs: frozenset[Buffer], constants: frozenset[Buffer]
+) -> list[Group]:
     """Divide the blocks (in program order) into groups, in program order of their sinks."""
     consumers = _consumers(blocks)
     home: dict[str, Group] = {}
@@ -56,7 +68,7 @@ def form_groups(blocks: Sequence[BlockFacts], outputs: frozenset[Buffer]) -> lis
             if _join(group, block, readers, late=block.name in late):
                 home[block.name] = group
                 continue
-        group = Group(block, block.data, [], {block.name: {v: v for v in block.data}})
+        group = Group.alone(block, constants)
         home[block.name] = group
         groups.append(group)
     groups.reverse()

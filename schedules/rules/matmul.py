@@ -16,7 +16,7 @@ from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.schedules.rules.contraction import Contraction, find_contraction
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.rule import Plan, Rule
-from tdsl.schedules.rules.steps import hold_tile, pack_operand, spread
+from tdsl.schedules.rules.steps import hold_tile, pack_operand, pass_packed, spread
 from tdsl.schedules.rules.tiles import register_tile
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.combinator import combinator
@@ -38,6 +38,7 @@ def tile_product(
     pack: str = "",
     dimension: int = -1,
     by_rows: bool = False,
+    ahead: bool = False,
     tasks: int = 8,
 ) -> None:
     """Compute the product *block* in register tiles where *sink* uses them.
@@ -53,6 +54,7 @@ def tile_product(
         pack: the operand that is copied into panels, or nothing.
         dimension: the dimension of that operand which the columns walk.
         by_rows: whether tasks are panels of rows; then all of the operand is packed beforehand.
+        ahead: whether the operand is an argument that is passed packed.
         tasks: how many parallel tasks are enough.
     """
     if sink == block:
@@ -64,11 +66,13 @@ def tile_product(
     io, ii = s.split(loops[row], tile[0], tail=tail)
     outer = [*others, io, jo] if by_rows else [*others, jo, io]
     s.reorder(*outer, ii, ji)
-    if pack and by_rows:
+    if pack and ahead:
+        pass_packed(s, pack, dimension, tile[1])
+    elif pack and by_rows:
         pack_operand(s, block, pack, None, dimension, tile[1], lanes)
     spread(s, tuple(outer[:-1]), tasks)
     hold_tile(s, block, outer[-1], *own, lanes)
-    if pack and not by_rows:
+    if pack and not (by_rows or ahead):
         pack_operand(s, block, pack, jo, dimension, tile[1], lanes)
     s.unroll(ii)
     s.vectorize(ji, lanes)
@@ -89,11 +93,13 @@ class Product(Plan):
     pack: str
     dimension: int
     by_rows: bool
+    ahead: bool
     tasks: int
 
     @property
     def reason(self) -> str:
         packed = f"{self.pack} packed" if self.pack else "operands in place"
+        packed += " ahead" if self.ahead else ""
         fused = "" if self.sink == self.block else f", {self.sink} applied to each tile"
         return f"a product: tiles of {self.rows} x {self.columns}, {packed}{fused}"
 
@@ -101,7 +107,7 @@ class Product(Plan):
         tile_product(
             s, self.block, self.sink, self.own, self.axes, (self.rows, self.columns), self.lanes,
             tail=self.tail, pack=self.pack, dimension=self.dimension, by_rows=self.by_rows,
-            tasks=self.tasks,
+            ahead=self.ahead, tasks=self.tasks,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -139,14 +145,16 @@ def plan_product(group: Group, view: Contraction, target: Target) -> Product:
     dense = operand.is_dense(view.column)
     reuses = -(-(height or 1 << 20) // tile.rows)
     worth = not dense or (reuses > _REUSES and panels > 1)
-    pack = operand.buffer.name if worth and dimension is not None else ""
+    ahead = operand.buffer in group.constants
+    pack = operand.buffer.name if (worth or ahead) and dimension is not None else ""
     back = {mine: theirs for theirs, mine in group.ties[facts.name].items()}
     position = sink.data.index
     return Product(
         facts.name, sink.name, _own(facts, row, view),
         (position(back[row]), position(back[view.column])),
         tile.rows, tile.columns, lanes, "guard" if height is None else "balance",
-        pack, -1 if dimension is None else dimension, by_rows, tasks,
+        pack, -1 if dimension is None else dimension, by_rows, ahead and bool(pack),
+        tasks,
     )  # fmt: skip
 
 

@@ -59,32 +59,41 @@ def pack_operand(
     copy = s.cache_read(block, tensor, at=at)
     rank = len(s.nest.block(copy).reads[0].indices)
     loops = own_loops(s, copy, rank)
-    names = [f"d{n}" for n in range(rank)]
-    others = [name for n, name in enumerate(names) if n != column]
     turned = column != rank - 1
     if at is None:
-        last = names[column]
-        outputs = [f"{last} // {width}", *others, f"{last} % {width}"]
-        s.transform_layout(copy, f"{', '.join(names)} -> {', '.join(outputs)}")
-    elif turned:
-        s.transform_layout(copy, f"{', '.join(names)} -> {', '.join([*others, names[column]])}")
-    if at is None:
+        s.transform_layout(copy, panel_layout(rank, column, width))
         panel, inner = s.split(loops[column], width, tail="mask")
-    else:
-        panel, inner = None, loops[column]
-    rest = [loop for n, loop in enumerate(loops) if n != column]
-    if panel is not None:
-        s.reorder(panel, *rest, inner)
-    if turned:
-        deep = loops[-1]
-        for loop in reversed(loops[column + 1 : -1]):  # they follow each other without gaps
-            deep = s.fuse(loop, deep)
-        ko, ki = s.split(deep, _TURN, tail="guard")
-        co, ci = s.split(inner, _TURN, tail="mask")
-        s.reorder(*loops[:column], co, ko, ki, ci)
-        s.unroll(ki)
-        s.vectorize(ci, _TURN)
-    else:
-        s.vectorize(inner, lanes)
-    if panel is not None:
+        s.reorder(panel, *(loop for n, loop in enumerate(loops) if n != column), inner)
         s.parallel(panel)
+    else:
+        inner = loops[column]
+        if turned:
+            s.transform_layout(copy, panel_layout(rank, column, None))
+    if not turned:
+        s.vectorize(inner, lanes)
+        return
+    deep = loops[-1]
+    for loop in reversed(loops[column + 1 : -1]):  # they follow each other without gaps
+        deep = s.fuse(loop, deep)
+    ko, ki = s.split(deep, _TURN, tail="guard")
+    co, ci = s.split(inner, _TURN, tail="mask")
+    s.reorder(*loops[:column], co, ko, ki, ci)
+    s.unroll(ki)
+    s.vectorize(ci, _TURN)
+
+
+def pass_packed(s: Schedule, tensor: str, column: int, width: int) -> None:
+    """Let the caller pass an argument in panels of `width`, as `pack_operand` makes them."""
+    (param,) = (p for p in s.func.program.params if p.buffer.name == tensor)
+    s.transform_layout(tensor, panel_layout(param.buffer.rank, column, width), prepacked=True)
+
+
+def panel_layout(rank: int, column: int, width: int | None) -> str:
+    """The index map that moves a dimension to the end, cut into panels of `width` if given."""
+    names = [f"d{n}" for n in range(rank)]
+    others = [name for n, name in enumerate(names) if n != column]
+    last = names[column]
+    outputs = [*others, last]
+    if width is not None:
+        outputs = [f"{last} // {width}", *others, f"{last} % {width}"]
+    return f"{', '.join(names)} -> {', '.join(outputs)}"

@@ -187,3 +187,24 @@ def test_a_func_is_built_with_its_default_schedule():
     func = matmul(32, 32, 32)
     a, b = (_array(t, {}) for t in func.inputs)
     np.testing.assert_array_equal(td.build(func)(a, b), td.build(td.Schedule(func))(a, b))
+
+
+@pytest.mark.parametrize("shape", [(40, 70, 30), (3, 100, 64), (130, 7, 20)])
+def test_constant_operands_are_passed_packed(shape):
+    m, n, k = shape
+    func = matmul(m, n, k, relu=True)
+    s = td.default_schedule(func, constants=("B",))
+    assert s.packed == (("B",) if n > 7 else ())  # short rows: the vectors lie along A
+    kernel = td.build(s)
+    a, b, bias = (_array(t, {}) for t in func.inputs)
+    want = np.maximum(a @ b + bias, 0)
+    passed = kernel.pack("B", b) if s.packed else b
+    np.testing.assert_allclose(kernel(a, passed, bias), want, rtol=1e-5, atol=1e-4)
+
+
+def test_constant_weights_of_a_convolution_are_passed_packed():
+    X, W = td.placeholder((1, 5, 14, 14), name="X"), td.placeholder((40, 5, 3, 3), name="W")
+    func = td.func("conv", [X, W], [td.schedules.conv(X, W, pad=1, name="Y")])
+    plain, packed = td.build(func), td.build(td.default_schedule(func, constants=["W"]))
+    x, w = (_array(t, {}) for t in func.inputs)
+    np.testing.assert_array_equal(packed(x, packed.pack("W", w)), plain(x, w))
