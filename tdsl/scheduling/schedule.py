@@ -14,6 +14,7 @@ from tdsl.scheduling.primitives import (
     factors,
     fissions,
     inlining,
+    jams,
     lifetimes,
     marks,
     orders,
@@ -60,12 +61,15 @@ class Schedule(ScheduleCore):
     partition = pieces.partition
     fission = fissions.fission
     unroll = marks.unroll
+    unroll_and_jam = jams.unroll_and_jam
     parallel = marks.parallel
     bind = marks.bind
     vectorize = vectors.vectorize
     compute_at = placement.compute_at
     reverse_compute_at = placement.reverse_compute_at
     inline = inlining.inline
+    reverse_inline = inlining.reverse_inline
+    compute_with = jams.compute_with
     store_at = lifetimes.store_at
     hoist_storage = lifetimes.hoist_storage
     fold_storage = lifetimes.fold_storage

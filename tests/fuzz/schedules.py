@@ -386,6 +386,23 @@ def _skew(v: View) -> Step | None:
     return Step("skew", (path[inner], path[outer], v.draw.choice([1, 1, 2, -1])))
 
 
+def _compute_with(v: View) -> Step | None:
+    """Mostly loops of two different nests."""
+    found = [b for b in v.blocks if b.loops]
+    if len(found) < 2:
+        return None
+    one, two = v.draw.shuffled(found)[:2]
+    depth = v.draw.integer(0, min(len(one.loops), len(two.loops)) - 1)
+    return Step("compute_with", (one.name,), (("at", two.loops[depth].label),))
+
+
+def _reverse_inline(v: View) -> Step | None:
+    """Mostly a block that reads what another one writes."""
+    written = {name for b in v.blocks for name in _written(b)}
+    found = [b.name for b in v.blocks if _read(b) & written - _written(b)]
+    return Step("reverse_inline", (v.draw.choice(found),)) if found else None
+
+
 def _tensor(v: View) -> str | None:
     names = sorted({a.tensor for b in v.blocks for a in b.accesses})
     return v.draw.choice(names) if names else None
@@ -460,6 +477,8 @@ MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
     "reverse": (2.5, _on_a_loop("reverse")),
     "shift": (2.5, _shift),
     "skew": (3, _skew),
+    "compute_with": (3, _compute_with),
+    "reverse_inline": (2.5, _reverse_inline),
 }
 
 

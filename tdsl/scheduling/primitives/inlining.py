@@ -1,17 +1,23 @@
-"""Inline: put a block's expression in the place of each read of its tensor."""
+"""inline and reverse_inline: put a block's expression in the place of a read of its tensor."""
 
 from __future__ import annotations
 
-from tdsl.ir.expr import Expr, Load, Node
-from tdsl.ir.stmt import Alloc, Block, BlockKind, Leaf, Stmt
-from tdsl.ir.visit import block_reads, map_block, map_children, substitute
+from dataclasses import replace
+
+from tdsl.ir.affine import tidy
+from tdsl.ir.build import lt
+from tdsl.ir.expr import Expr, Load, Node, Var
+from tdsl.ir.stmt import Alloc, Block, BlockKind, Guard, Leaf, Stmt
+from tdsl.ir.visit import block_reads, loop_path, map_block, map_children, substitute
 from tdsl.scheduling.arguments import BlockArg
 from tdsl.scheduling.boxes import data_dimensions
 from tdsl.scheduling.edit import Edit
+from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.tree import (
     drop_alloc,
     leaves_below,
+    map_leaves,
     nest_of,
     replace_blocks,
     statements,
@@ -51,6 +57,96 @@ def inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> None:
     algorithm = _removed(edit, replace_blocks(edit.algorithm.body, mapping), gone)
     body = _removed(edit, replace_blocks(edit.body, mapping), gone)
     edit.commit(body, algorithm=with_body(edit.algorithm, algorithm), unsafe=unsafe)
+
+
+@primitive
+def reverse_inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> tuple[Loop, ...]:
+    """Compute a block inside the loops of the one that it reads; the other's tensor disappears.
+
+    As `inline` of the producer, but the loops that stay are those of the producer, as they have
+    been scheduled.
+
+    Returns:
+        The loops, outer first.
+
+    >>> import tdsl as td
+    >>> A = td.placeholder((8, 4), "float32", name="A")
+    >>> B = td.compute((8, 4), lambda i, j: A[i, j] + 1.0, name="B")
+    >>> C = td.compute((4, 8), lambda i, j: B[j, i] * 2.0, name="C")
+    >>> s = td.Schedule(td.func("turn", [A], [C]))
+    >>> _ = s.vectorize("B.j", 4)
+    >>> s.reverse_inline("C")
+    (<Loop C.i>, <Loop C.j>)
+    >>> print(s.nest)
+    for i in 8:
+      for j in vectorized(4):
+        C[j, i] = (A[i, j] + 1) * 2
+
+    Raises:
+        ScheduleError: the block reads several intermediate tensors, or one elsewhere than at its
+            own indices; the producer is not one expression, or has other readers.
+    """
+    leaf = edit.leaf(block)
+    kept = leaf.block
+    if kept.kind not in (BlockKind.COMPUTE, BlockKind.COPY):
+        reason = f"{kept.name!r} is {_article(kept.kind)}, whose loops are its own"
+        raise edit.error(reason, "inline its producers")
+    gone, dimensions = _sole_producer(edit, kept)
+    _check(edit, gone)
+    mapping = {kept: _without(kept, gone)}
+    algorithm = _removed(edit, replace_blocks(edit.algorithm.body, mapping), gone)
+    body = swap(edit.body, nest_of(edit.body, leaf), None)
+    body = map_leaves(body, lambda x: _taken_over(x, gone, mapping[kept], dimensions))
+    body = _removed(edit, body, gone)
+    edit.commit(body, algorithm=with_body(edit.algorithm, algorithm), unsafe=unsafe)
+    (first, *_) = _leaves_of(body, mapping[kept])
+    return edit.handles(*(loop.var for loop in loop_path(body, first)))
+
+
+def _sole_producer(edit: Edit, kept: Block) -> tuple[Block, dict[Var, int]]:
+    """The one block that *kept* reads, and the dimension at which each variable indexes it."""
+    held = {s.buffer for s in statements(edit.algorithm.body) if isinstance(s, Alloc)}
+    loads = [load for load in block_reads(kept) if load.buffer in held]
+    buffers = {load.buffer for load in loads}
+    if len(buffers) != 1:
+        names = ", ".join(sorted(buffer.name for buffer in buffers)) or "none"
+        reason = f"{kept.name!r} reads {len(buffers)} intermediate tensors ({names}), not one"
+        raise edit.error(reason, "inline its producers")
+    (buffer,) = buffers
+    written = [
+        (leaf.block, write)
+        for leaf in leaves_below(edit.algorithm.body)
+        for write in leaf.block.writes
+        if write.buffer is buffer
+    ]
+    gone = written[0][0]
+    own = {it.var for it in kept.iters}
+    places = {tuple(tidy(index) for index in load.indices) for load in loads}
+    (indices, *others) = places
+    if others or set(indices) != own or len(indices) != len(own):
+        reason = f"{kept.name!r} does not read {buffer.name!r} at its own indices, each once"
+        raise edit.error(reason, f"s.inline({gone.name!r})")
+    if any(
+        leaf.block is not kept and leaf.block is not gone and _reads(leaf.block, gone)
+        for leaf in leaves_below(edit.algorithm.body)
+    ):
+        raise edit.error(f"{gone.name!r} has other readers than {kept.name!r}", "use compute_at")
+    return gone, {var: d for d, var in enumerate(indices) if isinstance(var, Var)}
+
+
+def _taken_over(leaf: Leaf, gone: Block, new: Block, dimensions: dict[Var, int]) -> Leaf:
+    """The leaf of *gone* as one that runs *new* at the element that *gone* wrote there."""
+    if leaf.block is not gone:
+        return leaf
+    at = dict(zip(gone.vars, leaf.bindings, strict=True))
+    write = gone.writes[0]
+    bindings = tuple(substitute(write.indices[dimensions[it.var]], at) for it in new.iters)
+    guards = tuple(
+        Guard(lt(binding, it.extent))
+        for it, binding in zip(new.iters, bindings, strict=True)
+        if it.extent != write.buffer.shape[dimensions[it.var]]
+    )
+    return replace(leaf, block=new, bindings=bindings, guards=(*leaf.guards, *guards), fetches=())
 
 
 def _check(edit: Edit, gone: Block) -> None:
