@@ -246,7 +246,8 @@ def _division_or_shift(f: Functions, op: BinaryOp, x: Value, y: Value, *, natura
         case BinaryOp.SHL if amount is not None and 0 <= amount < dtype.bits:
             return _shift_left(x, amount)
         case BinaryOp.SHR if amount is not None and 0 <= amount < dtype.bits:
-            return _cut(Value(f"{x.at(PRODUCT)} >> {amount}", dtype, x.lanes, SHIFT))
+            by = f"({x.type})({amount})" if x.lanes > 1 else str(amount)
+            return _cut(Value(f"{x.at(PRODUCT)} >> {by}", dtype, x.lanes, SHIFT))
         case BinaryOp.SHL:
             return f.call("shl", [x, y], dtype)
         case BinaryOp.SHR:
@@ -258,7 +259,8 @@ def _division_or_shift(f: Functions, op: BinaryOp, x: Value, y: Value, *, natura
 def _shift_left(x: Value, amount: int) -> Value:
     u = unsigned(x.dtype)
     if x.lanes > 1:
-        text = f"as_{type_name(u, x.lanes)}({x.text}) << {amount}"
+        type_ = type_name(u, x.lanes)
+        text = f"as_{type_}({x.text}) << ({type_})({amount})"
         return Value(f"as_{x.type}({text})", x.dtype, x.lanes)
     if x.dtype is u and u.bits >= 32:
         return Value(f"{x.at(PRODUCT)} << {amount}", x.dtype, 1, SHIFT)
@@ -372,7 +374,7 @@ def cast(f: Functions, v: Value, to: DType) -> Value:
         return Value(f"{v.at(SHIFT)} != {zero.text}", to, v.lanes, EQUALITY, width(source))
     if source.is_bool and v.lanes > 1:
         number = dtypes.BY_NAME[f"int{v.bits}"]
-        ones = Value(f"{v.at(SUM)} & 1", number, v.lanes, BITS)
+        ones = Value(f"{v.at(PRODUCT)} & ({v.type})(1)", number, v.lanes, BITS)
         return cast(f, ones, to)
     if source.is_float and not to.is_float:
         kept = dtypes.float32 if is_small(source) else source
