@@ -173,9 +173,8 @@ class _Lanes:
         own = None if e.mask is None else self.expr(e.mask, mask)
         active: Expr | None = None
         if not self._is_safe(e):
-            # a mask of its own covers the select around a load, not the condition around a store
-            arm = self.arm if own is None else None
-            masks = [m for m in (mask, arm) if m is not None]
+            # a mask of its own may lack what the select around the load decides
+            masks = [m for m in (mask, self.arm) if m is not None and m != own]
             active = reduce(rebuild_and, masks) if masks else None
         if active is not None and not vector:
             active = any_lane(active)

@@ -44,3 +44,19 @@ def test_argmax_in_register_lanes_after_rfactor(rows: int) -> None:
     x = np.random.default_rng(0).integers(0, 5, (rows, 96)).astype(np.float32)
     x[0, 40] = np.nan
     np.testing.assert_array_equal(td.build(s)(x), np.argmax(x, axis=1))
+
+
+def test_padded_read_in_the_lanes_a_partition_leaves_to_the_other_branch() -> None:
+    A = td.placeholder((1, 2), "int32", name="A")
+    P = td.pad(A, 1, 1, name="P")
+    S = td.compute((1, 2), lambda i, j: P[i + 2, j], name="S")
+    f = td.func("f", [A], [S])
+    s = td.Schedule(f)
+    s.reorder("S.j", "S.i")
+    s.inline("P")
+    s.fuse("S.j", "S.i")
+    s.split("S.j_i", 4)
+    s.vectorize("S.j_ii", 8)
+    s.cache_write("S", scope="stack")
+    a = np.array([[5, 7]], np.int32)
+    np.testing.assert_array_equal(td.build(s)(a), td.reference(f)(a))
