@@ -59,6 +59,8 @@ def _multiplies(block: BlockFacts) -> bool:
 def _is_map(block: BlockFacts) -> bool:
     """Whether each load follows the last axes of the result, in order, or is broadcast."""
     for load in block.loads:
+        if len(load.forms) > len(block.data):
+            return False
         axes = block.data[len(block.data) - len(load.forms) :]
         for axis, form in zip(axes, load.forms, strict=True):
             if form.terms and not (form.const == 0 and form.vars() == {axis}):

@@ -44,8 +44,18 @@ _WITH_NUMBERS: dict[str, tuple[str, tuple[tuple[str, float], ...]]] = {
 @operator(*_PLAIN)
 def plain(call: Call) -> Value:
     """Operators that are a function of the operands' elements."""
+    if call.integer("broadcast"):  # before opset 7: the second operand's axes begin at `axis`
+        return _broadcast_at(call)
     count = len(call.operands)
     return call.graph.apply(_PLAIN[call.op_type], *(call[n] for n in range(count)))
+
+
+def _broadcast_at(call: Call) -> Value:
+    x, y = call[0], call[1]
+    rank = len(x.shape)
+    axis = call.integer("axis", rank - len(y.shape))
+    shape = (*y.shape, *(1,) * (rank - axis - len(y.shape)))
+    return call.graph.apply(_PLAIN[call.op_type], x, call.graph.reshape(y, shape))
 
 
 @operator(*_WITH_NUMBERS)

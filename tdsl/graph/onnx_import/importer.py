@@ -19,7 +19,7 @@ from tdsl.graph.onnx_import.limits import DEFAULT, Limits
 from tdsl.graph.onnx_import.load import ELEMENT_TYPES, read_model, tensor_array
 
 FAMILIES = (elementwise, linear, movement, reductions, windows)
-OLDEST_OPSET = 6
+OLDEST_OPSET = 1
 
 
 @dataclass(frozen=True, slots=True)

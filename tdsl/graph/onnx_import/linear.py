@@ -6,6 +6,7 @@ import numpy as np
 
 from tdsl.graph.ir import Value
 from tdsl.graph.onnx_import.call import Call, operator
+from tdsl.graph.ops.linear import Einsum
 
 
 @operator("MatMul")
@@ -37,6 +38,13 @@ def gemm(call: Call) -> Value:
     if not call.has(2):
         return made
     return g.apply("add", made, _scaled(call, call[2], call.real("beta", 1.0)))
+
+
+@operator("Einsum")
+def einsum(call: Call) -> Value:
+    """Sums of products by subscripts."""
+    operands = [call[n] for n in range(len(call.operands))]
+    return call.graph.one(Einsum(call.text("equation", "")), *operands)
 
 
 def _scaled(call: Call, value: Value, factor: float) -> Value:

@@ -64,7 +64,7 @@ def size(call: Call) -> Value:
 @operator("Reshape")
 def reshape(call: Call) -> Value:
     """0 keeps an extent (unless allowzero), -1 stands for what is left."""
-    x, wanted = call[0], call.integers(1)
+    x, wanted = call[0], call.integer_list("shape") or call.integers(1)
     if not call.integer("allowzero"):
         wanted = [x.shape[n] if extent == 0 else extent for n, extent in enumerate(wanted)]
     if -1 in wanted:
@@ -235,10 +235,14 @@ def depth_and_space(call: Call) -> Value:
     """Blocks of an image as channels, and back."""
     x, g, b = call[0], call.graph, call.integer("blocksize")
     n, c, h, w = x.shape
+    deep_first = call.text("mode", "DCR") == "DCR"
     if call.op_type == "SpaceToDepth":
         blocks = g.reshape(x, (n, c, h // b, b, w // b, b))
+        if not deep_first:
+            crd = g.transpose(blocks, (0, 1, 3, 5, 2, 4))
+            return g.reshape(crd, (n, c * b * b, h // b, w // b))
         return g.reshape(g.transpose(blocks, (0, 3, 5, 1, 2, 4)), (n, c * b * b, h // b, w // b))
-    if call.text("mode", "DCR") == "DCR":
+    if deep_first:
         blocks, order = g.reshape(x, (n, b, b, c // (b * b), h, w)), (0, 3, 4, 1, 5, 2)
     else:
         blocks, order = g.reshape(x, (n, c // (b * b), b, b, h, w)), (0, 1, 4, 2, 5, 3)

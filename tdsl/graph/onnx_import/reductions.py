@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Value
 from tdsl.graph.onnx_import.call import Call, operator
-from tdsl.graph.ops.reductions import Arg, Cumulate, Normalise, ReduceKind
+from tdsl.graph.ops.reductions import Arg, Cumulate, LocalResponse, Normalise, ReduceKind
 
 _KINDS = {
     "ReduceL1": ReduceKind.L1, "ReduceL2": ReduceKind.L2, "ReduceLogSum": ReduceKind.LOG_SUM,
@@ -53,13 +54,20 @@ def softmax(call: Call) -> Value:
 
 
 @operator("LayerNormalization")
-def layer_normalization(call: Call) -> Value:
-    """Over the axes from one on."""
-    if call.wants(1):
-        raise GraphError("LayerNormalization with mean and deviation as results")
-    axis = call.axis("axis", -1, len(call[0].shape))
+def layer_normalization(call: Call) -> Sequence[Value]:
+    """Over the axes from one on; mean and inverse deviation only where they are asked for."""
+    x, g = call[0], call.graph
+    axis = call.axis("axis", -1, len(x.shape))
     epsilon = call.real("epsilon", 1e-5)
-    return call.graph.layer_norm(call[0], call.optional(1), call.optional(2), axis, epsilon)
+    made = g.layer_norm(x, call.optional(1), call.optional(2), axis, epsilon)
+    if not call.wants(1) and not call.wants(2):
+        return [made]
+    over = range(axis, len(x.shape))
+    mean = g.reduce(ReduceKind.MEAN, x, over)
+    centred = g.apply("sub", x, mean)
+    variance = g.reduce(ReduceKind.MEAN, g.apply("mul", centred, centred), over)
+    spread = g.apply("add", variance, call.scalar(epsilon, x))
+    return [made, mean, g.apply("reciprocal", g.apply("sqrt", spread))]
 
 
 @operator("RMSNormalization")
@@ -88,6 +96,41 @@ def grouped_normalization(call: Call) -> Value:
         shape = (channels, *(1,) * (len(x.shape) - 2))
         made = g.apply(function, made, g.reshape(factor, shape))
     return made
+
+
+@operator("LRN")
+def local_response_normalization(call: Call) -> Value:
+    """By the squares of neighbouring channels."""
+    op = LocalResponse(
+        call.integer("size"), call.real("alpha", 1e-4), call.real("beta", 0.75),
+        call.real("bias", 1.0),
+    )  # fmt: skip
+    return call.graph.one(op, call[0])
+
+
+@operator("LpNormalization")
+def lp_normalization(call: Call) -> Value:
+    """Divided by a norm along an axis; 0 where the norm is 0."""
+    x, g = call[0], call.graph
+    kind = ReduceKind.L1 if call.integer("p", 2) == 1 else ReduceKind.L2
+    norm = g.reduce(kind, x, [call.axis("axis", -1, len(x.shape))])
+    zero = call.scalar(0.0, x)
+    return g.apply("where", g.apply("equal", norm, zero), zero, g.apply("div", x, norm))
+
+
+@operator("Hardmax")
+def hardmax(call: Call) -> Value:
+    """1 at the first greatest element along an axis, else 0."""
+    x, g = call[0], call.graph
+    rank = len(x.shape)
+    axis = call.axis("axis", -1 if call.opset >= 13 else 1, rank)
+    rows = x
+    if call.opset < 13:  # all axes from one on, taken together
+        rows = g.reshape(x, (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:]))))
+        axis, rank = 1, 2
+    top = g.one(Arg(axis, greatest=True, keep=True), rows)
+    place = np.arange(rows.shape[axis]).reshape([-1 if n == axis else 1 for n in range(rank)])
+    return g.reshape(g.cast(g.apply("equal", top, g.constant(place)), x.dtype), x.shape)
 
 
 @operator("CumSum", "CumProd")

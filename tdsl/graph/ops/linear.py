@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Op
 from tdsl.graph.ops.elementwise import broadcast, read, static
-from tdsl.graph.ops.windows import Window, padded
+from tdsl.graph.ops.windows import Window
+from tdsl.lang import sugar
 from tdsl.lang.compute import compute
 from tdsl.lang.reduce import sum as reduce_sum
 from tdsl.lang.tensor import Tensor, reduce_axis
-from tdsl.lang.value import Value, cast, select
+from tdsl.lang.value import Value, cast
+from tdsl.schedules import convolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +56,11 @@ class Conv(Op):
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         x, w = inputs
-        images, weights = static(x), static(w)
-        groups, window = self.groups, self.window
-        if images[1] != weights[1] * groups or weights[0] % groups:
-            raise GraphError(
-                f"a convolution in {groups} groups of an image {list(images)} does not take "
-                f"weights {list(weights)}"
-            )
-        data = padded(x, window, f"{name}.padded")
-        per_group, channels = weights[0] // groups, weights[1]
-        extents = (weights[0], *window.counts(images[2:]))
-        axes = [reduce_axis(channels, name="c")]
-        axes += [reduce_axis(n, name=f"k{d}") for d, n in enumerate(weights[2:])]
-
-        def element(*at: Value) -> Value:
-            n, out, *place = at
-            c: Value = axes[0]
-            if groups > 1:
-                first = out if per_group == 1 else out // per_group
-                c = first if channels == 1 else first * channels + c
-            spots = window.spots(place, axes[1:])
-            within = 0 if channels == 1 and groups > 1 else axes[0]
-            product = data[(n, c, *spots)] * w[(out, within, *axes[1:])]
-            used = axes[1:] if channels == 1 and groups > 1 else axes
-            return reduce_sum(product, axis=tuple(used))
-
-        made = compute((images[0], *extents), element, name=_inner(name, x))
-        return (_narrowed(made, x, name),)
+        made = convolution.conv(
+            x, w, stride=self.window.strides, pad=self.window.pads,
+            dilation=self.window.dilations, groups=self.groups, name=name,
+        )  # fmt: skip
+        return (made,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,61 +76,21 @@ class ConvTranspose(Op):
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         x, w = inputs
-        images, weights = static(x), static(w)
-        window, kernel = self.window, weights[2:]
-        reach = [(k - 1) * d for k, d in zip(kernel, window.dilations, strict=True)]
-        spread = self._spread(x, f"{name}.spread")
-        places = tuple(
-            (n - 1) * s + r + 1 + e - b - a
-            for n, s, r, e, b, a in zip(
-                images[2:], window.strides, reach, self.extra, window.before, window.after,
-                strict=True,
-            )
+        made = convolution.conv_transpose(
+            x, w, stride=self.window.strides, pad=self.window.pads, output_pad=self.extra,
+            dilation=self.window.dilations, groups=self.groups, name=name,
         )  # fmt: skip
-        inner, outer = images[1] // self.groups, weights[1]
-        c = reduce_axis(inner, name="c")
-        axes = [reduce_axis(n, name=f"k{d}") for d, n in enumerate(kernel)]
-        dense = static(spread)[2:]
+        return (made,)
 
-        def element(*at: Value) -> Value:
-            n, out, *place = at
-            channel = c if self.groups == 1 else out // outer * inner + c
-            spots = [
-                i + before - k * dilation
-                for i, before, k, dilation in zip(
-                    place, window.before, axes, window.dilations, strict=True
-                )
-            ]
-            inside = [(s >= 0) & (s < extent) for s, extent in zip(spots, dense, strict=True)]
-            every = inside[0]
-            for one in inside[1:]:
-                every = every & one
-            value = select(every, spread[(n, channel, *spots)], cast(0, x.dtype))
-            return reduce_sum(
-                value * w[(channel, out % outer if self.groups > 1 else out, *axes)],
-                axis=(c, *axes),
-            )
 
-        made = compute((images[0], outer * self.groups, *places), element, name=_inner(name, x))
-        return (_narrowed(made, x, name),)
+@dataclass(frozen=True, slots=True)
+class Einsum(Op):
+    """numpy's einsum of letters, without dots and repeated letters in one operand."""
 
-    def _spread(self, x: Tensor, name: str) -> Tensor:
-        """The operand with zeros between its elements."""
-        strides, shape = self.window.strides, static(x)
-        if all(s == 1 for s in strides):
-            return x
-        grown = [(n - 1) * s + 1 for n, s in zip(shape[2:], strides, strict=True)]
+    subscripts: str
 
-        def element(*at: Value) -> Value:
-            n, c, *place = at
-            hit = [i % s == 0 for i, s in zip(place, strides, strict=True) if s > 1]
-            every = hit[0]
-            for one in hit[1:]:
-                every = every & one
-            source = [i // s if s > 1 else i for i, s in zip(place, strides, strict=True)]
-            return select(every, x[(n, c, *source)], cast(0, x.dtype))
-
-        return compute((*shape[:2], *grown), element, name=name)
+    def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
+        return (sugar.einsum(self.subscripts, *inputs, name=name),)
 
 
 def _inner(name: str, x: Tensor) -> str:

@@ -15,6 +15,7 @@ from tdsl.lang.compute import compute
 from tdsl.lang.scan import scan
 from tdsl.lang.tensor import Axis, Tensor, reduce_axis, scan_axis
 from tdsl.lang.value import Value, cast, select
+from tdsl.schedules import distributions, normalization
 
 
 class ReduceKind(Enum):
@@ -177,43 +178,8 @@ class Softmax(Op):
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         (x,) = inputs
-        shape, axis = static(x), self.axis
-        rows = (*shape[:axis], *shape[axis + 1 :])
-        first, second = (reduce_axis(shape[axis], name=n) for n in ("r", "q"))
-
-        def without(at: Sequence[Value]) -> tuple[Value, ...]:
-            return (*at[:axis], *at[axis + 1 :])
-
-        def along(at: Sequence[Value], r: Value) -> tuple[Value, ...]:
-            return (*at[:axis], r, *at[axis:])
-
-        top = compute(rows, lambda *at: reduce.max(x[along(at, first)], axis=first), f"{name}.max")
-        wide = "float32" if x.dtype.bits < 32 else x.dtype.name
-        if self.log:
-            shifted = compute(
-                shape, lambda *at: cast(x[at] - top[without(at)], wide), f"{name}.shifted"
-            )
-            total = compute(
-                rows,
-                lambda *at: reduce.sum(m.exp(shifted[along(at, second)]), axis=second),
-                f"{name}.total",
-            )
-            scale = compute(rows, lambda *at: m.log(total[at]), f"{name}.scale")
-            return (
-                compute(
-                    shape, lambda *at: cast(shifted[at] - scale[without(at)], x.dtype), name=name
-                ),
-            )
-        grown = compute(
-            shape, lambda *at: m.exp(cast(x[at] - top[without(at)], wide)), f"{name}.exp"
-        )
-        total = compute(
-            rows, lambda *at: reduce.sum(grown[along(at, second)], axis=second), f"{name}.total"
-        )
-        scale = compute(rows, lambda *at: 1.0 / total[at], f"{name}.scale")
-        return (
-            compute(shape, lambda *at: cast(grown[at] * scale[without(at)], x.dtype), name=name),
-        )
+        function = distributions.log_softmax if self.log else distributions.softmax
+        return (function(x, self.axis, name=name),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +228,24 @@ class Normalise(Op):
         return (
             compute(
                 shape, lambda *at: cast(centred(at) * scale[tuple(at[:lead])], x.dtype), name=name
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LocalResponse(Op):
+    """x / (bias + alpha / size * sum of squares of `size` neighbouring channels) ** beta."""
+
+    size: int
+    alpha: float
+    beta: float
+    bias: float
+
+    def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
+        (x,) = inputs
+        return (
+            normalization.local_response_norm(
+                x, self.size, alpha=self.alpha, beta=self.beta, bias=self.bias, name=name
             ),
         )
 
