@@ -130,10 +130,14 @@ def _schedule(s: Schedule, group: Group) -> list[Decision]:
 
 
 def _part(s: Schedule, group: Group, refused: list[tuple[str, str]]) -> list[Decision]:
-    """Schedule each block of a group by itself."""
+    """Schedule a group in smaller ones: a chain as its links, otherwise each block by itself."""
     decisions: list[Decision] = []
-    for block in group.blocks:
-        decisions += _schedule(s, Group.alone(block, group.constants))
+    outputs = frozenset(p.buffer for p in s.func.program.params if p.role is not Role.IN)
+    links = form_groups(group.blocks, outputs, group.constants, chain=False)
+    if not group.chained:
+        links = [Group.alone(block, group.constants) for block in group.blocks]
+    for link in links:
+        decisions += _schedule(s, link)
     first = decisions[0]
     known = (*refused, *first.refused)
     decisions[0] = Decision(first.blocks, first.rule, first.reason, known)

@@ -15,6 +15,7 @@ from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.schedules.rules.contraction import find_contraction
 
 Ties = Mapping[Var, Var]  # axis of the sink -> axis of the member
+_NEAR = 1 << 19  # bytes that stay in the L2 cache
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Group:
     """Blocks that share the loops over `shared`, axes of the sink; `members` in program order.
 
     `constants` are arguments that stay the same from call to call, and can be packed ahead.
+    `chained`: the sink is a product of rows that the members make.
     """
 
     sink: BlockFacts
@@ -29,6 +31,7 @@ class Group:
     members: list[BlockFacts] = field(default_factory=list)
     ties: dict[str, Ties] = field(default_factory=dict)
     constants: frozenset[Buffer] = frozenset()
+    chained: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,9 +56,17 @@ class Group:
 
 
 def form_groups(
-    blocks: Sequence[BlockFacts], outputs: frozenset[Buffer], constants: frozenset[Buffer]
+    blocks: Sequence[BlockFacts],
+    outputs: frozenset[Buffer],
+    constants: frozenset[Buffer] = frozenset(),
+    *,
+    chain: bool = True,
 ) -> list[Group]:
-    """Divide the blocks (in program order) into groups, in program order of their sinks."""
+    """Divide the blocks (in program order) into groups, in program order of their sinks.
+
+    With `chain`, a product may take in the reductions along rows of its operand, and a product
+    that those rows come from.
+    """
     consumers = _consumers(blocks)
     home: dict[str, Group] = {}
     groups: list[Group] = []
@@ -65,7 +76,9 @@ def form_groups(
         homes = {id(home[reader.name]): home[reader.name] for reader in readers}
         if len(homes) == 1 and not block.written & outputs:
             (group,) = homes.values()
-            if _join(group, block, readers, late=block.name in late):
+            if _join(group, block, readers, late=block.name in late) or (
+                chain and _chain(group, block, readers, late=block.name in late)
+            ):
                 home[block.name] = group
                 continue
         group = Group.alone(block, constants)
@@ -117,6 +130,39 @@ def _join(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, lat
     group.shared = shared
     group.ties[block.name] = ties
     return True
+
+
+def _chain(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, late: bool) -> bool:
+    """Add rows that are made for a product, or the product that they are made of."""
+    if block.is_ordered:
+        return False
+    ties = _ties(group, block, readers)
+    view = find_contraction(group.sink)
+    if not group.members:
+        if view is None or view.slides or block.reduces or not late or readers != [group.sink]:
+            return False
+        shared = tuple(v for v in group.sink.data if v is not view.column)
+        if len(view.rows) != 1 or any(v not in ties for v in shared):
+            return False
+        if not any(load.buffer in block.written for load in view.scalars):
+            return False
+        group.shared, group.chained = shared, True
+    else:
+        product = group.chained and find_contraction(block) is not None
+        if not product or any(v not in ties for v in group.shared) or not _is_near(block):
+            return False
+    group.members.insert(0, block)
+    group.ties[block.name] = ties
+    return True
+
+
+def _is_near(block: BlockFacts) -> bool:
+    """Whether what the vectors of a product are loaded from fits a cache, for each batch."""
+    view = find_contraction(block)
+    assert view is not None
+    axes = [v for load in view.vectors for v in load.vars if v not in view.batch]
+    size = block.count(tuple(v for v in axes if v in block.extents))
+    return size is None or size * block.bits // 8 <= _NEAR
 
 
 def _is_plane(block: BlockFacts, readers: Sequence[BlockFacts], group: Group) -> bool:

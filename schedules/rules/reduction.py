@@ -64,10 +64,10 @@ def fuse_rows(
     for name, axes, dense, width, lanes, reduces in members:
         if width > 1:
             own = rest if name == sink else own_loops(s, name, axes)
-            _vectorize_row(s, name, own, dense, width, lanes, reduces=reduces)
+            vectorize_row(s, name, own, dense, width, lanes, reduces=reduces)
 
 
-def _vectorize_row(
+def vectorize_row(
     s: Schedule, block: str, own: tuple[Loop, ...], dense: int, width: int, lanes: int, *,
     reduces: bool,
 ) -> None:  # fmt: skip
@@ -76,15 +76,28 @@ def _vectorize_row(
     for inner in own[len(own) - dense + 1 :]:
         last = s.fuse(last, inner)
     if reduces:
-        _, lane = s.split(last, width)
-        partial = s.rfactor(lane)
-        s.set_scope(partial, "register")
-        s.vectorize(s.loops(partial)[-1], lanes)
-        s.unroll(s.loops(block)[-1])
+        _reduce_in_lanes(s, block, last, width, lanes)
     elif isinstance(last.extent, int) and last.extent <= width:
         s.vectorize(last, lanes)
     else:
         s.vectorize(s.split(last, width, tail="mask")[1], lanes)
+
+
+def _reduce_in_lanes(s: Schedule, block: str, loop: Loop, width: int, lanes: int) -> None:
+    """Reduce into `width` lanes, those into one vector, and halve that until one is left."""
+    widths = [width]
+    while lanes > 1:
+        widths += [lanes] if lanes < widths[-1] else []
+        lanes //= 2
+    for number, lane_count in enumerate(widths):
+        partial = s.rfactor(s.split(loop, lane_count)[1])
+        s.set_scope(partial, "register")
+        loops = s.loops(partial)
+        s.vectorize(loops[-1])
+        if number:
+            s.unroll(loops[-2])
+        loop = s.loops(block)[-1]
+    s.unroll(loop)
 
 
 @dataclass(frozen=True)
@@ -122,7 +135,7 @@ def match(group: Group, target: Target) -> Plan | None:
     rows = group.shared if group.members or not sink.reduces else sink.data
     if not all(_walks_rows(b, group) for b in group.blocks if b.reduces):
         return None
-    members = tuple(_member(b, group, target) for b in group.blocks)
+    members = tuple(member_of(b, group, target) for b in group.blocks)
     length = max((b.count(_own(b, group)) or _TASK // 16) for b in group.blocks)
     count = sink.extent(rows[-1]) if rows else 1
     chunk = below(max(1, _TASK // max(length, 1)), count)
@@ -151,7 +164,8 @@ def _walks_rows(block: BlockFacts, group: Group) -> bool:
     return bool(walked) and all(load.is_dense(last) for load in walked)
 
 
-def _member(block: BlockFacts, group: Group, target: Target) -> Member:
+def member_of(block: BlockFacts, group: Group, target: Target) -> Member:
+    """How one block of a group is vectorized along its own axes."""
     own = _own(block, group)
     axes = len(block.block.iters)
     lanes = target.lanes(block.bits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tdsl.schedules.rules import (
+    attention,
     columns,
     conv,
     depthwise,
@@ -17,6 +18,7 @@ from tdsl.schedules.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     empty.RULE,
+    attention.RULE,
     conv.RULE,
     matmul.RULE,
     depthwise.RULE,
