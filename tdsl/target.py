@@ -77,6 +77,11 @@ class Target:
         """How many elements of `bits` bits one vector register holds, at least 1."""
         return max(1, self.vector_bits // bits)
 
+    def scales(self, bits: int, lanes: int) -> bool:
+        """Whether `a * 2**b` of vectors of floats of `bits` bits is one instruction."""
+        whole = lanes * bits == self.vector_bits == _SCALED_BITS
+        return whole and bits in (32, 64) and "avx512f" in self.features
+
     @property
     def is_native(self) -> bool:
         """Whether code for this target is meant for this very machine."""
@@ -86,6 +91,7 @@ class Target:
         return self.text
 
 
+_SCALED_BITS = 512
 _V2 = ("sse4.2", "popcnt")
 _V3 = (*_V2, "avx2", "fma", "f16c", "bmi2")
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512dq", "avx512vl")

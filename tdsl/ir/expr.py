@@ -7,6 +7,7 @@ Semantics, the same on every target:
   SHR of a signed value; a negative shift count counts as one past the width.
 - TRUEDIV is of floats only and follows IEEE 754. MIN and MAX propagate NaN (numpy's rule); of equal
   operands (zeros of both signs) they give the first.
+- SHL of floats scales (lowered IR): `a * 2**b`, of an integral `b`, rounded once.
 - CAST float to int truncates and saturates, NaN gives 0; int to int wraps; int to float and
   float to float round to nearest even; to bool is `!= 0`.
 - float16 and bfloat16 round after every operation; denormals are kept; nothing is contracted:

@@ -90,6 +90,18 @@ def _divide(a: float, b: float) -> float:
         return math.copysign(math.inf, a) * math.copysign(1.0, b)
 
 
+_FAR = 1 << 16  # powers of two beyond all exponents
+
+
+def _scale(a: Scalar, b: Scalar) -> Scalar:
+    if b != b:  # noqa: PLR0124 - NaN
+        return b
+    try:
+        return math.ldexp(a, int(max(-_FAR, min(b, _FAR))))
+    except OverflowError:
+        return math.copysign(math.inf, a)
+
+
 def _min(a: Scalar, b: Scalar) -> Scalar:
     return a if a <= b or a != a else b  # noqa: PLR0124 - NaN
 
@@ -113,6 +125,10 @@ _RING: dict[BinaryOp, Binary] = {
     BinaryOp.SUB: operator.sub,
     BinaryOp.MUL: operator.mul,
 }
+_FLOATING: dict[BinaryOp, Binary] = {
+    BinaryOp.TRUEDIV: _divide,
+    BinaryOp.SHL: _scale,
+}
 _BITS: dict[BinaryOp, Binary] = {
     BinaryOp.AND: operator.and_,
     BinaryOp.OR: operator.or_,
@@ -132,7 +148,7 @@ def binary(op: BinaryOp, dtype: DType) -> Binary | None:
 
 
 def _float_binary(op: BinaryOp, dtype: DType) -> Binary | None:
-    base = _divide if op is BinaryOp.TRUEDIV else _RING.get(op)
+    base = _FLOATING.get(op) or _RING.get(op)
     if base is None or dtype is dtypes.float64:
         return base
     if dtype is dtypes.float32:

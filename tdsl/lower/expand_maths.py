@@ -21,29 +21,28 @@ from tdsl.target import Target
 
 def expand_maths(program: Program, target: Target) -> Program:
     """Replace every call of a maths function by its formula."""
-    del target
-    return with_body(program, _stmt(program.body))
+    return with_body(program, _stmt(program.body, target))
 
 
-def _stmt(n: Node) -> Node:
+def _stmt(n: Node, target: Target) -> Node:
     if not isinstance(n, Stmt):
         return n
     match n:
         case Store(atomic=True):
-            return _inside(n)
+            return _inside(n, target)
         case Store():
-            calls = _Calls()
+            calls = _Calls(target)
             return calls.before(calls.replace(n))
         case Let(value=value, body=body):
-            calls = _Calls()
+            calls = _Calls(target)
             new = calls.replace(value)
-            return calls.before(_let(n, new, _stmt(body)))
+            return calls.before(_let(n, new, _stmt(body, target)))
         case If(cond=cond):
-            calls = _Calls()
+            calls = _Calls(target)
             new = calls.replace(cond)
-            return calls.before(_if(n, new))
+            return calls.before(_if(n, new, target))
         case _:
-            return map_children(n, _stmt)
+            return map_children(n, lambda child: _stmt(child, target))
 
 
 def _let(s: Let, value: Node, body: Node) -> Stmt:
@@ -54,8 +53,8 @@ def _let(s: Let, value: Node, body: Node) -> Stmt:
     return Let(s.var, value, body)
 
 
-def _if(s: If, cond: Node) -> Stmt:
-    new = map_children(s, _stmt)
+def _if(s: If, cond: Node, target: Target) -> Stmt:
+    new = map_children(s, lambda child: _stmt(child, target))
     if cond is s.cond:
         return new
     assert isinstance(cond, Expr)
@@ -65,7 +64,8 @@ def _if(s: If, cond: Node) -> Stmt:
 class _Calls:
     """The calls of one statement: what they expand to, and the lets that come first."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
+        self._target = target
         self._lets: list[tuple[Var, Expr]] = []
         self._results: dict[Math, Expr] = {}
 
@@ -79,7 +79,7 @@ class _Calls:
             return new
         found = self._results.get(new)
         if found is None:
-            expansion = expand(new.fn, new.args)
+            expansion = expand(new.fn, new.args, self._target)
             self._lets += expansion.lets
             found = self._results[new] = expansion.result
         return found
@@ -109,7 +109,7 @@ def _guarded(arm: Expr, cond: Expr) -> Expr:
     return cast("Expr", transform(arm, visit))
 
 
-def _inside(s: Store) -> Stmt:
+def _inside(s: Store, target: Target) -> Stmt:
     """An atomic update: what depends on the element itself must be computed at each attempt."""
     if not any(isinstance(n, Math) for n in walk(s)):
         return s
@@ -117,13 +117,13 @@ def _inside(s: Store) -> Stmt:
     def is_own(e: Expr) -> bool:
         return any(isinstance(n, Load) and n.buffer is s.buffer for n in walk(e))
 
-    hoisted = _Calls()
+    hoisted = _Calls(target)
 
     def visit(n: Node) -> Node:
         if isinstance(n, Math) and is_own(n):
             new = map_children(n, visit)
             assert isinstance(new, Math)
-            expansion = expand(new.fn, new.args)
+            expansion = expand(new.fn, new.args, target)
             return _inline(dict(expansion.lets), expansion.result)
         return hoisted.replace(n) if isinstance(n, Math) else map_children(n, visit)
 

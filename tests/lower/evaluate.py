@@ -71,6 +71,9 @@ def fma(a, b, c):
 
 
 def _shift_left(a, b):
+    if a.dtype.kind == "f":
+        known = np.where(np.isnan(b), 0, b).astype(np.int64)
+        return np.where(np.isnan(b), b, np.ldexp(a, known)).astype(a.dtype)
     bits = a.dtype.itemsize * 8
     fits = (b >= 0) & (b < bits)
     return np.where(fits, a << np.where(fits, b, 0), 0).astype(a.dtype)

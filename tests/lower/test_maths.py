@@ -14,6 +14,7 @@ from tdsl.errors import InternalError
 from tdsl.ir.expr import Bitcast, Broadcast, Const, Expr, Load, Math, MathFn, Var
 from tdsl.ir.visit import children, walk
 from tdsl.lower.maths import BOUNDS, coefficients, expand
+from tdsl.target import target
 from tests.lower.evaluate import evaluate
 from tests.lower.maths_references import (
     IN_DOUBLE,
@@ -178,6 +179,21 @@ def test_vectors_are_the_same_formula(fn, dtype):
     scalar = apply(fn, dtype, *arrays)
     vector = evaluate(expansion, dict(zip(args, arrays, strict=True)))
     assert (scalar.view(f"u{dtype.bytes}") == vector.view(f"u{dtype.bytes}")).all()
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float16, dtypes.float32, dtypes.float64], ids=str)
+@FUNCTIONS
+def test_scaling_in_one_instruction_gives_the_same_bits(fn, dtype):
+    wide = max(dtype.bits, 32)
+    args = variables(fn, dtype, lanes=512 // wide)
+    expansion = expand(fn, args, target("llvm -mcpu=znver4"))
+    with np.errstate(all="ignore"):
+        arrays = [a.astype(dtype.numpy) for a in argument_arrays(fn, 200, 5)]
+        got = evaluate(expansion, dict(zip(args, arrays, strict=True)))
+        want = apply(fn, dtype, *arrays)
+    assert (got.view(f"u{dtype.bytes}") == want.view(f"u{dtype.bytes}")).all()
+    shorter = len(operations(expansion)) < len(operations(expand(fn, args)))
+    assert shorter or fn not in (MathFn.EXP, MathFn.EXP2)
 
 
 def operations(expansion):

@@ -20,6 +20,7 @@ from tdsl.lower.maths import (
     trigonometric,
 )
 from tdsl.lower.maths.formula import Expansion, Formula, Num
+from tdsl.target import Target
 
 _Writer: TypeAlias = Callable[..., Num]
 
@@ -49,12 +50,13 @@ _WRITERS: dict[MathFn, _Writer] = {
 }
 
 
-def expand(fn: MathFn, args: tuple[Expr, ...]) -> Expansion:
+def expand(fn: MathFn, args: tuple[Expr, ...], target: Target | None = None) -> Expansion:
     """Write `fn(*args)` as arithmetic, comparisons, selects and bits; no memory, no calls.
 
     The arguments are floats of one dtype and one lane count, and are mentioned once each if they
     are not variables. float16 and bfloat16 are computed in float32 and rounded once. Errors stay
-    within `BOUNDS`; zeros, infinities, NaN and denormals give what C99 says.
+    within `BOUNDS`; zeros, infinities, NaN and denormals give what C99 says. Instructions that
+    only `target` has are used where they give the very same bits.
 
     >>> from tdsl.ir.expr import Var
     >>> expansion = expand(MathFn.SIGMOID, (Var("x", dtypes.float32, 16),))
@@ -71,6 +73,7 @@ def expand(fn: MathFn, args: tuple[Expr, ...]) -> Expansion:
         shapes = ", ".join(f"{arg.dtype} x {arg.lanes}" for arg in args)
         raise InternalError(f"{fn.value}({shapes}): floats of one dtype and lane count wanted")
     wide = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
-    formula = Formula(fn.value, wide, args[0].lanes)
+    scales = target is not None and target.scales(wide.bits, args[0].lanes)
+    formula = Formula(fn.value, wide, args[0].lanes, scales=scales)
     operands = [formula.name(arg).to(wide) for arg in args]
     return formula.finish(_WRITERS[fn](formula, *operands).to(dtype))

@@ -33,6 +33,8 @@ def _scaled(f: Formula, p: Num, shifted: Num, x: Num, low: float) -> Num:
     One factor of two (or many) is held back and multiplied last, so that the largest results do not
     overflow on the way and denormal ones are rounded once. Products, unlike sums of bits, keep NaN.
     """
+    if f.scales:
+        return p << (shifted - magic(f))
     is_low = x < low
     one = f.bias << f.mantissa
     kept = f.bias // 2

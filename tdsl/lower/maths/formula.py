@@ -170,10 +170,15 @@ class Num:
 
 
 class Formula:
-    """The operations of one expansion. `dtype` is the float type computed in."""
+    """The operations of one expansion.
 
-    def __init__(self, stem: str, dtype: DType, lanes: int) -> None:
+    `dtype` is the float type computed in; `scales` says that the target has an instruction for
+    `a * 2**n`.
+    """
+
+    def __init__(self, stem: str, dtype: DType, lanes: int, *, scales: bool = False) -> None:
         self.dtype = dtype
+        self.scales = scales
         self.integer = _INTEGERS[dtype]
         self.mantissa = _EXPLICIT_BITS[dtype]
         self.bias = (1 << (dtype.bits - self.mantissa - 2)) - 1
