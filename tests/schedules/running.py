@@ -3,7 +3,8 @@
 import numpy as np
 
 import tdsl as td
-from tests.schedules.cases import CASES, Draw
+from tests.schedules.cases import Draw
+from tests.schedules.movement_cases import CASES
 
 
 def run(name, seed):

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.schedules.cases import CASES
+from tests.schedules.movement_cases import CASES
 from tests.schedules.running import run
 
 FEW = 3
