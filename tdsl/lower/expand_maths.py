@@ -28,6 +28,10 @@ def _stmt(n: Node, target: Target) -> Node:
     if not isinstance(n, Stmt):
         return n
     match n:
+        case Store(mask=mask) if mask is not None and mask.lanes == 1 and _calls(n.value):
+            # what stands in front of the store must not run where the store does not
+            then = _stmt(dataclasses.replace(n, mask=None), target)
+            return If(mask, cast("Stmt", then))
         case Store(atomic=True):
             return _inside(n, target)
         case Store():
@@ -43,6 +47,10 @@ def _stmt(n: Node, target: Target) -> Node:
             return calls.before(_if(n, new, target))
         case _:
             return map_children(n, lambda child: _stmt(child, target))
+
+
+def _calls(e: Expr) -> bool:
+    return any(isinstance(n, Math) for n in walk(e))
 
 
 def _let(s: Let, value: Node, body: Node) -> Stmt:
@@ -71,7 +79,7 @@ class _Calls:
 
     def replace(self, n: Node) -> Node:
         """*n* with results in the place of calls, innermost calls first."""
-        if isinstance(n, Select) and any(isinstance(x, Math) for e in (n.a, n.b) for x in walk(e)):
+        if isinstance(n, Select) and (_calls(n.a) or _calls(n.b)):
             otherwise = Unary(UnaryOp.NOT, n.cond)
             n = Select(n.cond, _guarded(n.a, n.cond), _guarded(n.b, otherwise))
         new = map_children(n, self.replace)
@@ -111,7 +119,7 @@ def _guarded(arm: Expr, cond: Expr) -> Expr:
 
 def _inside(s: Store, target: Target) -> Stmt:
     """An atomic update: what depends on the element itself must be computed at each attempt."""
-    if not any(isinstance(n, Math) for n in walk(s)):
+    if not _calls(s.value):
         return s
 
     def is_own(e: Expr) -> bool:

@@ -60,3 +60,19 @@ def test_padded_read_in_the_lanes_a_partition_leaves_to_the_other_branch() -> No
     s.cache_write("S", scope="stack")
     a = np.array([[5, 7]], np.int32)
     np.testing.assert_array_equal(td.build(s)(a), td.reference(f)(a))
+
+
+def test_atomic_lanes_call_maths_only_where_they_store() -> None:
+    n, m = td.sizes("N M")
+    A = td.placeholder((m,), "float32", name="A")
+    T = td.compute((m,), lambda i: td.tanh(A[i]), name="T")
+    k = td.reduce_axis(m, name="k")
+    R = td.compute((n,), lambda i: td.sum(T[k], axis=k), name="R")
+    f = td.func("f", [A], [R])
+    s = td.Schedule(f)
+    s.tile("R.i", "R.k", 2, 2)
+    s.vectorize("R.ki")
+    s.atomic("R")
+    s.inline("T")
+    a = np.linspace(-1, 1, 7, dtype=np.float32)
+    np.testing.assert_allclose(td.build(s)(a, N=3), td.reference(f)(a, N=3), rtol=1e-5, atol=1e-6)
