@@ -44,6 +44,7 @@ TailArg: TypeAlias = str
 ScopeArg: TypeAlias = str
 AxisArg: TypeAlias = str
 MaybeLoopArg: TypeAlias = "Loop | str | None"
+ConditionArg: TypeAlias = str
 IndexMapArg: TypeAlias = "str | Callable[..., object]"
 FlagArg: TypeAlias = bool
 
@@ -201,6 +202,12 @@ def _flag(_core: ScheduleCore, value: object, _primitive: str) -> object:
     return value
 
 
+def _condition(_core: ScheduleCore, value: object, _primitive: str) -> object:
+    if not isinstance(value, str):
+        raise _Unfit
+    return value
+
+
 def _index_map(_core: ScheduleCore, value: object, _primitive: str) -> object:
     if not isinstance(value, str) and not callable(value):
         raise _Unfit
@@ -227,6 +234,7 @@ KINDS: dict[str, Kind] = {
     "ScopeArg": Kind("one of " + ", ".join(SCOPES), _one_of(SCOPES)),
     "AxisArg": Kind("one of " + ", ".join(AXES), _one_of(AXES)),
     "IndexMapArg": Kind("an index map such as 'i, k -> i // 6, k, i % 6'", _index_map),
+    "ConditionArg": Kind("a comparison of sizes such as 'N % 16 == 0'", _condition),
     "FlagArg": Kind("True or False", _flag),
     "bool": Kind("True or False", _flag),
 }

@@ -9,6 +9,7 @@ from tdsl.analysis import Numerics, Proof
 from tdsl.errors import InternalError, ScheduleError
 from tdsl.ir.expr import Buffer, Expr, Var
 from tdsl.ir.stmt import Alloc, Block, For, Leaf, Program, Stmt
+from tdsl.ir.visit import free_vars
 from tdsl.scheduling.arguments import LoopArg
 from tdsl.scheduling.core import ScheduleCore, State
 from tdsl.scheduling.loops import Loop
@@ -47,10 +48,17 @@ class Edit:
         """The scheduled program by names."""
         return self.core.index
 
-    @property
-    def facts(self) -> tuple[Expr, ...]:
-        """What is known of the sizes."""
-        return self.core.program.assume
+    def facts_in(self, stmt: Stmt) -> tuple[Expr, ...]:
+        """What is known of the sizes, and what all leaves below *stmt* run under (specialize)."""
+        sizes = set(self.program.sizes)
+        leaves = leaves_below(stmt)
+        common = [
+            guard.cond
+            for guard in (leaves[0].guards if leaves else ())
+            if free_vars(guard.cond) <= sizes
+            and all(any(g.cond == guard.cond for g in leaf.guards) for leaf in leaves)
+        ]
+        return (*self.program.assume, *common)
 
     @property
     def outcome(self) -> State:

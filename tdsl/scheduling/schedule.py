@@ -11,6 +11,7 @@ from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.primitives import (
     caches,
+    cases,
     factors,
     fissions,
     inlining,
@@ -60,6 +61,7 @@ class Schedule(ScheduleCore):
     skew = shifts.skew
     partition = pieces.partition
     fission = fissions.fission
+    specialize = cases.specialize
     unroll = marks.unroll
     unroll_and_jam = jams.unroll_and_jam
     parallel = marks.parallel

@@ -102,7 +102,7 @@ def _inner_known(
     extent = loop.extent
     rest = tuple(index(f) for f in factors[1:] if f is not None)
     outer, within = variables[0], _mixed_radix(variables[1:], rest)
-    if divides(inner, extent, edit.facts):
+    if divides(inner, extent, edit.facts_in(loop)):
         value = add(mul(outer, inner), within)
         return Digits(variables, (floordiv(extent, inner), *rest), value, ())
     _refuse_remainder(edit, loop, inner, tail)
@@ -147,7 +147,7 @@ def _balanced(
 
 
 def _refuse_remainder(edit: Edit, loop: For, factor: int, tail: str) -> None:
-    if tail != "exact" or divides(factor, loop.extent, edit.facts):
+    if tail != "exact" or divides(factor, loop.extent, edit.facts_in(loop)):
         return
     name = loop.var.name
     hint = "pass tail='guard' or a factor that divides the extent"

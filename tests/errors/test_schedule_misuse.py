@@ -143,6 +143,10 @@ MISUSES = [
     (chained, lambda s: s.reverse_inline("B"), "reads 0 intermediate tensors (none)", "inline"),
     (chained, lambda s: s.compute_with("C", at="B.i"), "the order changes", "fission"),
     (chained, lambda s: s.reverse_inline("D"), "does not read 'C' at its own", "s.inline('C')"),
+    (small, lambda s: s.specialize("M == 4"), "all sizes are known numbers", "td.sizes"),
+    (symbolic, lambda s: s.specialize("Q == 4"), "names 'Q', which is no size", "M, K, N"),
+    (symbolic, lambda s: s.specialize("M +"), "cannot read", ""),
+    (symbolic, lambda s: s.specialize(True), "expected a comparison of sizes", ""),
     (small, lambda s: s.loops("Q"), "there is no block 'Q'", "one of 'C', 'D'"),
     (small, lambda s: s.parallel("D.i", unsafe=1), "expected True or False, got 1", ""),
 ]  # fmt: skip

@@ -403,6 +403,16 @@ def _reverse_inline(v: View) -> Step | None:
     return Step("reverse_inline", (v.draw.choice(found),)) if found else None
 
 
+def _specialize(v: View) -> Step | None:
+    sizes = [var.name for var in v.schedule.program.sizes]
+    if not sizes:
+        return None
+    name, number = v.draw.choice(sizes), v.draw.integer(2, 4)
+    condition = v.draw.choice([f"{name} % {number} == 0", f"{name} <= {number}"])
+    loop = v.loop() if v.draw.chance(0.6) else None
+    return Step("specialize", (condition,), () if loop is None else (("loop", loop),))
+
+
 def _tensor(v: View) -> str | None:
     names = sorted({a.tensor for b in v.blocks for a in b.accesses})
     return v.draw.choice(names) if names else None
@@ -477,6 +487,7 @@ MAKERS: dict[str, tuple[float, Callable[[View], Step | None]]] = {
     "reverse": (2.5, _on_a_loop("reverse")),
     "shift": (2.5, _shift),
     "skew": (3, _skew),
+    "specialize": (1.5, _specialize),
     "compute_with": (3, _compute_with),
     "reverse_inline": (2.5, _reverse_inline),
 }

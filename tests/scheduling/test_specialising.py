@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+import tdsl as td
+from tdsl.ir.interp import interpret
+from tdsl.ir.stmt import For, If
+from tdsl.lower import lower
+from tests.scheduling.algorithms import blur, increment, matmul
+from tests.scheduling.running import check, inputs_of, nest, scheduled
+
+
+def built(s, *cases):
+    """The compiled kernel gives what the interpreter does, for each of several sizes."""
+    kernel = td.build(s)
+    for sizes in cases:
+        check(s, sizes)
+        arrays = inputs_of(s.func, sizes)
+        (wanted,) = interpret(s.func.program, arrays, sizes).values()
+        np.testing.assert_array_equal(kernel(*(arrays[t.name] for t in s.func.inputs)), wanted)
+
+
+def test_the_fast_path_needs_no_tail():
+    s = scheduled(matmul())
+    fast, slow = s.specialize("M % 4 == 0")
+    s.split(fast, 4, tail="exact")
+    s.parallel(slow)
+    assert s.blocks() == ("C@0", "C@1")
+    built(s, {"M": 8, "N": 3, "K": 2}, {"M": 7, "N": 3, "K": 2}, {"M": 0, "N": 1, "K": 1})
+
+
+def test_a_scheduled_nest_loses_its_conditions_on_the_fast_path():
+    s = scheduled(matmul())
+    s.tile("C.i", "C.j", 4, 8)
+    s.specialize("M % 4 == 0", loop="C.io")
+    conditions = [len(leaf.guards) for leaf in s.index.leaves.values()]
+    assert conditions == [2, 3]
+    built(s, {"M": 8, "N": 9, "K": 2}, {"M": 7, "N": 8, "K": 2})
+
+
+def test_one_of_the_versions_runs():
+    n = td.sizes("N")
+    a = td.placeholder((n,), "float32", name="A")
+    b = td.compute((n,), lambda i: td.extern("tick", "float32", a[i]), name="B")
+    s = scheduled(td.func("f", [a], [b]))
+    s.specialize("N < 6")
+    program = lower(s.program, s.target).program
+    for size in (5, 6):
+        calls = []
+
+        def tick(value, calls=calls):
+            calls.append(value)
+            return value
+
+        arrays = {"A": np.arange(size, dtype=np.float32)}
+        interpret(program, arrays, externs={"tick": tick})
+        assert len(calls) == size
+    branches = [s for s in _statements(program.body) if isinstance(s, If)]
+    assert all(isinstance(branch.then, For) for branch in branches)
+
+
+def _statements(s):
+    from tdsl.lower.bodies import statements
+
+    return list(statements(s))
+
+
+def test_private_tensors_are_shared_by_both_versions():
+    s = scheduled(blur())
+    yo, _, yi, _ = s.tile("Y.i", "Y.j", 4, 4)
+    s.compute_at("X", at=yi)
+    s.store_at("X", at=yo)
+    s.specialize("W % 4 == 0")
+    assert nest(s).count("alloc X") == 1
+    built(s, {"H": 8, "W": 8}, {"H": 5, "W": 7})
+
+
+def test_cases_within_cases():
+    s = scheduled(increment("N"))
+    _, slow = s.specialize("N % 8 == 0")
+    s.specialize("N % 4 == 0", loop=slow)
+    assert s.blocks() == ("B@0", "B@1", "B@2")
+    io, ii = s.split("B@1.i", 4, tail="exact")
+    s.vectorize(ii, 4)
+    assert io.name == "io"
+    built(s, {"N": 16}, {"N": 12}, {"N": 11}, {"N": 0})
+
+
+def test_versions_are_kept_in_files(tmp_path):
+    s = scheduled(increment("N"))
+    s.specialize("N >= 64 ")
+    assert 's.specialize("N >= 64 ")' in str(s.trace)
+
+
+@pytest.mark.parametrize("condition", ["N == 7", "N != 7", "2 * N <= 9", "N > 100"])
+def test_conditions_of_several_forms(condition):
+    s = scheduled(increment("N"))
+    s.specialize(condition)
+    built(s, {"N": 4}, {"N": 7}, {"N": 12})
