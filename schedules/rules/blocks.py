@@ -48,8 +48,10 @@ class Access:
 
     def is_dense(self, var: Var) -> bool:
         """Whether neighbours along *var* are neighbours in memory."""
-        last = len(self.forms) - 1
-        return self.dimension(var) == last and self.forms[last].coefficient(var) == 1
+        at = self.dimension(var)
+        if at is None or self.forms[at].coefficient(var) != 1:
+            return False
+        return all(constant(extent) == 1 for extent in self.buffer.shape[at + 1 :])
 
     def index_var(self, dimension: int) -> Var | None:
         """The variable that is the whole index of a dimension, or None."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tdsl.ir.expr import Var
 from tdsl.schedules.rules.blocks import Access, BlockFacts
 from tdsl.schedules.rules.contraction import find_contraction
+from tdsl.schedules.rules.fetching import Fetch, fetch_ahead, is_large
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.rule import Plan, Rule
 from tdsl.schedules.rules.steps import own_loops, spread
@@ -24,6 +25,9 @@ from tdsl.scheduling.combinator import combinator
 from tdsl.target import Target, TargetKind
 
 _VECTORS = 4
+_STREAMED = 16  # vectors side by side where rows come from memory
+_ROWS = 8  # rows ahead that are asked for then
+_LONG = 1 << 17  # elements of a reduction that is worth sharing out
 _NEAR = 4  # strides up to this are read as whole vectors
 
 
@@ -31,6 +35,7 @@ _NEAR = 4  # strides up to this are read as whole vectors
 def fuse_columns(
     s: Schedule, sink: str, shared: tuple[int, ...], column: int, width: int, lanes: int,
     tasks: int, members: tuple[tuple[str, int, int], ...] = (), registers: bool = False,
+    ahead: tuple[Fetch, ...] = (),
 ) -> None:  # fmt: skip
     """Compute everything that some columns of *sink* need where those columns are.
 
@@ -43,6 +48,8 @@ def fuse_columns(
         tasks: how many parallel tasks are enough.
         members: the other blocks in order: name, number of axes, position of the column axis.
         registers: whether they are one step wide, and kept in registers.
+        ahead: blocks that ask for elements to come: of which tensor, and how far along which
+            dimension.
     """
     loops = s.loops(sink)
     kept = [loops[n] for n in shared]
@@ -59,6 +66,56 @@ def fuse_columns(
         if registers:
             s.set_scope(name, "register")
     s.vectorize(ji, lanes)
+    for name, tensor, dimension, distance in ahead:
+        fetch_ahead(s, name, tensor, dimension, distance)
+
+
+@combinator
+def share_sums(
+    s: Schedule, block: str, reduced: tuple[int, ...], column: int, share: int, width: int,
+    lanes: int,
+) -> None:  # fmt: skip
+    """Reduce parts of the outermost reduction axis in parallel, then combine them.
+
+    Args:
+        block: the reduction.
+        reduced: positions of its reduction axes.
+        column: position of the axis that vectors lie along.
+        share: iterations of one part.
+        width: columns of one step.
+        lanes: elements of a vector.
+    """
+    loops = s.loops(block)
+    inner = [loop for n, loop in enumerate(loops) if n not in reduced]
+    s.reorder(*(loops[n] for n in reduced), *inner)
+    part, _ = s.split(loops[reduced[0]], share)
+    partial = s.rfactor(part)
+    parts = s.loops(partial)
+    data = parts[len(parts) - len(inner) :]
+    jo, ji = s.split(data[column], width, tail="mask")
+    others = [loop for n, loop in enumerate(data) if n != column]
+    s.reorder(parts[0], *others, jo, *parts[1 : len(parts) - len(inner)], ji)
+    s.vectorize(ji, lanes)
+    s.parallel(parts[0])
+
+
+@dataclass(frozen=True)
+class Shares(Plan):
+    """A long reduction to few columns, in parts."""
+
+    block: str
+    reduced: tuple[int, ...]
+    column: int
+    share: int
+    width: int
+    lanes: int
+
+    @property
+    def reason(self) -> str:
+        return f"{self.block}: a long reduction to few columns, in parts of {self.share} iterations"
+
+    def apply(self, s: Schedule) -> None:
+        share_sums(s, self.block, self.reduced, self.column, self.share, self.width, self.lanes)
 
 
 @dataclass(frozen=True)
@@ -73,6 +130,7 @@ class Columns(Plan):
     tasks: int
     members: tuple[tuple[str, int, int], ...]
     registers: bool
+    ahead: tuple[Fetch, ...]
 
     @property
     def reason(self) -> str:
@@ -82,7 +140,7 @@ class Columns(Plan):
     def apply(self, s: Schedule) -> None:
         fuse_columns(
             s, self.sink, self.shared, self.column, self.width, self.lanes, self.tasks,
-            self.members, registers=self.registers,
+            self.members, registers=self.registers, ahead=self.ahead,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -100,7 +158,11 @@ def match(group: Group, target: Target) -> Plan | None:
     if column is None:
         return None
     lanes = target.lanes(max(b.bits for b in group.blocks))
-    width = below(lanes * _VECTORS, sink.extent(column))
+    streamed = _streamed(group, column, target)
+    width = below(lanes * (_STREAMED if streamed else _VECTORS), sink.extent(column))
+    shares = _shares(group, column, width, lanes, target)
+    if shares is not None:
+        return shares
     others = tuple(v for v in group.shared if v is not column)
     members = tuple(
         (b.name, len(b.block.iters), b.data.index(group.ties[b.name][column]))
@@ -109,7 +171,39 @@ def match(group: Group, target: Target) -> Plan | None:
     return Columns(
         sink.name, tuple(sink.data.index(v) for v in others), sink.data.index(column), width,
         min(lanes, width), 4 * target.cores, members, bool(members) and group.is_whole,
+        streamed,
     )  # fmt: skip
+
+
+def _shares(group: Group, column: Var, width: int, lanes: int, target: Target) -> Shares | None:
+    """The plan for a reduction that is too narrow for all cores, but long."""
+    block = group.sink
+    points, depth = block.count(block.data), block.count(block.reduced)
+    if group.members or points is None or depth is None or points * depth < _LONG:
+        return None
+    tasks = points // (block.extent(column) or 1) * -(-(block.extent(column) or 1) // width)
+    first = block.extent(block.reduced[0])
+    if tasks >= target.cores or first is None or first < 2 * target.cores:
+        return None
+    axes = [it.var for it in block.block.iters]
+    return Shares(
+        block.name, tuple(axes.index(v) for v in block.reduced), block.data.index(column),
+        -(-first // (4 * target.cores)), width, min(lanes, width),
+    )  # fmt: skip
+
+
+def _streamed(group: Group, column: Var, target: Target) -> tuple[Fetch, ...]:
+    """What a reduction reads once, row after row, from beyond the caches."""
+    block = group.sink
+    wide = (block.extent(column) or 0) >= _STREAMED * target.vector_bits // block.bits
+    if group.members or not block.reduces or not wide:
+        return ()
+    last = block.reduced[-1]
+    return tuple(
+        (block.name, load.buffer.name, load.dimension(last) or 0, _ROWS)
+        for load in block.loads
+        if column in load.vars and load.is_plain(last) and is_large(load.buffer, target)
+    )
 
 
 def _column(group: Group) -> Var | None:

@@ -71,13 +71,14 @@ def form_groups(
     home: dict[str, Group] = {}
     groups: list[Group] = []
     late = _after_reductions(blocks)
+    made_by_rows = _after_reductions(blocks, products=False)
     for block in reversed(blocks):
         readers = consumers[block.name]
         homes = {id(home[reader.name]): home[reader.name] for reader in readers}
         if len(homes) == 1 and not block.written & outputs:
             (group,) = homes.values()
             if _join(group, block, readers, late=block.name in late) or (
-                chain and _chain(group, block, readers, late=block.name in late)
+                chain and _chain(group, block, readers, late=block.name in made_by_rows)
             ):
                 home[block.name] = group
                 continue
@@ -99,12 +100,13 @@ def _consumers(blocks: Sequence[BlockFacts]) -> dict[str, list[BlockFacts]]:
     }
 
 
-def _after_reductions(blocks: Sequence[BlockFacts]) -> frozenset[str]:
-    """Blocks that depend on a reduction, reductions included."""
+def _after_reductions(blocks: Sequence[BlockFacts], *, products: bool = True) -> frozenset[str]:
+    """Blocks that depend on a reduction, reductions included; on one that is no product, if not."""
     found: set[str] = set()
     buffers: set[Buffer] = set()
     for block in blocks:
-        if block.reduces or any(load.buffer in buffers for load in block.loads):
+        reduces = block.reduces and (products or find_contraction(block) is None)
+        if reduces or any(load.buffer in buffers for load in block.loads):
             found.add(block.name)
             buffers |= block.written
     return frozenset(found)
@@ -143,6 +145,8 @@ def _chain(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, la
             return False
         shared = tuple(v for v in group.sink.data if v is not view.column)
         if len(view.rows) != 1 or any(v not in ties for v in shared):
+            return False
+        if not _is_near(group.sink):
             return False
         if not any(load.buffer in block.written for load in view.scalars):
             return False

@@ -16,6 +16,7 @@ from tdsl.ir.expr import Var
 from tdsl.ir.stmt import LoopKind
 from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.schedules.rules.contraction import find_contraction
+from tdsl.schedules.rules.fetching import Fetch, fetch_ahead, rows_ahead
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.rule import Plan, Rule
 from tdsl.schedules.rules.steps import own_loops, spread
@@ -26,7 +27,7 @@ from tdsl.target import Target, TargetKind
 
 _ACCUMULATORS = 8  # vectors; fewer leave the adders waiting
 _VECTORS = 4
-_TASK = 1 << 15  # elements of one parallel task, about 10 microseconds
+_TASK = 1 << 16  # elements of one parallel task, about 10 microseconds
 _LONG = 64  # vectors of a row from which on all accumulators are worth their sum
 _SHORT = 8  # rows that are not worth a vector of partial results
 
@@ -38,7 +39,8 @@ Member = tuple[str, int, int, int, int, bool]
 @combinator
 def fuse_rows(
     s: Schedule, sink: str, rows: tuple[int, ...], chunk: int, tasks: int,
-    members: tuple[Member, ...], ahead: tuple[tuple[str, str], ...] = (), pair: int = 1,
+    members: tuple[Member, ...], ahead: tuple[Fetch, ...] = (), pair: int = 1,
+    share: int = 0,
 ) -> None:  # fmt: skip
     """Compute everything that a row of *sink* needs where the row is.
 
@@ -50,8 +52,10 @@ def fuse_rows(
         members: every block in order, the sink last: its name, how many axes it has of its own,
             how many of the last ones are dense together, how many elements one step takes (1: not
             in vectors), lanes, and whether it reduces along them.
-        ahead: blocks, and arguments or results of which they ask for the next row.
+        ahead: blocks that ask for elements to come: of which tensor, and how far along which
+            dimension.
         pair: rows that are done together, to share what all rows read.
+        share: where there is one row, which is long: elements of one parallel task (0: one task).
     """
     loops = s.loops(sink)
     kept = [loops[n] for n in rows]
@@ -68,17 +72,38 @@ def fuse_rows(
         at = at if at.is_alive else outer
         for name, *_ in reversed(members[:-1]):
             s.compute_at(name, at=at)
+    lanes_of: dict[str, str] = {}
     for name, axes, dense, width, lanes, reduces in members:
         if width > 1:
             own = rest if name == sink else own_loops(s, name, axes)
             step = lanes if name == sink and pair > 1 else width
-            vectorize_row(s, name, own, dense, step, lanes, reduces=reduces)
+            if share and reduces:
+                walks, own = _shared_out(s, own, dense, share)
+                lanes_of[name] = vectorize_row(s, walks, own, 1, step, lanes, reduces=True)
+                continue
+            lanes_of[name] = vectorize_row(s, name, own, dense, step, lanes, reduces=reduces)
     if pair > 1:
         _share_vectors(s, sink, kept[-1])
-    for name, tensor in ahead:
-        names = [f"d{n}" for n in range(len(loops))]
-        after = [f"{one} + {pair}" if n == rows[-1] else one for n, one in enumerate(names)]
-        s.prefetch(name, tensor, f"{', '.join(names)} -> {', '.join(after)}")
+    for name, tensor, dimension, distance in ahead:
+        fetch_ahead(s, lanes_of.get(name, name), tensor, dimension, distance)
+
+
+def _shared_out(
+    s: Schedule, own: tuple[Loop, ...], dense: int, share: int
+) -> tuple[str, tuple[Loop, ...]]:
+    """Reduce parts of one long row in parallel; the block of a part, and its own axis."""
+    outer, _ = s.split(_as_one(s, own[-dense:]), share)
+    partial = s.rfactor(outer)
+    loops = s.loops(partial)
+    s.parallel(loops[0])
+    return partial, loops[1:]
+
+
+def _as_one(s: Schedule, loops: tuple[Loop, ...]) -> Loop:
+    last = loops[0]
+    for inner in loops[1:]:
+        last = s.fuse(last, inner)
+    return last
 
 
 def _share_vectors(s: Schedule, sink: str, row: Loop) -> None:
@@ -93,34 +118,39 @@ def _share_vectors(s: Schedule, sink: str, row: Loop) -> None:
 def vectorize_row(
     s: Schedule, block: str, own: tuple[Loop, ...], dense: int, width: int, lanes: int, *,
     reduces: bool,
-) -> None:  # fmt: skip
-    """Vectorize the innermost axes of a block; those of a reduction by partial results."""
-    last = own[-dense]
-    for inner in own[len(own) - dense + 1 :]:
-        last = s.fuse(last, inner)
+) -> str:  # fmt: skip
+    """Vectorize the innermost axes of a block; those of a reduction by partial results.
+
+    Returns the block that walks the row: that of the partial results of a reduction.
+    """
+    last = _as_one(s, own[-dense:])
     if reduces:
-        _reduce_in_lanes(s, block, last, width, lanes)
-    elif isinstance(last.extent, int) and last.extent <= width:
+        return _reduce_in_lanes(s, block, last, width, lanes)
+    if isinstance(last.extent, int) and last.extent <= width:
         s.vectorize(last, lanes)
     else:
         s.vectorize(s.split(last, width, tail="mask")[1], lanes)
+    return block
 
 
-def _reduce_in_lanes(s: Schedule, block: str, loop: Loop, width: int, lanes: int) -> None:
+def _reduce_in_lanes(s: Schedule, block: str, loop: Loop, width: int, lanes: int) -> str:
     """Reduce into `width` lanes, those into one vector, and halve that until one is left."""
     widths = [width]
     while lanes > 1:
         widths += [lanes] if lanes < widths[-1] else []
         lanes //= 2
-    for number, lane_count in enumerate(widths):
+    first = ""
+    for lane_count in widths:
         partial = s.rfactor(s.split(loop, lane_count)[1])
         s.set_scope(partial, "register")
         loops = s.loops(partial)
         s.vectorize(loops[-1])
-        if number:
+        if first:
             s.unroll(loops[-2])
+        first = first or partial
         loop = s.loops(block)[-1]
     s.unroll(loop)
+    return first
 
 
 @dataclass(frozen=True)
@@ -132,8 +162,9 @@ class Rows(Plan):
     chunk: int
     tasks: int
     members: tuple[Member, ...]
-    ahead: tuple[tuple[str, str], ...]
+    ahead: tuple[Fetch, ...]
     pair: int
+    share: int
 
     @property
     def reason(self) -> str:
@@ -145,7 +176,15 @@ class Rows(Plan):
 
     def apply(self, s: Schedule) -> None:
         fuse_rows(
-            s, self.sink, self.rows, self.chunk, self.tasks, self.members, self.ahead, self.pair
+            s,
+            self.sink,
+            self.rows,
+            self.chunk,
+            self.tasks,
+            self.members,
+            self.ahead,
+            self.pair,
+            self.share,
         )
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -168,10 +207,21 @@ def match(group: Group, target: Target) -> Plan | None:
     chunk = below(max(1, _TASK // max(length, 1)), count)
     while chunk > 1 and count is not None and count < chunk * 2 * target.cores:
         chunk //= 2
+    pair = 2 if chunk > 1 and _shares(group) else 1
     return Rows(
         sink.name, tuple(sink.data.index(v) for v in rows), chunk, 4 * target.cores, members,
-        _ahead(group, target) if rows else (), 2 if chunk > 1 and _shares(group) else 1,
+        rows_ahead(group, pair, target) if rows else (), pair,
+        _share(sink, target) if not rows else 0,
     )  # fmt: skip
+
+
+def _share(sink: BlockFacts, target: Target) -> int:
+    """Elements of one task of a single row, 0 where it is not worth sharing out."""
+    length = sink.count(sink.reduced)
+    dense = sink.reduces and sink.dense_run(sink.reduced) == len(sink.reduced)
+    if length is None or not dense or length < 4 * _TASK:
+        return 0
+    return -(-length // (4 * target.cores))
 
 
 def _shares(group: Group) -> bool:
@@ -180,25 +230,6 @@ def _shares(group: Group) -> bool:
     if sink.reduces:
         return False
     return any(sink.data[-1] in load.vars and row not in load.vars for load in sink.loads)
-
-
-def _ahead(group: Group, target: Target) -> tuple[tuple[str, str], ...]:
-    """Blocks that walk whole rows, and what they walk beside: worth it beyond the L2 cache."""
-    sink = group.sink
-    size = sink.count(sink.data)
-    if sink.reduces or size is None or size * sink.bits // 8 <= target.l2:
-        return ()
-    made = {buffer for block in group.blocks for buffer in block.written}
-    found: dict[str, str] = {}
-    for block in group.blocks:
-        if block.reduces or len(block.data) != len(sink.data):
-            continue
-        for access in (*block.loads, *(block.writes if block is sink else ())):
-            plain = [access.index_var(n) for n in range(len(access.forms))] == list(block.data)
-            if plain and (access.buffer not in made or block is sink):
-                found.setdefault(access.buffer.name, block.name)
-    outside = {b.name for b in made} - {b.name for b in sink.written}
-    return tuple((block, tensor) for tensor, block in found.items() if tensor not in outside)
 
 
 def _own(block: BlockFacts, group: Group) -> tuple[Var, ...]:

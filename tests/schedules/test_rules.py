@@ -208,3 +208,27 @@ def test_constant_weights_of_a_convolution_are_passed_packed():
     plain, packed = td.build(func), td.build(td.default_schedule(func, constants=["W"]))
     x, w = (_array(t, {}) for t in func.inputs)
     np.testing.assert_array_equal(packed(x, packed.pack("W", w)), plain(x, w))
+
+
+@pytest.mark.parametrize("shape", [(1 << 19,), (1 << 15, 16), (8, 64, 1 << 9)])
+@pytest.mark.parametrize("axes", [None, (0,)])
+def test_long_reductions_are_shared_out(shape, axes):
+    X = td.placeholder(shape, name="X")
+    func = td.func("sums", [X], [td.schedules.reduce(td.sum, X, axes, name="Y")])
+    s = check(func, tolerance=1e-4)
+    if axes is None or len(shape) < 3:
+        assert "parallel" in str(s)
+
+
+def test_attention_makes_rows_where_they_are_used():
+    Q, K, V = (td.placeholder((3, 50, 24), name=n) for n in "QKV")
+    func = td.func("attention", [Q, K, V], [td.schedules.attention(Q, K, V, name="Y")])
+    s = check(func, "attention")
+    assert len(s.why.decisions[-1].blocks) == 7
+
+
+def test_layers_of_products_stay_apart():
+    X, A, B = (td.placeholder((64, 64), name=n) for n in "XAB")
+    hidden = td.schedules.relu(td.schedules.matmul(X, A, name="H0"), name="H")
+    func = td.func("mlp", [X, A, B], [td.schedules.matmul(hidden, B, name="Y")])
+    assert check(func, "matmul").why.rule_of("H") == "matmul"
