@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Annotated
 
 import typer
 
-from tdsl.cli import models
+from tdsl.cli import models, tuning
+from tdsl.cli.records import db_commands
 from tdsl.errors import TdslError
 
 app = typer.Typer(
@@ -29,10 +31,11 @@ def show(
     lowered: Annotated[bool, typer.Option("--lowered", help="After the passes.")] = False,
     llvm: Annotated[bool, typer.Option("--llvm", help="LLVM IR.")] = False,
     asm: Annotated[bool, typer.Option("--asm", help="Assembly.")] = False,
+    opencl: Annotated[bool, typer.Option("--opencl", help="OpenCL C.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="The steps, as Python.")] = False,
     sizes: Sizes = None,
 ) -> None:
-    """Print the loop nest of a kernel, or its IR, LLVM IR or assembly.
+    """Print the loop nest of a kernel, or its IR, LLVM IR, assembly or OpenCL C.
 
     Example: tdsl show tutorials/demo.py:matmul --asm
     """
@@ -40,14 +43,15 @@ def show(
     from tdsl.cli.locate import locate
 
     schedule = schedule_for(locate(what, sizes))
-    kinds = {"ir": ir, "lowered": lowered, "llvm": llvm, "asm": asm}
+    kinds = {"ir": ir, "lowered": lowered, "llvm": llvm, "asm": asm, "opencl": opencl}
     chosen = [kind for kind, wanted in kinds.items() if wanted]
     if trace:
         typer.echo(str(schedule.trace))
     if not chosen and not trace:
         typer.echo(str(schedule))
     if chosen:
-        kernel = build(schedule)
+        elsewhere = opencl and not str(schedule.target).startswith("opencl")
+        kernel = build(schedule, "opencl" if elsewhere else None)
         for kind in chosen:
             typer.echo(kernel.source(kind))
 
@@ -90,6 +94,28 @@ def cache(
 
 
 @app.command()
+def devices(
+    *, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False
+) -> None:
+    """List the OpenCL devices of this machine. "opencl:NAME" takes a part of a name.
+
+    Example: tdsl devices
+    """
+    from dataclasses import asdict
+
+    from tdsl.runtime.devices import list_devices
+
+    found = list_devices()
+    if as_json:
+        typer.echo(json.dumps([asdict(facts) for facts in found]))
+    elif not found:
+        typer.echo("no OpenCL platform was found; pip install 'tdsl[opencl]' brings PoCL")
+    else:
+        for facts in found:
+            typer.echo(str(facts))
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine is to tdsl: target, threads, cache.
 
@@ -106,6 +132,8 @@ def doctor() -> None:
 
 app.command()(models.run)
 app.command()(models.bench)
+app.command()(tuning.tune)
+app.add_typer(db_commands, name="db")
 
 
 def main() -> None:

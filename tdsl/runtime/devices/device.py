@@ -6,19 +6,14 @@ by its number: the order in which drivers are found changes.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import platformdirs
-
 from tdsl.runtime.devices.errors import DeviceError
-from tdsl.runtime.devices.pocl import name_processor
+from tdsl.runtime.devices.pocl import name_processor, prepare_pocl
 
 _INSTALL = "pip install 'tdsl[opencl]' brings pyopencl and PoCL, an OpenCL device on the CPU"
 
@@ -109,27 +104,12 @@ def pyopencl() -> Any:
     Raises:
         DeviceError: it is not installed, or finds no OpenCL loader.
     """
-    _prepare_pocl()
+    prepare_pocl()
     try:
         import pyopencl as cl
     except ImportError as error:
         raise DeviceError(f"OpenCL needs pyopencl: {error}", hint=_INSTALL) from error
     return cl
-
-
-@lru_cache(maxsize=1)
-def _prepare_pocl() -> None:
-    """Give PoCL a directory that it can write: without one it fails with an obscure message."""
-    if "POCL_CACHE_DIR" in os.environ:
-        return
-    directory = Path(platformdirs.user_cache_dir("tdsl")) / "pocl"
-    with contextlib.suppress(OSError):
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not os.access(directory, os.W_OK):
-        import tempfile
-
-        directory = Path(tempfile.mkdtemp(prefix="tdsl-pocl-"))
-    os.environ["POCL_CACHE_DIR"] = str(directory)
 
 
 def list_devices() -> list[Facts]:
@@ -139,6 +119,14 @@ def list_devices() -> list[Facts]:
         DeviceError: pyopencl is not installed.
     """
     return [facts for facts, _ in _found()]
+
+
+def has_devices() -> bool:
+    """Whether there is any OpenCL device here."""
+    try:
+        return bool(list_devices())
+    except DeviceError:
+        return False
 
 
 def _found() -> list[tuple[Facts, Any]]:

@@ -13,7 +13,7 @@ from tdsl.dtypes import BY_NAME
 from tdsl.runtime.abi import ErrorCode
 from tdsl.runtime.call import Caller
 from tdsl.runtime.devices.arrays import DeviceArray, allocate, copy_in, copy_out, nbytes
-from tdsl.runtime.devices.device import Device, find_device, pyopencl
+from tdsl.runtime.devices.device import Device, find_device, has_devices, pyopencl
 from tdsl.runtime.devices.errors import DeviceError
 from tdsl.runtime.devices.plan import Plan, Runner, evaluate
 from tdsl.runtime.devices.programs import build_program
@@ -63,14 +63,32 @@ class DeviceKernel(Kernel):
 class _Functions:
     """The kernel functions of a program on a device, built when first used."""
 
-    def __init__(self, device: Device, source: str, plan: Plan, name: str) -> None:
-        plan.check(device.facts, name)
-        self.device = device
+    def __init__(self, device: str, source: str, plan: Plan, name: str) -> None:
         self.plan = plan
+        self._wanted = device
         self._source = source
         self._name = name
         self._kernels: dict[int, Any] = {}
         self._program: Any = None
+        self._device: Device | None = None
+        if has_devices():
+            self._device = self._found()
+
+    @property
+    def device(self) -> Device:
+        """The device; where the machine had none, it is looked for again.
+
+        Raises:
+            DeviceError: there is none.
+        """
+        if self._device is None:
+            self._device = self._found()
+        return self._device
+
+    def _found(self) -> Device:
+        device = find_device(self._wanted)
+        self.plan.check(device.facts, self._name)
+        return device
 
     def kernel(self, number: int) -> Any:
         """A kernel object; arguments are set on it under the device's lock."""
@@ -224,7 +242,7 @@ def _synchronise(device: Device, buffer: Any, array: Array) -> None:
 class DeviceCaller(Caller):
     """Checks arguments as for the CPU, and runs on a device."""
 
-    __slots__ = ("device", "events", "functions")
+    __slots__ = ("events", "functions")
 
     def __init__(
         self,
@@ -234,9 +252,13 @@ class DeviceCaller(Caller):
         accesses: Sequence[str],
     ) -> None:
         super().__init__(signature, 0, functions, packers, accesses)
-        self.device = functions.device
         self.functions = functions
         self.events: list[Event] = []
+
+    @property
+    def device(self) -> Device:
+        """Where the kernels run."""
+        return self.functions.device
 
     def call(self, *args: Any, **keywords: Any) -> Any:
         """Check, run, and return the outputs."""
@@ -301,11 +323,13 @@ def load_device_kernel(
         packers: by packed input, its tag and what packs it.
         accesses: texts of the accesses whose numbers "index out of range" reports.
 
+    A machine without any OpenCL device still gets the kernel, with its source; calling it raises.
+
     Raises:
-        DeviceError: there is no such device.
+        DeviceError: there are devices, but none of that name.
         CapabilityError: the device lacks something that the kernel needs.
     """
-    functions = _Functions(find_device(device), source, Plan.from_json(plan), signature.name)
+    functions = _Functions(device, source, Plan.from_json(plan), signature.name)
     caller = DeviceCaller(signature, functions, packers, accesses)
     digest = hashlib.sha256(f"{source}\n{plan!r}".encode()).hexdigest()
     return DeviceKernel(caller, digest, sources, {})

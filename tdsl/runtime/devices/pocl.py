@@ -1,4 +1,7 @@
-"""PoCL on processors that are younger than the LLVM inside it.
+"""What PoCL needs from us: a directory that it can write, and a processor name that it knows.
+
+PoCL keeps compiled kernels in a directory of its own, fails obscurely where it cannot write it, and
+never removes anything from it.
 
 PoCL 3.0, which PyPI has, asks LLVM 14 for the name of the processor. LLVM calls one that it does
 not know "generic", which its own C compiler then refuses ("unknown target CPU 'generic'"), and
@@ -10,11 +13,19 @@ instructions that LLVM 14 knows. Anything that does not look as expected is left
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import os
+import shutil
 import struct
+import tempfile
+import time
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from tdsl.cache import cache_directory
 from tdsl.target import host
 
 # A processor that LLVM 14 knows for each instruction set level, the highest first.
@@ -26,6 +37,42 @@ _DESCRIPTION_BYTES = 4096  # of PoCL's description of a device that are searched
 _LOWEST_ADDRESS, _HIGHEST_ADDRESS = 1 << 16, 1 << 47
 
 _names = {name: ctypes.create_string_buffer(name) for _, name in _KNOWN}
+
+_ABANDONED_SECONDS = 3600  # a temporary file this old belongs to a process that is gone
+_KEPT_SECONDS = 7 * 24 * 3600  # compiled kernels that nobody used for so long
+
+
+@lru_cache(maxsize=1)
+def prepare_pocl() -> None:
+    """Name PoCL's directory, before pyopencl is imported, unless the user has."""
+    if "POCL_CACHE_DIR" in os.environ:
+        return
+    place = cache_directory()
+    directory = None if place is None else place / "pocl"
+    if directory is not None:
+        with contextlib.suppress(OSError):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if directory is None or not os.access(directory, os.W_OK):
+        directory = Path(tempfile.mkdtemp(prefix="tdsl-pocl-"))
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    else:
+        _remove_old(directory)
+    os.environ["POCL_CACHE_DIR"] = str(directory)
+
+
+def _remove_old(directory: Path) -> None:
+    """Remove what PoCL leaves behind."""
+    now = time.time()
+    with contextlib.suppress(OSError):
+        for entry in directory.iterdir():
+            temporary = entry.name.startswith("tempfile")
+            age = now - entry.stat().st_mtime
+            if age < (_ABANDONED_SECONDS if temporary else _KEPT_SECONDS):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
 
 def name_processor(handle: Any, version: str) -> None:
