@@ -4,6 +4,7 @@ from tdsl.scheduling.combinator import combinator
 from tdsl.scheduling.files import FileReport, check_file, load_schedule
 from tdsl.scheduling.locations import Location, find_algorithm, parse_location
 from tdsl.scheduling.loops import Loop
+from tdsl.scheduling.moves import Move, Moves
 from tdsl.scheduling.schedule import Schedule
 from tdsl.scheduling.trace import Call, Step, Trace, replay
 from tdsl.scheduling.view import AccessView, BlockView, LoopView, NestView
@@ -16,6 +17,8 @@ __all__ = [
     "Location",
     "Loop",
     "LoopView",
+    "Move",
+    "Moves",
     "NestView",
     "Schedule",
     "Step",

@@ -12,7 +12,7 @@ from typing import Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from tdsl.errors import InternalError, TypeMismatch
 from tdsl.scheduling.arguments import KINDS, Kind, checked, encoded
-from tdsl.scheduling.core import ScheduleCore
+from tdsl.scheduling.core import ScheduleCore, State
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.trace import Step, Value
@@ -74,6 +74,22 @@ class Primitive(Generic[P, R]):
         finally:
             core.step_span = None
         return result
+
+    def attempt(self, core: ScheduleCore, *args: object, **kwargs: object) -> State:
+        """The state that a call would make; the schedule stays as it is.
+
+        Raises:
+            TypeMismatch: arguments of the wrong number or kind.
+            ScheduleError: the step would be refused.
+        """
+        core.step_span = core.span()
+        try:
+            bound = self._bind(core, args, kwargs)
+            edit = Edit(core, self.__name__)
+            cast("Callable[..., R]", self.function)(edit, *bound.args, **bound.kwargs)
+        finally:
+            core.step_span = None
+        return edit.outcome
 
     def _record(
         self,

@@ -7,6 +7,8 @@ from pathlib import Path
 from tdsl.errors import FormatError
 from tdsl.scheduling.core import ScheduleCore
 from tdsl.scheduling.file_format import save_schedule
+from tdsl.scheduling.loops import Loop
+from tdsl.scheduling.moves import Moves, find_moves
 from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.primitives import (
@@ -96,6 +98,27 @@ class Schedule(ScheduleCore):
             hint = close_names(name, PRIMITIVES)
             raise FormatError(f"there is no primitive {name!r}", span=self.span(), hint=hint)
         return found.apply(self, *args, **options)
+
+    def moves(self, loop: Loop | str) -> Moves:
+        """The next steps that could be taken at a loop: which are legal, and why others are not.
+
+        Each is tried, proof included, and nothing changes. `print` shows them as a list.
+
+        >>> import tdsl as td
+        >>> A = td.placeholder((8, 4), "float32", name="A")
+        >>> k = td.reduce_axis(4, name="k")
+        >>> B = td.compute((8,), lambda i: td.sum(A[i, k], axis=k), name="B")
+        >>> s = td.Schedule(td.func("row_sums", [A], [B]))
+        >>> moves = s.moves("k")
+        >>> "reverse" in [move.primitive for move in moves.legal]
+        True
+        >>> print(next(move for move in moves.refused if move.primitive == "parallel"))
+        no   s.parallel("B.k")  # iterations of k may run at once, but B and B write the same ...
+
+        Raises:
+            ScheduleError: there is no such loop.
+        """
+        return find_moves(self, self.loop(loop, "moves"))
 
     def save(self, path: str | Path, algorithm: str | None = None) -> None:
         """Write the schedule to a file that people can read, edit and check.
