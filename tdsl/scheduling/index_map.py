@@ -84,6 +84,8 @@ def _parse(text: str) -> IndexMap:
     if len(set(names)) != len(names) or not all(name.isidentifier() for name in names):
         raise FormatError(f"{left.strip()!r} is no list of different names")
     variables = {name: Var(name) for name in names}
+    if not right.strip():
+        return IndexMap(tuple(variables.values()), ())  # the one element of a scalar
     try:
         tree = ast.parse(f"({right.strip()},)", mode="eval").body
     except (SyntaxError, RecursionError, MemoryError) as error:

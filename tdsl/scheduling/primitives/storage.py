@@ -134,6 +134,8 @@ def _layout(
     unsafe: bool,
 ) -> Layout:
     """The layout, after checking that it keeps the elements of one of *boxes* apart."""
+    if not index_map.outputs:
+        raise edit.error("the index map has no outputs", "write 'i, k -> i // 6, k, i % 6'")
     answers = [clash(edit.program, index_map, box) for box in boxes]
     found = next((box for box, answer in zip(boxes, answers, strict=True) if answer is None), None)
     if found is None and not unsafe:
