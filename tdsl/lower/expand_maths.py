@@ -79,7 +79,7 @@ class _Calls:
 
     def replace(self, n: Node) -> Node:
         """*n* with results in the place of calls, innermost calls first."""
-        if isinstance(n, Select) and (_calls(n.a) or _calls(n.b)):
+        if isinstance(n, Select) and n.cond.lanes == 1 and (_calls(n.a) or _calls(n.b)):
             otherwise = Unary(UnaryOp.NOT, n.cond)
             n = Select(n.cond, _guarded(n.a, n.cond), _guarded(n.b, otherwise))
         new = map_children(n, self.replace)
@@ -103,11 +103,11 @@ class _Calls:
 def _guarded(arm: Expr, cond: Expr) -> Expr:
     """The arm of a select whose calls will be made in front of it: their loads get its mask.
 
-    Vector loads have the masks they need: arms of vector selects are evaluated anyway.
+    Loads in vector selects have the masks they need: their arms are evaluated anyway.
     """
 
     def masked(n: Node) -> Node:
-        if not isinstance(n, Load) or n.lanes > 1:
+        if not isinstance(n, Load):
             return n
         return dataclasses.replace(n, mask=cond if n.mask is None else logical_and(n.mask, cond))
 

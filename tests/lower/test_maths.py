@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tdsl as td
 from tdsl import dtypes
 from tdsl.errors import InternalError
 from tdsl.ir.expr import Bitcast, Broadcast, Const, Expr, Load, Math, MathFn, Var
@@ -261,3 +262,16 @@ def test_coefficients_are_what_the_fit_finds():
     script = Path(__file__).with_name("maths_fit.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert done.stdout == Path(coefficients.__file__).read_text()
+
+
+def test_scalars_in_arms_of_vector_selects_are_loaded_as_they_are():
+    x, y = td.placeholder((5,), name="x"), td.placeholder((), name="y")
+
+    def element(i):
+        return td.select(x[i] > 0.0, td.exp(x[i] * y[()]), td.log(y[()] - x[i]))
+
+    s = td.Schedule(td.func("arms", [x, y], [td.compute((5,), element, name="z")]))
+    s.vectorize("i")
+    at = np.float32([-2, -1, 0, 1, 2])
+    want = np.where(at > 0, np.exp(at * 3), np.log(np.maximum(3 - at, 1e-9)))
+    np.testing.assert_allclose(td.build(s)(at, np.float32(3)), want, rtol=1e-5)
