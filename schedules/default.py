@@ -134,7 +134,7 @@ def _part(s: Schedule, group: Group, refused: list[tuple[str, str]]) -> list[Dec
     decisions: list[Decision] = []
     outputs = frozenset(p.buffer for p in s.func.program.params if p.role is not Role.IN)
     links = form_groups(group.blocks, outputs, group.constants, chain=False)
-    if not group.chained:
+    if not (group.chained or group.windowed):
         links = [Group.alone(block, group.constants) for block in group.blocks]
     for link in links:
         decisions += _schedule(s, link)

@@ -53,10 +53,10 @@ class Access:
             return False
         return all(constant(extent) == 1 for extent in self.buffer.shape[at + 1 :])
 
-    def index_var(self, dimension: int) -> Var | None:
-        """The variable that is the whole index of a dimension, or None."""
+    def index_var(self, dimension: int, *, shifted: bool = False) -> Var | None:
+        """The variable that is the whole index of a dimension, plus a constant if `shifted`."""
         form = self.forms[dimension]
-        if form.const == 0 and len(form.terms) == 1:
+        if (shifted or form.const == 0) and len(form.terms) == 1:
             ((atom, factor),) = form.terms.items()
             if isinstance(atom, Var) and factor == 1:
                 return atom

@@ -23,7 +23,8 @@ class Group:
     """Blocks that share the loops over `shared`, axes of the sink; `members` in program order.
 
     `constants` are arguments that stay the same from call to call, and can be packed ahead.
-    `chained`: the sink is a product of rows that the members make.
+    `chained`: the sink is a product of rows that the members make. `windowed`: one iteration of a
+    shared axis needs several iterations of a member, at constant distances.
     """
 
     sink: BlockFacts
@@ -32,6 +33,7 @@ class Group:
     ties: dict[str, Ties] = field(default_factory=dict)
     constants: frozenset[Buffer] = frozenset()
     chained: bool = False
+    windowed: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,7 +80,11 @@ def form_groups(
         if len(homes) == 1 and not block.written & outputs:
             (group,) = homes.values()
             if _join(group, block, readers, late=block.name in late) or (
-                chain and _chain(group, block, readers, late=block.name in made_by_rows)
+                chain
+                and (
+                    _chain(group, block, readers, late=block.name in made_by_rows)
+                    or _near(group, block, readers)
+                )
             ):
                 home[block.name] = group
                 continue
@@ -160,6 +166,20 @@ def _chain(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, la
     return True
 
 
+def _near(group: Group, block: BlockFacts, readers: Sequence[BlockFacts]) -> bool:
+    """Add a stage of a stencil, some rows of which each row of the sink needs."""
+    if any(b.reduces or b.is_ordered or b.is_selective for b in (block, *group.blocks)):
+        return False
+    ties = _ties(group, block, readers, windows=True)
+    shared = tuple(v for v in group.shared if v in ties)
+    if not shared or (len(group.sink.data) > 1 and shared[0] is group.sink.data[-1]):
+        return False
+    group.members.insert(0, block)
+    group.shared, group.windowed = shared, True
+    group.ties[block.name] = ties
+    return True
+
+
 def _is_near(block: BlockFacts) -> bool:
     """Whether what the vectors of a product are loaded from fits a cache, for each batch."""
     view = find_contraction(block)
@@ -182,10 +202,13 @@ def _is_plane(block: BlockFacts, readers: Sequence[BlockFacts], group: Group) ->
     )
 
 
-def _ties(group: Group, block: BlockFacts, readers: Sequence[BlockFacts]) -> Ties:
+def _ties(
+    group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, windows: bool = False
+) -> Ties:
+    """Axes of the sink that axes of a producer follow; `windows`: at constant distances."""
     found: dict[Var, Var] | None = None
     for reader in readers:
-        own = _own_ties(block, reader)
+        own = _own_ties(block, reader, windows=windows)
         through = {axis: own[at] for axis, at in group.ties[reader.name].items() if at in own}
         found = (
             through if found is None else {v: p for v, p in found.items() if through.get(v) is p}
@@ -193,8 +216,8 @@ def _ties(group: Group, block: BlockFacts, readers: Sequence[BlockFacts]) -> Tie
     return found or {}
 
 
-def _own_ties(producer: BlockFacts, consumer: BlockFacts) -> dict[Var, Var]:
-    """Axis of the consumer -> axis of the producer, where every read follows it exactly."""
+def _own_ties(producer: BlockFacts, consumer: BlockFacts, *, windows: bool) -> dict[Var, Var]:
+    """Axis of the consumer -> axis of the producer, where every read follows it."""
     written = {w.buffer: w for w in producer.writes}
     found: dict[Var, Var] | None = None
     for load in consumer.loads:
@@ -203,7 +226,8 @@ def _own_ties(producer: BlockFacts, consumer: BlockFacts) -> dict[Var, Var]:
         made = written[load.buffer]
         pairs: dict[Var, Var] = {}
         for dimension in range(len(made.forms)):
-            theirs, mine = load.index_var(dimension), made.index_var(dimension)
+            theirs = load.index_var(dimension, shifted=windows)
+            mine = made.index_var(dimension)
             if theirs in consumer.data and mine is not None:
                 assert theirs is not None
                 pairs[theirs] = mine

@@ -12,6 +12,7 @@ from tdsl.schedules.rules import (
     fallback,
     matmul,
     reduction,
+    stencil,
     transpose,
 )
 from tdsl.schedules.rules.rule import Rule
@@ -22,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     conv.RULE,
     matmul.RULE,
     depthwise.RULE,
+    stencil.RULE,
     reduction.RULE,
     columns.RULE,
     transpose.RULE,
