@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 
@@ -12,8 +13,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import tdsl as td
 from tdsl.ir.interp import interpret
 from tests.fuzz import brute
-from tests.fuzz.case import Options, replay, run_case
-from tests.fuzz.draw import RandomDraw
+from tests.fuzz.case import Options, check_schedule, replay, run_case
+from tests.fuzz.draw import HypothesisDraw, RandomDraw
 from tests.fuzz.driver import apart
 from tests.fuzz.generate import algorithms, random_algorithm
 from tests.fuzz.oracles import canonical_against_reference
@@ -71,6 +72,30 @@ def test_every_primitive_is_drawn():
 @given(algorithms(), st.integers(0, 3))
 def test_canonical_program_agrees_with_numpy(algorithm, data):
     assert canonical_against_reference(algorithm, data) is None
+
+
+def check_drawn_schedule(data):
+    algorithm = data.draw(algorithms())
+    s = td.Schedule(algorithm.func)
+    draw = HypothesisDraw(data.draw)
+    for _ in range(draw.integer(1, 6)):
+        step = random_step(draw, s)
+        with contextlib.suppress(td.ScheduleError):
+            step and step.apply(s)
+    check_schedule(s, algorithm, "drawn")
+
+
+@_QUICK
+@given(st.data())
+def test_drawn_schedules_keep_the_meaning(data):
+    check_drawn_schedule(data)
+
+
+@pytest.mark.fuzz
+@settings(_QUICK, max_examples=1000)
+@given(st.data())
+def test_many_drawn_schedules_keep_the_meaning(data):
+    check_drawn_schedule(data)
 
 
 @pytest.mark.fuzz
