@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tdsl import driver
-from tdsl.errors import TdslError, TypeMismatch
+from tdsl.errors import TypeMismatch
 from tdsl.lang.func import Func
 from tdsl.runtime.kernel import Kernel
 from tdsl.schedules.default import default_schedule
@@ -22,7 +22,7 @@ def schedule_for(
 
     Raises:
         TypeMismatch: neither a Func nor a Schedule, or a Schedule with `schedule=`.
-        TdslError: no tuned schedule is recorded.
+        NotTuned: no tuned schedule is recorded.
         FormatError: a schedule file that does not parse or does not fit the algorithm.
     """
     chosen = parse_target(target) if isinstance(target, str) else target
@@ -38,10 +38,9 @@ def schedule_for(
     if schedule is None or schedule == "default":
         return default_schedule(what, chosen)
     if schedule == "tuned":
-        raise TdslError(
-            f"no tuned schedule is recorded for {what.name}",
-            hint="pass the path of a schedule file, or schedule='default'",
-        )
+        from tdsl.autotune.lookup import tuned_schedule
+
+        return tuned_schedule(what, chosen)
     return load_schedule(schedule, what)
 
 

@@ -65,7 +65,11 @@ def split(taken: Taken) -> None:
     """One loop becomes several."""
     given = taken.given["inner"]
     factors = tuple(given) if isinstance(given, tuple | list) else (None, given)
-    _split(taken.nest, taken.loop(taken.step.args[0]), factors)
+    loop = taken.loop(taken.step.args[0])
+    if dict(taken.step.options).get("tail") == "balance" and not loop.partners:
+        blocks = ceildiv(loop.extent, _number(factors[1]))
+        factors = (None, KnobInt(0, ceildiv(loop.extent, blocks)))
+    _split(taken.nest, loop, factors)
 
 
 def _split(nest: SymbolicNest, loop: NestLoop, factors: Sequence[object]) -> list[NestLoop]:

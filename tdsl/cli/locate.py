@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import runpy
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tdsl.errors import TdslError
@@ -28,16 +29,7 @@ def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
     Raises:
         UsageError: no such file or name, or the name is something else.
     """
-    path, separator, name = spec.rpartition(":")
-    if not separator or not path:
-        raise UsageError(f"{spec!r} is not FILE.py:NAME", hint="for example tutorials/demo.py:blur")
-    file = Path(path)
-    if not file.is_file():
-        raise UsageError(f"there is no file {path}")
-    scope = runpy.run_path(str(file), run_name="__tdsl__")
-    if name not in scope:
-        raise UsageError(f"{path} defines no {name!r}", hint=_candidates(scope))
-    found = scope[name]
+    found = open_file(spec).value
     if isinstance(found, (Func, Schedule)):
         return found
     if callable(found):
@@ -48,8 +40,36 @@ def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
     raise UsageError(f"{spec} is a {type(found).__name__}, not a Func or a Schedule")
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What `FILE.py:NAME` names: the value, and all else that the file defines."""
+
+    path: Path
+    name: str
+    value: object
+    scope: Mapping[str, object]
+
+
+def open_file(spec: str) -> Opened:
+    """Run the file of a `FILE.py:NAME` and find the name.
+
+    Raises:
+        UsageError: no such file or name.
+    """
+    path, separator, name = spec.rpartition(":")
+    if not separator or not path:
+        raise UsageError(f"{spec!r} is not FILE.py:NAME", hint="for example tutorials/demo.py:blur")
+    file = Path(path)
+    if not file.is_file():
+        raise UsageError(f"there is no file {path}")
+    scope = runpy.run_path(str(file), run_name="__tdsl__")
+    if name not in scope:
+        raise UsageError(f"{path} defines no {name!r}", hint=_candidates(scope))
+    return Opened(file.resolve(), name, scope[name], scope)
+
+
 def _call(function: Callable[..., object], spec: str, sizes: str | None) -> object:
-    numbers = _sizes(sizes)
+    numbers = parse_sizes(sizes)
     required = [
         p.name
         for p in inspect.signature(function).parameters.values()
@@ -63,7 +83,12 @@ def _call(function: Callable[..., object], spec: str, sizes: str | None) -> obje
     return function(*numbers)
 
 
-def _sizes(sizes: str | None) -> list[int]:
+def parse_sizes(sizes: str | None) -> list[int]:
+    """The numbers of -s.
+
+    Raises:
+        UsageError: they are not joined by x.
+    """
     if not sizes:
         return []
     parts = sizes.replace(",", "x").split("x")
