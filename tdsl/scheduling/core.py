@@ -21,8 +21,7 @@ from tdsl.scheduling.proof import Attempt, prove_step
 from tdsl.scheduling.remembered import RememberedProofs
 from tdsl.scheduling.trace import Call, Step, Trace
 from tdsl.scheduling.view import NestView
-from tdsl.target import Target
-from tdsl.target import target as parse_target
+from tdsl.target import Target, target as parse_target
 
 
 @dataclass(frozen=True)
