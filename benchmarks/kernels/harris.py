@@ -54,17 +54,23 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 
 
 def schedule(func: td.Func, threads: int) -> td.Schedule:
-    """Strips of 12 rows, which stay in the L2 cache: gray, the gradients, then all the rest."""
+    """Row after row of a strip: gray and gradients are kept as long as the window needs them."""
     del threads
     s = td.Schedule(func)
     for block in ("XX", "YY", "XY", "SX", "SY", "SP"):
         s.inline(block)
     y, x = s.loops("R")
-    yo, _ = s.split(y, 12)
-    for block in ("Ix", "Iy", "G"):
-        s.compute_at(block, at=yo)
-    for loop in (x, *(s.loops(block)[-1] for block in ("Ix", "Iy", "G"))):
+    strip, row = s.split(y, 64)
+    rows = {"Ix": 4, "Iy": 4, "G": 8}
+    for block in rows:
+        s.compute_at(block, at=row)
+    for block, kept in rows.items():
+        s.store_at(block, at=strip)
+        s.fold_storage(block, kept)
+    for loop in (x, *(s.loops(block)[-1] for block in rows)):
         s.vectorize(s.split(loop, 16, tail="mask")[1])
+    for channel in range(3):
+        s.prefetch("R", "A", f"y, x -> {channel}, y + 5, x")
     s.stream("R")
-    s.parallel(yo)
+    s.parallel(strip)
     return s

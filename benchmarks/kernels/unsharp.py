@@ -35,18 +35,21 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 
 
 def schedule(func: td.Func, threads: int) -> td.Schedule:
-    """Strips of 12 rows; gray for the strip, the vertical pass and the ratio for a row."""
+    """Row after row of a strip: the last eight rows of gray are kept, the next is on its way."""
     del threads
     s = td.Schedule(func)
     c, y, x = s.loops("S")
-    yo, yi = s.split(y, 12)
-    s.reorder(yo, yi, c, x)
-    s.compute_at("R", at=yi)
-    s.compute_at("D", at=yi)
-    s.compute_at("G", at=yo)
+    strip, row = s.split(y, 48)
+    s.reorder(strip, row, c, x)
+    for block in ("R", "D", "G"):
+        s.compute_at(block, at=row)
+    s.store_at("G", at=strip)
+    s.fold_storage("G", 8)
     s.unroll(c)
     for loop in (x, *(s.loops(block)[-1] for block in ("R", "D", "G"))):
         s.vectorize(s.split(loop, 16, tail="mask")[1])
+    for channel in range(3):
+        s.prefetch("R", "A", f"y, x -> {channel}, y + 7, x")
     s.stream("S")
-    s.parallel(yo)
+    s.parallel(strip)
     return s

@@ -18,8 +18,8 @@ from tdsl.ir.affine import Affine, linear
 from tdsl.ir.build import index, is_const, sub
 from tdsl.ir.expr import Buffer, Const, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds, constant_bounds, interval
-from tdsl.ir.stmt import Alloc, For, IterVar, Leaf, Part, Program, Scope, Stmt
-from tdsl.ir.visit import block_reads, children, map_children, substitute
+from tdsl.ir.stmt import Alloc, For, IterVar, Layout, Leaf, Part, Program, Scope, Stmt
+from tdsl.ir.visit import block_reads, children, free_vars, map_children, substitute
 from tdsl.lower.accesses import Indices, redirect, touched_buffers
 from tdsl.lower.bodies import with_body
 from tdsl.lower.facts import Facts, in_range, not_negative, program_facts
@@ -28,6 +28,15 @@ from tdsl.lower.relax_guards import is_private
 from tdsl.target import Target
 
 _LONG_ROW = 8  # vectors: padding then takes an eighth of the storage at most
+
+
+def _keeps_rows(layout: Layout | None) -> bool:
+    """Whether rows are stored as rows, as long as they are."""
+    if layout is None:
+        return True
+    *outer, last = layout.outputs
+    row = layout.inputs[-1]
+    return layout.shape is None and last is row and not any(row in free_vars(e) for e in outer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,8 @@ def _plan(
 
 def _padded(alloc: Alloc, shape: tuple[Expr, ...], vector_bytes: int) -> tuple[Expr, ...]:
     """The shape with rows of whole vectors, where that costs little."""
-    if len(shape) < 2 or alloc.layout is not None or alloc.scope not in (Scope.GLOBAL, Scope.STACK):
+    in_memory = alloc.scope in (Scope.GLOBAL, Scope.STACK)
+    if len(shape) < 2 or not in_memory or not _keeps_rows(alloc.layout):
         return shape
     lanes = vector_bytes // alloc.buffer.dtype.bytes
     match shape[-1]:

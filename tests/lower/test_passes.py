@@ -139,6 +139,19 @@ def test_long_rows_of_private_storage_are_whole_vectors(columns, stored):
     check_every_pass(s.program, {})
 
 
+def test_folded_rows_are_whole_vectors():
+    x = td.placeholder((10, 202), "float32", name="x")
+    b = td.compute((10, 202), lambda i, j: x[i, j] * 2.0, name="b")
+    y = td.compute((8, 200), lambda i, j: b[i, j] + b[i + 2, j + 2], name="y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.compute_at("b", at=s.loops("y")[0])
+    s.store_at("b")
+    s.fold_storage("b", 4)
+    (alloc,) = [n for n in walk(after(s.program, "apply_layouts").body) if isinstance(n, Alloc)]
+    assert [extent.value for extent in alloc.buffer.shape] == [4, 208]
+    check_every_pass(s.program, {})
+
+
 def test_padded_loops_enlarge_storage():
     N = td.sizes("N")
     x = td.placeholder((N,), "float32", name="x")
