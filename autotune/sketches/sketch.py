@@ -36,7 +36,8 @@ _LEAST_SHARE = 0.08  # of the work
 def sketch(s: Schedule, knob: Knobs) -> None:
     """Span the search space of any algorithm; registered nowhere, used where no template is."""
     outputs = frozenset(p.buffer for p in s.func.program.params if p.role is not Role.IN)
-    inline_cheap(s, outputs)
+    if not stencil.is_pipeline(s, outputs) or knob.choice("inline", [True, False]):
+        inline_cheap(s, outputs)
     blocks = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
     if stencil.sketch(s, Named(knob, ""), blocks, outputs):
         return

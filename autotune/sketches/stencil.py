@@ -22,15 +22,24 @@ _SEPARATE = 2  # stages that get a place of their own; of longer pipelines all g
 _MOST_VECTORS = 4
 
 
+def is_pipeline(s: Schedule, outputs: frozenset[Buffer]) -> bool:
+    """Whether an algorithm is a pipeline of two to eight plain stages, before anything is done."""
+    return _fits([BlockFacts(view.leaf.block) for view in s.nest.blocks], outputs)
+
+
+def _fits(blocks: Sequence[BlockFacts], outputs: frozenset[Buffer]) -> bool:
+    sink, stages = blocks[-1], blocks[:-1]
+    plain = all(b.block.kind is BlockKind.COMPUTE and not b.is_ordered for b in blocks)
+    inner = all(not b.written & outputs for b in stages)
+    return plain and inner and 1 <= len(stages) <= _MOST_STAGES and len(sink.data) >= 2
+
+
 def sketch(
     s: Schedule, knob: Named, blocks: Sequence[BlockFacts], outputs: frozenset[Buffer]
 ) -> bool:
-    """A pipeline of two to eight plain stages that ends in one block of two axes or more."""
+    """Strips and tiles of the last stage; the others where its tiles need them."""
     sink, stages = blocks[-1], blocks[:-1]
-    plain = all(b.block.kind is BlockKind.COMPUTE and not b.is_ordered for b in blocks)
-    if not plain or not 1 <= len(stages) <= _MOST_STAGES or len(sink.data) < 2:
-        return False
-    if any(b.written & outputs for b in stages) or knob.choice("fuse", [True, False]) is False:
+    if not _fits(blocks, outputs) or not knob.choice("fuse", [True, False]):
         return False
     *outer, rows, columns = s.loops(sink.name)
     yo, yi = s.split(rows, knob.tile("strip", rows, 256))
