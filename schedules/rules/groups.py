@@ -24,7 +24,8 @@ class Group:
 
     `constants` are arguments that stay the same from call to call, and can be packed ahead.
     `chained`: the sink is a product of rows that the members make. `windowed`: one iteration of a
-    shared axis needs several iterations of a member, at constant distances.
+    shared axis needs several iterations of a member, at constant distances; of those in `apart`
+    along the first shared axis.
     """
 
     sink: BlockFacts
@@ -34,6 +35,7 @@ class Group:
     constants: frozenset[Buffer] = frozenset()
     chained: bool = False
     windowed: bool = False
+    apart: set[str] = field(default_factory=set)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -174,6 +176,9 @@ def _near(group: Group, block: BlockFacts, readers: Sequence[BlockFacts]) -> boo
     shared = tuple(v for v in group.shared if v in ties)
     if not shared or (len(group.sink.data) > 1 and shared[0] is group.sink.data[-1]):
         return False
+    exact = all(shared[0] in _own_ties(block, reader, windows=False) for reader in readers)
+    if not exact or group.apart & {reader.name for reader in readers}:
+        group.apart.add(block.name)
     group.members.insert(0, block)
     group.shared, group.windowed = shared, True
     group.ties[block.name] = ties

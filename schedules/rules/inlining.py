@@ -13,7 +13,8 @@ from tdsl.schedules.rules.contraction import find_contraction
 from tdsl.scheduling import Schedule
 
 _CHEAP = 2  # operations that may be done again in each of several readers
-_NODES = 400  # of an expression; more make code that nobody reads and compilers are slow on
+_AGAIN = 16  # operations that may be done again for one element of a stencil
+_NODES = 1500  # of an expression; more make code that nobody reads and compilers are slow on
 
 
 def inline_cheap(s: Schedule, outputs: frozenset[Buffer]) -> list[tuple[str, str]]:
@@ -22,17 +23,14 @@ def inline_cheap(s: Schedule, outputs: frozenset[Buffer]) -> list[tuple[str, str
     refused: set[str] = set()
     while True:
         facts = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
-        found = next(
-            (
-                (block, why)
-                for block in facts
-                if block.name not in refused and (why := _worth(block, facts, outputs))
-            ),
-            None,
-        )
-        if found is None:
+        found = [
+            (block, why)
+            for block in facts
+            if block.name not in refused and (why := _worth(block, facts, outputs))
+        ]
+        if not found:
             return done
-        block, why = found
+        block, why = min(found, key=lambda one: one[0].work)  # it may leave no room for others
         try:
             s.inline(block.name)
         except ScheduleError:
@@ -60,6 +58,9 @@ def _worth(
         return "each element is used once"
     if once and block.work <= _CHEAP and len(uses) <= 3:
         return "it is cheaper to compute again than to keep"
+    apart = all(not b.reduces and _is_spread(b, load) for b in readers for load in _reads(block, b))
+    if apart and block.work * (len(uses) - 1) <= _AGAIN:
+        return "its few operations are cheaper again than a tensor between stages"
     return None
 
 
@@ -73,6 +74,12 @@ def _is_once(reader: BlockFacts, load: Access) -> bool:
     return all(v in load.vars or reader.extent(v) == 1 for v in axes) and not any(
         len(form.vars()) > 1 for form in load.forms
     )
+
+
+def _is_spread(reader: BlockFacts, load: Access) -> bool:
+    """Whether every axis of the reader takes another element, at a constant distance."""
+    walked = [load.index_var(n, shifted=True) for n in range(len(load.forms))]
+    return set(reader.data) <= set(walked)
 
 
 def _is_window(reader: BlockFacts, block: BlockFacts) -> bool:

@@ -232,3 +232,24 @@ def test_layers_of_products_stay_apart():
     hidden = td.schedules.relu(td.schedules.matmul(X, A, name="H0"), name="H")
     func = td.func("mlp", [X, A, B], [td.schedules.matmul(hidden, B, name="Y")])
     assert check(func, "matmul").why.rule_of("H") == "matmul"
+
+
+@pytest.mark.parametrize("size", [(40, 70), (1, 5), (97, 33)])
+def test_chains_of_stencils_are_computed_in_strips(size):
+    h, w = size
+    A = td.placeholder((h + 4, w + 4), name="A")
+    B = td.compute(
+        (h + 4, w + 2), lambda y, x: td.exp(A[y, x] + A[y, x + 1] - A[y, x + 2]), name="B"
+    )
+    C = td.compute(
+        (h + 2, w), lambda y, x: td.tanh(B[y, x] + B[y + 1, x] * B[y + 2, x + 2]), name="C"
+    )
+    D = td.compute((h, w), lambda y, x: C[y, x] + C[y + 2, x] * C[y + 1, x], name="D")
+    s = check(td.func("chain", [A], [D]), "stencil", tolerance=1e-4)
+    assert s.why.decisions[-1].blocks == ("B", "C", "D")
+
+
+def test_one_stencil_walks_down_in_tiles():
+    A = td.placeholder((50, 66), name="A")
+    B = td.compute((48, 64), lambda y, x: A[y, x + 1] + A[y + 1, x] + A[y + 2, x + 2], name="B")
+    check(td.func("cross", [A], [B]), "stencil")
