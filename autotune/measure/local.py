@@ -62,6 +62,8 @@ class LocalMeasurer:
         runner = {**environment, "TDSL_NUM_THREADS": str(threads)}
         self._runner = Worker("run", runner, command)
         self._prepared = False
+        for worker in (*self._builders, self._runner):
+            worker.start()  # they load what they need while the space is explored
 
     def _environment(self) -> dict[str, str]:
         memory = self.limits.memory_bytes

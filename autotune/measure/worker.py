@@ -37,6 +37,7 @@ def serve(role: str, handler: Handler) -> None:
     """Answer requests until there are no more."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints, prints to where errors go
+    answers.write(b'{"ready": true}\n')
     while line := sys.stdin.buffer.readline():
         answers.write(json.dumps(_answer(role, handler, json.loads(line))).encode() + b"\n")
 
