@@ -25,9 +25,10 @@ from tdsl.ir.stmt import (
     Stmt,
     Store,
 )
-from tdsl.ir.visit import children, map_children, walk
+from tdsl.ir.visit import children, free_vars, map_children, walk
 from tdsl.lower.bodies import map_statements, sequence, statements, with_body
 from tdsl.lower.facts import Facts, holds, in_range, program_facts
+from tdsl.lower.team import BOUND, LOCALS
 from tdsl.target import Target
 
 
@@ -41,10 +42,14 @@ def carry_accumulators(program: Program, target: Target) -> Program:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What may be carried: buffers that are not in registers yet, as many as the target has."""
+    """What may be carried: buffers that are not in registers yet, as many as the target has.
+
+    `items`: the indices of the work-item that runs the statement at hand.
+    """
 
     target: Target
     registers: frozenset[Buffer]
+    items: frozenset[Var] = frozenset()
 
     def fits(self, elements: list[_Element]) -> bool:
         needed = 0
@@ -67,6 +72,7 @@ class _Element:
     stream: bool = False
     direct: bool = False  # touched in every iteration, not only in inner loops or branches
     fresh: bool = False  # each iteration stores it before anything else: no value comes in
+    maybe: bool = False  # not every work-item that comes by stores it
 
 
 @dataclass(slots=True)
@@ -85,32 +91,47 @@ def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
             if carried:
                 # what is left in the loop may be carried by the loops inside it
                 return _wrapped(s, carried, facts, limits)
+        elif s.kind in LOCALS:
+            limits = replace(limits, items=limits.items | {s.var})
     elif isinstance(s, If) and s.otherwise is None:
         inner = facts.given(s.cond)
     return map_statements(s, lambda n: _visit(n, inner, limits))
 
 
 def _meets(loop: For) -> bool:
-    """Whether work-items meet in the loop: others may touch the element in between."""
-    return any(isinstance(n, Barrier) for n in statements(loop.body))
+    """Whether work-items meet in the loop, or are started there: others may touch the element."""
+    return any(
+        isinstance(n, Barrier) or (isinstance(n, For) and n.kind in BOUND)
+        for n in statements(loop.body)
+    )
 
 
 def _carried(loop: For, facts: Facts, limits: _Limits) -> list[_Element]:
     uses: dict[Buffer, _Use] = {}
     bound = {loop.var} | {n.var for n in statements(loop.body) if isinstance(n, For | Let)}
-    _scan(loop.body, uses, bound, direct=True)
+    _scan(loop.body, uses, bound, limits.items, direct=True, sure=True)
     local = {n.buffer for n in statements(loop.body) if isinstance(n, Alloc)}
     chosen: list[_Element] = []
     for buffer, use in uses.items():
         if buffer in local or buffer in limits.registers or use.elements is None:
             continue
         updated = any(e.loaded and e.stored for e in use.elements)
+        if limits.items and any(e.maybe for e in use.elements):
+            continue  # put back by all, it would undo what another work-item stored
         if updated and _apart(use.elements) and _safe(use.elements, loop, facts):
             chosen += use.elements
     return chosen if chosen and limits.fits(chosen) else []
 
 
-def _scan(n: Node, uses: dict[Buffer, _Use], bound: set[Var], *, direct: bool) -> None:
+def _scan(
+    n: Node,
+    uses: dict[Buffer, _Use],
+    bound: set[Var],
+    items: frozenset[Var],
+    *,
+    direct: bool,
+    sure: bool,
+) -> None:
     if isinstance(n, For) and n.kind is not LoopKind.SERIAL:
         for m in walk(n):
             if isinstance(m, Load | Store):
@@ -118,19 +139,29 @@ def _scan(n: Node, uses: dict[Buffer, _Use], bound: set[Var], *, direct: bool) -
         return
     inside = direct and not isinstance(n, For | If | Select)
     if isinstance(n, Store) and n.mask is not None:
-        inside = False  # the value may only be computed where the mask holds
+        inside = sure = False  # the value may only be computed where the mask holds
+    below = sure and not isinstance(n, If)
+    if isinstance(n, For) and free_vars(n.extent) & items:
+        below = False
     for child in children(n):
-        _scan(child, uses, bound, direct=inside)
+        _scan(child, uses, bound, items, direct=inside, sure=below)
     match n:
         case Load() | Store():  # a store comes after the loads of its value
-            _note(n, uses, bound, direct=direct)
+            _note(n, uses, bound, direct=direct, sure=sure)
         case Prefetch(buffer=buffer):
             uses.setdefault(buffer, _Use()).elements = None
         case _:
             pass
 
 
-def _note(access: Load | Store, uses: dict[Buffer, _Use], bound: set[Var], *, direct: bool) -> None:
+def _note(
+    access: Load | Store,
+    uses: dict[Buffer, _Use],
+    bound: set[Var],
+    *,
+    direct: bool,
+    sure: bool,
+) -> None:
     use = uses.setdefault(access.buffer, _Use())
     if use.elements is None:
         return
@@ -155,6 +186,7 @@ def _note(access: Load | Store, uses: dict[Buffer, _Use], bound: set[Var], *, di
     known.loaded |= isinstance(access, Load)
     if isinstance(access, Store):
         known.stored = True
+        known.maybe |= not sure
         known.stream |= access.stream
 
 

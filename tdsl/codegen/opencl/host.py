@@ -58,15 +58,15 @@ class Host:
     def step(self, s: Stmt) -> Json:
         """What the host does for *s*."""
         match s:
-            case Seq(body=body):
+            case _ if not any(isinstance(n, Store) for n in statements(s)):
+                return ["seq"]
+            case Seq(body=body) if self._splits(s):
                 return ["seq", *(self.step(part) for part in _joined(body))]
             case Alloc(scope=Scope.GLOBAL | Scope.CONSTANT):
                 return self._alloc(s)
             case Alloc():  # of one group
                 return self._launch(s)
-            case For() if s.kind in BOUND or not self._splits(s):
-                return self._launch(s)
-            case _ if not self._splits(s):
+            case _ if not self._splits(s) or (isinstance(s, For) and s.kind in BOUND):
                 return self._launch(s)
             case For(var=var, extent=extent, body=body, kind=LoopKind.SERIAL):
                 name = self._name(var)

@@ -83,15 +83,14 @@ def _used_buffers(s: Stmt, outside: Outside) -> tuple[Buffer, ...]:
 
 
 def _used_scalars(s: Stmt, outside: Outside) -> tuple[Var, ...]:
-    launch = {id(n.extent) for n in walk(s) if isinstance(n, For) and n.kind in GROUPS}
     used: set[Var] = set()
     stack: list[object] = [s]
     while stack:
         n = stack.pop()
-        if id(n) in launch:  # the host computes the number of groups
-            continue
         if isinstance(n, Var):
             used.add(n)
+        elif isinstance(n, For) and n.kind in GROUPS:  # the host computes the number of groups
+            stack.append(n.body)
         elif isinstance(n, (Stmt, Expr)):
             stack += children(n)
     return tuple(v for v in outside.scalars if v in used)
