@@ -1,6 +1,7 @@
 """The fallback: every block by itself, vectors along its last data axis, the first one in parallel.
 
-Steps that are refused are left out, so that this rule always applies.
+Steps that are refused are left out, so that this rule always applies. On an OpenCL device one
+work-item runs what no rule could spread.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from tdsl.target import Target, TargetKind
 
 
 @combinator
-def schedule_simply(s: Schedule, block: str, vectors: bool = True) -> None:
+def schedule_simply(s: Schedule, block: str) -> None:
     """Run the outermost loops of a block in parallel and the innermost in vectors, where legal."""
     views = s.nest.block(block).loops
     handles = dict(zip((v.label for v in views), s.loops(block), strict=True))
     data = [v for v in views if not v.reduces]
-    if vectors and data:
+    if data:
         _try_vectors(s, handles, views, data[-1])
     for view in data[:1]:
         loop = handles[view.label]
@@ -53,15 +54,17 @@ class Simple(Plan):
     """Blocks that no other rule could schedule."""
 
     blocks: tuple[str, ...]
-    vectors: bool
+    cores: bool
 
     @property
     def reason(self) -> str:
+        if not self.cores:
+            return "no other rule applies: one work-item runs it"
         return "no other rule applies: outer loops in parallel, the last one in vectors"
 
     def apply(self, s: Schedule) -> None:
-        for block in self.blocks:
-            schedule_simply(s, block, vectors=self.vectors)
+        for block in self.blocks if self.cores else ():
+            schedule_simply(s, block)
 
 
 def match(group: Group, target: Target) -> Plan:

@@ -1,4 +1,7 @@
-"""The rules in order: the first that matches a group and is not refused schedules it."""
+"""The rules in order: the first that matches a group and is not refused schedules it.
+
+Rules ask for the kind of target that they are for; the last one takes everything.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ from tdsl.schedules.rules import (
     stencil,
     transpose,
 )
+from tdsl.schedules.rules.opencl import elements, products, rows, squares
 from tdsl.schedules.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     empty.RULE,
+    # LLVM
     attention.RULE,
     conv.RULE,
     matmul.RULE,
@@ -28,5 +33,11 @@ RULES: tuple[Rule, ...] = (
     columns.RULE,
     transpose.RULE,
     elementwise.RULE,
+    # OpenCL
+    products.RULE,
+    rows.RULE,
+    squares.RULE,
+    elements.RULE,
+    # whatever is left
     fallback.RULE,
 )

@@ -83,7 +83,7 @@ def match(group: Group, target: Target) -> Plan | None:
         return None
     if len(facts.data) < 2:
         return None
-    dense = _crossing(facts)
+    dense = crossing(facts)
     if dense is None:
         return None
     lanes = min(_SIDE, target.lanes(facts.bits))
@@ -97,7 +97,7 @@ def match(group: Group, target: Target) -> Plan | None:
     )  # fmt: skip
 
 
-def _crossing(facts: BlockFacts) -> Var | None:
+def crossing(facts: BlockFacts) -> Var | None:
     """The axis along which some load is dense, where it is not the last."""
     last = facts.data[-1]
     if not all(w.is_dense(last) for w in facts.writes):

@@ -217,6 +217,8 @@ class _Carried:
             if number == 0 and carried:
                 continue
             anchors[number] = self._let(self._anchor(group, number, self.loop.var))
+            # before the last iteration it lies between what this one and the next read anyway
+            self.peeled |= group.first + number * group.lanes not in group.shifts
         if carried:
             self.peeled = True
             slot = self._slot(group)

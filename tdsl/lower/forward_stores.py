@@ -113,6 +113,7 @@ def _certain_loads(n: Node) -> Iterator[Load]:
 def _turns(store: Store, load: Load, var: Var, bound: set[Var]) -> int | None:
     """How many iterations after the store the load reads its elements, all of them."""
     turns: int | None = None
+    apart = False  # whether one iteration's elements are none of another's
     for i, j in zip(store.indices, load.indices, strict=True):
         if i.lanes != j.lanes or any(isinstance(n, Load | Checked) for n in walk(i)):
             return None
@@ -131,7 +132,8 @@ def _turns(store: Store, load: Load, var: Var, bound: set[Var]) -> int | None:
         if rest or (turns is not None and here != turns):
             return None
         turns = here
-    return turns
+        apart |= abs(step) >= i.lanes
+    return turns if apart else None
 
 
 def _is_run(i: Expr) -> bool:

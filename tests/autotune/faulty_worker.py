@@ -1,11 +1,12 @@
-"""A worker that misbehaves on programs called `faulty`; the environment says how.
+"""A worker that misbehaves on programs whose name says how: `build_hang`, `run_segfault`, ...
 
-FAULT is one of hang, spin, segfault, abort, memory, quit (in a builder: build-...), and, in
-the runner, wrong and nan.
+Faults are hang, spin, segfault, abort, memory and quit, of builder or runner; and `run_wrong` and
+`run_nan`, whose results are spoiled.
 """
 
 import ctypes
 import os
+import re
 import sys
 import time
 
@@ -13,12 +14,14 @@ import numpy as np
 
 from tdsl.autotune.measure import running, worker
 
-ROLE, _, FAULT = os.environ["FAULT"].rpartition("-")
-ROLE = ROLE or "run"
+
+def fault_of(text, role):
+    found = re.search(rf"func {role}_(\w+)\(", text)
+    return found.group(1) if found else None
 
 
-def misbehave():
-    match FAULT:
+def misbehave(fault):
+    match fault:
         case "hang":
             time.sleep(1000)
         case "spin":
@@ -34,42 +37,47 @@ def misbehave():
             raise SystemExit(3)
 
 
-def faulty(handler):
+def faulty(handler, role):
     def handle(request):
-        texts = [request.get("program", ""), *request.get("programs", [])]
-        if request.get("do") != "prepare" and any("func faulty(" in text for text in texts):
-            misbehave()
+        if request.get("do") != "prepare":
+            for text in [request.get("program", ""), *request.get("programs", [])]:
+                misbehave(fault_of(text, role))
         return handler(request)
 
     return handle
 
 
-class Corrupted:
-    """A kernel whose results are spoiled."""
+class Spoiled:
+    """A kernel whose last result is wrong."""
 
-    def __init__(self, kernel):
+    def __init__(self, kernel, fault):
         self.kernel = kernel
+        self.fault = fault
 
     def __getattr__(self, name):
         return getattr(self.kernel, name)
 
     def __call__(self, *args, **options):
         out = self.kernel(*args, **options)
-        array = out[0] if isinstance(out, tuple) else out
-        array.reshape(-1)[-1] = np.nan if FAULT == "nan" else array.reshape(-1)[-1] + 1
+        last = (out[0] if isinstance(out, tuple) else out).reshape(-1)[-1:]
+        last[...] = np.nan if self.fault == "nan" else last + 1
         return out
 
 
-if FAULT in ("wrong", "nan"):
+def main(role):
+    """Serve as `worker.main` does, with the faults of this role."""
     plain = running.Runner._kernel
 
-    def corrupted(self, program):
+    def spoiled(self, program):
+        fault = fault_of(program, "run")
         kernel = plain(self, program)
-        return Corrupted(kernel) if "func faulty(" in program else kernel
+        return Spoiled(kernel, fault) if fault in ("wrong", "nan") else kernel
 
-    running.Runner._kernel = corrupted
+    running.Runner._kernel = spoiled
+    make = worker.HANDLERS[role]
+    worker.HANDLERS[role] = lambda: faulty(make(), role)
+    worker.main(role)
 
-make = worker.HANDLERS[sys.argv[1]]
-if sys.argv[1] == ROLE:
-    worker.HANDLERS[ROLE] = lambda: faulty(make())
-worker.main(sys.argv[1])
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -27,21 +27,14 @@ def job(name, exact=True, factor=2.0):
     return Job(name, print_program(scaled(name, factor).program), exact)
 
 
-@pytest.fixture
-def measurer(monkeypatch):
-    made = []
-
-    def make(fault=None, **options):
-        if fault:
-            monkeypatch.setenv("FAULT", fault)
-            options["command"] = FAULTY
-        options = {"threads": 1, "limits": LIMITS, "builders": 1, **options}
-        made.append(LocalMeasurer(scaled("good").program, HOST, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+@pytest.fixture(scope="module")
+def measurer():
+    """One that may be asked for faults as well."""
+    made = LocalMeasurer(
+        scaled("good").program, HOST, threads=1, limits=LIMITS, builders=1, command=FAULTY
+    )
+    yield made
+    made.close()
 
 
 def outcomes(measurer, *names):
@@ -49,68 +42,68 @@ def outcomes(measurer, *names):
 
 
 def test_a_kernel_is_built_checked_and_timed(measurer):
-    found = outcomes(measurer(), "good", "other")
+    found = outcomes(measurer, "good", "other")
     assert [r.outcome for r in found.values()] == [Outcome.OK] * 2
     assert all(len(r.seconds) == 2 and 0 < min(r.seconds) < 1 for r in found.values())
 
 
-def test_another_function_is_wrong(measurer):
-    wrong = Job("w", print_program(scaled("good", 3.0).program))
-    ((_, result),) = measurer().measure([wrong])
-    assert result.outcome is Outcome.WRONG
-    assert "B[0] is" in result.error
-    assert "64 of 64" in result.error
-
-
 def test_kernels_are_timed_in_turn(measurer):
-    found = measurer().compare([job("good"), job("other")], rounds=3)
+    found = measurer.compare([job("good"), job("other")], rounds=3)
     assert [len(r.seconds) for r in found] == [3, 3]
 
 
-@pytest.mark.parametrize(
-    ("fault", "outcome"),
-    [
-        ("build-hang", Outcome.BUILD_TIMEOUT),
-        ("build-segfault", Outcome.BUILD_CRASH),
-        ("build-memory", Outcome.MEMORY),
-        ("build-quit", Outcome.BUILD_CRASH),
-        ("hang", Outcome.RUN_TIMEOUT),
-        ("segfault", Outcome.RUN_CRASH),
-        ("abort", Outcome.RUN_CRASH),
-        ("memory", Outcome.MEMORY),
-        ("wrong", Outcome.WRONG),
-        ("nan", Outcome.WRONG),
-    ],
-)
-def test_a_fault_costs_one_trial_and_nothing_else(measurer, fault, outcome):
-    found = outcomes(measurer(fault), "first", "faulty", "last")
-    assert {name: r.outcome for name, r in found.items()} == {
-        "first": Outcome.OK,
-        "faulty": outcome,
-        "last": Outcome.OK,
-    }
-    assert found["faulty"].error
-    assert not found["faulty"].seconds
-
-
-@pytest.mark.slow
-def test_a_worker_that_spins_is_stopped_as_well(measurer):
-    found = outcomes(measurer("spin"), "faulty", "last")
-    assert found["faulty"].outcome is Outcome.RUN_TIMEOUT
-    assert found["last"].outcome is Outcome.OK
-
-
-def test_a_fault_in_a_comparison_is_reported_for_all(measurer):
-    found = measurer("segfault").compare([job("good"), job("faulty")], rounds=2)
-    assert [r.outcome for r in found] == [Outcome.RUN_CRASH] * 2
+def test_another_function_is_wrong(measurer):
+    wrong = Job("w", print_program(scaled("good", 3.0).program))
+    ((_, result),) = measurer.measure([wrong])
+    assert result.outcome is Outcome.WRONG
+    assert "B[0] is" in result.error
+    assert "64 of 64" in result.error
 
 
 def test_results_of_reassociated_sums_may_differ_a_little(measurer):
     near = Job("near", print_program(scaled("good", 2.0 + 2e-7).program), exact=False)
     far = Job("far", print_program(scaled("good", 2.01).program), exact=False)
     strict = Job("strict", near.program, exact=True)
-    found = {j.name: r.outcome for j, r in measurer().measure([near, far, strict])}
+    found = {j.name: r.outcome for j, r in measurer.measure([near, far, strict])}
     assert found == {"near": Outcome.OK, "far": Outcome.WRONG, "strict": Outcome.WRONG}
+
+
+FAULTS = {
+    "build_hang": Outcome.BUILD_TIMEOUT,
+    "build_segfault": Outcome.BUILD_CRASH,
+    "build_memory": Outcome.MEMORY,
+    "build_quit": Outcome.BUILD_CRASH,
+    "run_hang": Outcome.RUN_TIMEOUT,
+    "run_segfault": Outcome.RUN_CRASH,
+    "run_abort": Outcome.RUN_CRASH,
+    "run_memory": Outcome.MEMORY,
+    "run_wrong": Outcome.WRONG,
+    "run_nan": Outcome.WRONG,
+}
+
+
+def test_a_fault_costs_one_trial_and_nothing_else(measurer):
+    names = [name for fault in FAULTS for name in (fault, f"after_{fault}")]
+    found = outcomes(measurer, *names)
+    assert {name: r.outcome for name, r in found.items()} == {
+        name: FAULTS.get(name, Outcome.OK) for name in names
+    }
+    assert all(found[name].error and not found[name].seconds for name in FAULTS)
+
+
+@pytest.mark.slow
+def test_workers_that_spin_are_stopped_as_well(measurer):
+    found = outcomes(measurer, "build_spin", "run_spin", "last")
+    assert [r.outcome for r in found.values()] == [
+        Outcome.BUILD_TIMEOUT,
+        Outcome.RUN_TIMEOUT,
+        Outcome.OK,
+    ]
+
+
+def test_a_fault_in_a_comparison_is_reported_for_all(measurer):
+    found = measurer.compare([job("good"), job("run_segfault")], rounds=2)
+    assert [r.outcome for r in found] == [Outcome.RUN_CRASH] * 2
 
 
 def test_the_workload_itself_may_be_beyond_measuring():

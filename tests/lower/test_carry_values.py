@@ -104,6 +104,21 @@ def test_rows_of_any_length(width):
     check_every_pass(s.program, {"W": width})
 
 
+def test_vectors_with_gaps_between_them_read_no_further_than_before():
+    x = td.placeholder((32 * 4 + 16 + 3,), "float32", name="X")
+
+    def value(i, j, k):
+        z = x[i * 32 + j + k]
+        return td.sqrt(z) * z + z / (z + 1.0)
+
+    y = td.compute((5, 16), lambda i, j: sum((value(i, j, k) for k in (1, 2, 3)), value(i, j, 0)))
+    s = td.Schedule(td.func("gaps", [x], [y]), TARGET)
+    s.vectorize(s.loops(s.blocks()[0])[1], 16)
+    program, _ = carried(s.program)
+    assert any(isinstance(n, Shuffle) for n in walk(program.body))
+    check_every_pass(s.program, {})
+
+
 def test_narrow_elements_are_not_shuffled():
     s = columns(2, 256, dtype="uint16")
     s.vectorize(s.split("j", 32)[1])

@@ -69,3 +69,21 @@ def test_columns_that_run_beside_one_another():
     s.vectorize(s.loops("S.y")[-1], 16)
     assert not loads(s.program, "S.y")
     check_every_pass(s.program, {})
+
+
+def test_vectors_that_overlap_are_read_from_memory():
+    n = 48
+    x = td.placeholder((n,), "float32", name="X")
+    r = td.reduce_axis(4, name="r")
+    k = td.reduce_axis(16, name="k")
+
+    def value(cur):
+        return cur[r * 8 + k] * 0.5 + 1.0
+
+    y = td.update(x, over=(r, k), at=r * 8 + k + 8, value=value, op="set", name="Y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.vectorize(s.loops("Y")[-1], 8)
+    check_every_pass(s.program, {})
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.vectorize(s.loops("Y")[-1], 16, unsafe=True)
+    assert len(loads(s.program, "Y")) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import tdsl as td
 from tdsl.analysis import Numerics
@@ -46,6 +47,7 @@ def random_schedule(seed: str):
             continue
         _try(step.apply, s)
     _bind_groups(draw, s)
+    _stage(draw, s)
     _bind_locals(draw, s)
     return algorithm, s
 
@@ -65,6 +67,24 @@ def _bind_groups(draw: Draw, s: td.Schedule) -> None:
         for loop, axis in zip(loops[: draw.integer(0, 2)], _GROUPS, strict=False):
             if not _try(s.bind, loop, axis):
                 break
+
+
+def _stage(draw: Draw, s: td.Schedule) -> None:
+    """Tensors and copies that live inside group loops, in memory of the group or its items."""
+    for block in s.blocks():
+        loops = s.loops(block)
+        groups = [x for x in loops if x.kind.value.startswith("group")]
+        if not groups or not draw.chance(0.8):
+            continue
+        inside = loops[len(groups) - 1 :]
+        at = inside[draw.integer(0, min(2, len(inside) - 1))]
+        read = sorted({read.tensor for read in s.nest.block(block).reads} - {block})
+        for tensor in read[: draw.integer(1, 2)]:
+            scope = draw.choice(["shared", "shared", "register", "stack", "global"])
+            if draw.chance(0.5) and tensor in s.blocks() and _try(s.compute_at, tensor, at):
+                _try(s.set_scope, tensor, scope)
+            else:
+                _try(partial(s.cache_read, block, tensor, scope=scope, at=at))
 
 
 def _bind_locals(draw: Draw, s: td.Schedule) -> None:

@@ -40,7 +40,7 @@ def test_a_sum_over_work_items_is_refused():
 def test_one_axis_is_bound_once_along_a_path():
     s = kernels.elementwise()
     io, jo = s.loops("Y")[:2]
-    with pytest.raises(td.ScheduleError, match="is bound to 'group.y' already"):
+    with pytest.raises(td.ScheduleError, match=r"is bound to 'group\.y' already"):
         s.bind(jo, "group.y")
     assert io.name == "io"
 

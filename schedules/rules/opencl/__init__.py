@@ -1,0 +1,1 @@
+"""Rules for OpenCL devices: work-groups, local memory, private tiles."""
