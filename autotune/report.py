@@ -25,13 +25,22 @@ _LINE_SECONDS = 5.0  # between plain lines
 
 
 class LiveReport(Listener):
-    """Shows a session on standard error. A context manager."""
+    """Shows a session on standard error. A context manager.
 
-    def __init__(self, trials: int, console: Console | None = None) -> None:
+    Args:
+        trials: at how many the session ends.
+        console: where to show it; None: standard error.
+        seconds: after how many the search ends, if that is sooner.
+    """
+
+    def __init__(
+        self, trials: int, console: Console | None = None, seconds: float | None = None
+    ) -> None:
         super().__init__(self._started, self._trial, self._phase)
         self._console = console or Console(stderr=True)
         self._live: Live | None = None
         self._trials = trials
+        self._seconds = seconds
         self._task: Task | None = None
         self._flops = 0.0
         self._size = 0
@@ -101,10 +110,11 @@ class LiveReport(Listener):
 
     def _left(self) -> str:
         done = self._done - self._known
-        if not done:
-            return "time left unknown"
-        each = (time.monotonic() - self._began) / done
-        return f"about {each * max(0, self._trials - self._done):.0f} s left"
+        elapsed = time.monotonic() - self._began
+        ends = [] if self._seconds is None else [max(0.0, self._seconds - elapsed)]
+        if done:
+            ends.append(elapsed / done * max(0, self._trials - self._done))
+        return f"about {min(ends):.0f} s left" if ends else "time left unknown"
 
     def _render(self) -> Group:
         head = Text(str(self._task.workload) if self._task else "", style="bold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,8 +10,9 @@ from functools import cached_property
 from tdsl.autotune.template import SpaceFunction, Template, template_of
 from tdsl.errors import TypeMismatch
 from tdsl.lang.func import Func
-from tdsl.records import Workload, workload_of
+from tdsl.records import RecordError, Workload, workload_of
 from tdsl.runtime.cpus import default_num_threads
+from tdsl.scheduling import Schedule
 from tdsl.target import Target, target as parse_target
 
 
@@ -87,10 +89,14 @@ def _func(algorithm: object, sizes: Sequence[int] | Mapping[str, int]) -> Func:
         raise TypeMismatch(
             f"a task is a Func, a template or a function of sizes, got {type(algorithm).__name__}"
         )
-    made = algorithm(**sizes) if isinstance(sizes, Mapping) else algorithm(*sizes)
-    if not isinstance(made, Func):
+    if not inspect.signature(algorithm).parameters:
+        made = algorithm()  # the numbers are for the symbolic sizes of what it returns
+    else:
+        made = algorithm(**sizes) if isinstance(sizes, Mapping) else algorithm(*sizes)
+    func = made.func if isinstance(made, Schedule) else made
+    if not isinstance(func, Func):
         raise TypeMismatch(f"the function of sizes returned {type(made).__name__}, not a Func")
-    return made
+    return func
 
 
 def _numbers(func: Func, sizes: Sequence[int] | Mapping[str, int]) -> dict[str, int]:
@@ -98,6 +104,12 @@ def _numbers(func: Func, sizes: Sequence[int] | Mapping[str, int]) -> dict[str, 
     names = [size.name for size in func.sizes]
     if isinstance(sizes, Mapping):
         return {name: int(sizes[name]) for name in names if name in sizes}
+    if names and len(sizes) != len(names):
+        raise RecordError(
+            f"{func.name} has {len(names)} symbolic sizes ({', '.join(names)}), "
+            f"got {len(sizes)} numbers",
+            hint="pass them in this order, such as -s " + "x".join(["512"] * len(names)),
+        )
     return dict(zip(names, map(int, sizes), strict=False))
 
 

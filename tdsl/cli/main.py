@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,8 @@ import typer
 from tdsl.cli import models, tuning
 from tdsl.cli.records import db_commands
 from tdsl.errors import TdslError
+
+_TYPER = Path(typer.__file__).parent
 
 app = typer.Typer(
     add_completion=False,
@@ -141,5 +144,7 @@ def main() -> None:
     try:
         app()
     except TdslError as error:
+        if error.span is not None and Path(error.span.file).is_relative_to(_TYPER):
+            error.span = None  # a command line called, and it has no line of source
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(1)

@@ -76,7 +76,7 @@ def tune(
     if out is not None and not out.resolve().parent.is_dir():
         raise UsageError(f"there is no folder {out.resolve().parent} to write {out.name} to")
     task = task_for(what, sizes, target=target, threads=threads)
-    with LiveReport(trials) as report:
+    with LiveReport(trials, seconds=seconds) as report:
         (result,) = run(task, trials, seconds, seed, db, target, search=search, listener=report)
     if out is not None and (result.verdict is not None or result.best is not None):
         result.schedule.save(out, task.location)
@@ -143,6 +143,8 @@ def _file_task(opened: Opened, numbers: list[int], target: str | None, threads: 
         return task_of(value, numbers, target=target, threads=threads, location=place)
     if not callable(algorithm):
         raise UsageError(f"{opened.name} is a {type(value).__name__}, not an algorithm")
+    if not inspect.signature(algorithm).parameters:
+        return task_of(value, numbers, target=target, threads=threads, location=place)
     given = _bound(algorithm, numbers, opened.name)
     if given:
         place += f"({_arguments(given)})"
