@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tdsl import cache as cache_module
 from tdsl.cache import CacheWarning, ObjectCache, content_key, default_cache
@@ -44,6 +44,7 @@ def test_what_is_stored_is_loaded(filled, directory):
     assert filled.load(content_key("another")) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.dictionaries(st.text(max_size=5), st.integers(), max_size=3))
 def test_any_bytes_and_metadata(tmp_path_factory, code, metadata):
     cache = ObjectCache(tmp_path_factory.getbasetemp() / "any")

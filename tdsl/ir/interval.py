@@ -116,13 +116,13 @@ def _of_atom(atom: Expr, env: Mapping[Var, Interval]) -> Interval:
             inner = interval(a, env)
             return Interval(_divided(inner.lo, int(d)), _divided(inner.hi, int(d)))
         case Binary(BinaryOp.FLOORMOD, a, Const(value=d)) if d > 0:
-            return _remainder(atom, interval(a, env), int(d))
+            return _remainder(interval(a, env), int(d))
         case Binary(BinaryOp.MIN, a, b):
             return _minimum(interval(a, env), interval(b, env))
         case Binary(BinaryOp.MAX, a, b):
             return _maximum(interval(a, env), interval(b, env))
         case Binary(BinaryOp.MUL, a, b):
-            return _product(atom, interval(a, env), interval(b, env))
+            return _product(interval(a, env), interval(b, env))
         case Select(_, a, b):
             one, two = interval(a, env), interval(b, env)
             return Interval(_minimum(one, two).lo, _maximum(one, two).hi)
@@ -146,12 +146,12 @@ def _divided(e: Expr | None, d: int) -> Expr | None:
     return None if e is None else tidy(build.floordiv(e, d))
 
 
-def _remainder(atom: Expr, inner: Interval, d: int) -> Interval:
+def _remainder(inner: Interval, d: int) -> Interval:
     low, high = inner.constants
     if low is not None and high is not None and low // d == high // d:
         return Interval(build.index(low % d), build.index(high % d))
     if inner.lo is not None and inner.lo == inner.hi:
-        return Interval(atom, atom)
+        return Interval.at(tidy(build.floormod(inner.lo, d)))
     return Interval(build.index(0), build.index(d - 1))
 
 
@@ -169,12 +169,12 @@ def _maximum(a: Interval, b: Interval) -> Interval:
     return Interval(tidy(build.maximum(a.lo, b.lo)), hi)
 
 
-def _product(atom: Expr, a: Interval, b: Interval) -> Interval:
+def _product(a: Interval, b: Interval) -> Interval:
     corners = [x * y for x in a.constants for y in b.constants if x is not None and y is not None]
     if len(corners) == 4:
         return Interval(build.index(min(corners)), build.index(max(corners)))
     if a.lo is not None and a.lo == a.hi and b.lo is not None and b.lo == b.hi:
-        return Interval(atom, atom)
+        return Interval.at(tidy(build.mul(a.lo, b.lo)))
     for one, two in ((a, b), (b, a)):
         # a size, or an outer loop variable, is never negative: times a range from zero upwards
         least = two.constants[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tdsl.errors import InternalError, LoweringError
+from tdsl.errors import LoweringError
 from tdsl.ir.build import const, index
 from tdsl.ir.expr import (
     Broadcast,
@@ -60,11 +60,28 @@ def _promote(n: Node) -> Node:
 
 
 def _split(alloc: Alloc) -> Stmt:
+    _check_one_owner(alloc)
     slots = _slots(alloc)
     body = _rewrite(alloc.body, alloc.buffer, slots)
     for slot in slots:
         body = Alloc(slot.buffer, body, Scope.REGISTER)
     return body
+
+
+def _check_one_owner(alloc: Alloc) -> None:
+    """Atomic updates to registers are plain ones, as long as one thread makes all of them."""
+    for loop in walk(alloc.body):
+        if isinstance(loop, For) and loop.kind.concurrent and _updates(loop, alloc.buffer):
+            raise LoweringError(
+                f"{alloc.buffer.name} has scope 'register', but iterations of the "
+                f"{loop.kind.value} loop '{loop.var.name}' update it together",
+                hint="set scope 'global', or give each iteration a tile of its own (rfactor)",
+                span=loop.span,
+            )
+
+
+def _updates(loop: For, buffer: Buffer) -> bool:
+    return any(isinstance(n, Store) and n.atomic and n.buffer is buffer for n in walk(loop.body))
 
 
 def _slots(alloc: Alloc) -> list[_Slot]:
@@ -169,8 +186,6 @@ def _load(load: Load, lanes: tuple[int, ...], slots: dict[int, _Slot]) -> Expr:
 
 
 def _store(store: Store, lanes: tuple[int, ...], slots: dict[int, _Slot]) -> Stmt:
-    if store.atomic:
-        raise InternalError(f"an atomic store to the register tile {store.buffer.name}")
     slot = slots[lanes[0]]
     value = widen(store.value, len(lanes))
     target = Load(slot.buffer, _whole(slot))

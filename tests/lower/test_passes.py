@@ -307,3 +307,15 @@ def test_a_prefetch_of_a_packed_argument_follows_its_layout():
     text = print_nest(lower(s.program, TARGET).program)
     assert "prefetch a[(i + 1) * 16]" in text
     assert "prefetch a[128 + (i + 1) * 16]" in text
+
+
+def test_threads_cannot_share_a_register():
+    x = td.placeholder((4, 8), "float32", name="x")
+    k = td.reduce_axis(8, name="k")
+    y = td.compute((4,), lambda i: td.sum(x[i, k], axis=k), name="y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.cache_write("y", at="i")
+    s.atomic("y")
+    s.parallel("k")
+    with pytest.raises(td.LoweringError, match=r"parallel loop 'k' update it together"):
+        lower(s.program, TARGET)

@@ -8,7 +8,7 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from llvmlite import binding
 
 from tdsl.errors import InternalError
@@ -121,6 +121,7 @@ def test_wrong_ir_is_an_internal_error():
         compile_ir("define i32 @f() { ret i64 0 }")
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1 << 22), min_size=1, max_size=30))
 def test_blocks_are_aligned_and_disjoint(sizes):
     blocks = [(ALLOC(size), size) for size in sizes]

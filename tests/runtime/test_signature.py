@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tdsl.dtypes import ALL
 from tdsl.errors import FormatError, InternalError
@@ -25,6 +25,7 @@ def test_a_signature_prints_inputs_keyword_sizes_and_outputs():
     assert str(sig) == "f(a: float32[N], *, M: size) -> b: float32[N, M], c: float32[]"
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

@@ -64,7 +64,7 @@ def reverse_inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> tuple[L
     """Compute a block inside the loops of the one that it reads; the other's tensor disappears.
 
     As `inline` of the producer, but the loops that stay are those of the producer, as they have
-    been scheduled.
+    been scheduled. A block in several pieces (`partition`, `specialize`) goes in all of them.
 
     Returns:
         The loops, outer first.
@@ -86,8 +86,7 @@ def reverse_inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> tuple[L
         ScheduleError: the block reads several intermediate tensors, or one elsewhere than at its
             own indices; the producer is not one expression, or has other readers.
     """
-    leaf = edit.leaf(block)
-    kept = leaf.block
+    kept = edit.leaf(block).block
     if kept.kind not in (BlockKind.COMPUTE, BlockKind.COPY):
         reason = f"{kept.name!r} is {_article(kept.kind)}, whose loops are its own"
         raise edit.error(reason, "inline its producers")
@@ -95,7 +94,7 @@ def reverse_inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> tuple[L
     _check(edit, gone)
     mapping = {kept: _without(kept, gone)}
     algorithm = _removed(edit, replace_blocks(edit.algorithm.body, mapping), gone)
-    body = swap(edit.body, nest_of(edit.body, leaf), None)
+    body = _cut(edit.body, kept)
     body = map_leaves(body, lambda x: _taken_over(x, gone, mapping[kept], dimensions))
     body = _removed(edit, body, gone)
     edit.commit(body, algorithm=with_body(edit.algorithm, algorithm), unsafe=unsafe)
@@ -209,11 +208,17 @@ def _without(block: Block, gone: Block) -> Block:
 
 
 def _removed(edit: Edit, body: Stmt, gone: Block) -> Stmt:
-    for leaf in _leaves_of(body, gone):
-        body = swap(body, nest_of(body, leaf), None)
+    body = _cut(body, gone)
     written = {write.buffer for write in gone.writes}
     for alloc in [s for s in statements(body) if isinstance(s, Alloc) and s.buffer in written]:
         body = drop_alloc(body, edit.alloc_of(body, alloc.buffer))
+    return body
+
+
+def _cut(body: Stmt, gone: Block) -> Stmt:
+    """*body* without the nests of a block, of which there are several after a partition."""
+    for leaf in _leaves_of(body, gone):
+        body = swap(body, nest_of(body, leaf), None)
     return body
 
 
