@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tdsl import driver
 from tdsl.graph.executable import Executable
@@ -65,8 +65,9 @@ def compile_model(
     optimised = separate_outputs(optimised)
     fusion = plan_fusion(optimised, fuse="fusion" not in disabled)
     table = KernelTable(
-        lambda f: driver.build(default_schedule(f, target), target),
+        lambda f, constants: driver.build(default_schedule(f, target, constants), target),
         lambda f: driver.build(canonical(f), target),
+        optimised.constants,
     )
     views: dict[Value, Value] = {}
     steps = []
@@ -74,10 +75,11 @@ def compile_model(
         if group.has(Kind.VIEW):
             views[group.sink.output] = group.sink.inputs[0]
         else:
-            steps.append(table.kernel(group, optimised.constants))
-    executable = Executable(optimised, steps, views)
+            steps.append(table.kernel(group))
+    constants = {**optimised.constants, **table.packed.arrays}
+    executable = Executable(replace(optimised, constants=constants), steps, views)
     report = CompileReport(
         passes, fusion, nodes, len(steps), table.built, tuple(table.fallbacks),
-        str(executable.memory),
+        f"{executable.memory}, packed constants {table.packed.nbytes / (1 << 20):.2f} MiB",
     )  # fmt: skip
     return Compiled(executable, optimised, report)

@@ -10,17 +10,22 @@ from tdsl.graph.bodies import form_of
 from tdsl.graph.fusion import Group
 from tdsl.graph.ir import Array, Node, Value
 from tdsl.graph.ops.elementwise import Elementwise, Scalar
+from tdsl.graph.packing import PackedConstants
 from tdsl.lang.func import Func, func
 from tdsl.lang.tensor import Tensor, placeholder
 from tdsl.runtime.kernel import Kernel
 from tdsl.scheduling import Schedule
 
-Builder = Callable[[Func], Kernel]
+Builder = Callable[[Func, frozenset[str]], Kernel]
+"""Compiles a function, of whose arguments those named stay the same from run to run."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupKernel:
-    """A kernel and the values that it takes, in order: inputs, then outputs."""
+    """A kernel and the values that it takes, in order: inputs, then outputs.
+
+    Constants that the kernel wants in another layout are replaced by packed ones.
+    """
 
     kernel: Kernel
     inputs: tuple[Value, ...]
@@ -29,11 +34,19 @@ class GroupKernel:
 
 
 class KernelTable:
-    """Kernels by what they compute: groups that differ in names and constants only share one."""
+    """Kernels by what they compute: groups that differ in names and constants only share one.
 
-    def __init__(self, build: Builder, build_simply: Builder) -> None:
+    Attributes: `packed`, the constants in layouts that kernels asked for.
+    """
+
+    def __init__(
+        self, build: Builder, build_simply: Callable[[Func], Kernel],
+        constants: Mapping[Value, Array],
+    ) -> None:  # fmt: skip
         self._build = build
         self._build_simply = build_simply
+        self._constants = constants
+        self.packed = PackedConstants(constants)
         self._kernels: dict[Hashable, Kernel] = {}
         self.hits = 0
         self.fallbacks: list[str] = []
@@ -43,21 +56,25 @@ class KernelTable:
         """How many different kernels there are."""
         return len(self._kernels)
 
-    def kernel(self, group: Group, constants: Mapping[Value, Array]) -> GroupKernel:
+    def kernel(self, group: Group) -> GroupKernel:
         """The kernel of a group."""
-        scalars = _scalars(group, constants)
+        scalars = _scalars(group, self._constants)
         inputs = tuple(v for v in group.inputs if v not in scalars)
-        key = _key(group, inputs, scalars)
+        fixed = frozenset(n for n, v in enumerate(inputs) if v in self._constants)
+        key = _key(group, inputs, scalars), fixed
         kernel = self._kernels.get(key)
         if kernel is None:
-            kernel = self._kernels[key] = self._made(group_func(group, inputs, scalars))
+            function = group_func(group, inputs, scalars)
+            names = frozenset(map(argument_name, fixed))
+            kernel = self._kernels[key] = self._made(function, names)
         else:
             self.hits += 1
-        return GroupKernel(kernel, inputs, group.sink.outputs, group)
+        operands = self.packed.operands(kernel, inputs)
+        return GroupKernel(kernel, operands, group.sink.outputs, group)
 
-    def _made(self, function: Func) -> Kernel:
+    def _made(self, function: Func, constants: frozenset[str]) -> Kernel:
         try:
-            return self._build(function)
+            return self._build(function, constants)
         except (ScheduleError, LoweringError) as error:
             self.fallbacks.append(f"{function.name}: {error.message}")
             return self._build_simply(function)
@@ -67,7 +84,7 @@ def group_func(group: Group, inputs: tuple[Value, ...], scalars: Mapping[Value, 
     """A group as an algorithm."""
     tensors: dict[Value, Tensor | Scalar] = dict(scalars)
     for n, value in enumerate(inputs):
-        tensors[value] = placeholder(value.shape, value.dtype, name=f"x{n}")
+        tensors[value] = placeholder(value.shape, value.dtype, name=argument_name(n))
     for n, node in enumerate(group.nodes):
         made = _body(node, [tensors[v] for v in node.inputs], f"{node.op.name}{n}")
         tensors.update(zip(node.outputs, made, strict=True))
@@ -78,6 +95,11 @@ def group_func(group: Group, inputs: tuple[Value, ...], scalars: Mapping[Value, 
         [t for t in parameters if isinstance(t, Tensor)],
         [t for t in results if isinstance(t, Tensor)],
     )
+
+
+def argument_name(number: int) -> str:
+    """The name of an input of a group's function."""
+    return f"x{number}"
 
 
 def _body(node: Node, operands: list[Tensor | Scalar], name: str) -> tuple[Tensor, ...]:

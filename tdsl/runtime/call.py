@@ -53,7 +53,7 @@ class Caller:
         signature: Signature,
         address: int,
         code: object,
-        packers: Mapping[str, tuple[str, Callable[[Any], Array]]],
+        packers: Mapping[str, tuple[str, Callable[..., Array]]],
         accesses: Sequence[str],
     ) -> None:
         self.signature = signature

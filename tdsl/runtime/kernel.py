@@ -17,7 +17,7 @@ from tdsl.runtime.native.entry import GIL_BYTES, entry_ir, has_fast_path
 from tdsl.runtime.native.entry_checks import entry_symbol, hooks_symbol
 from tdsl.runtime.native.loader import LoadedObject, load_object
 from tdsl.runtime.native.python_table import SYMBOL, table_address
-from tdsl.runtime.packed import PackedArray
+from tdsl.runtime.packed import PackedArray, empty_in_lines
 from tdsl.runtime.signature import Signature
 from tdsl.runtime.timing import time_calls
 
@@ -57,6 +57,11 @@ class Kernel:
     def digest(self) -> str:
         """A hash of the machine code: two kernels with the same digest do the same."""
         return self._digest
+
+    @property
+    def packed(self) -> dict[str, str]:
+        """Inputs that `pack` converts, each with the tag of its layout."""
+        return {name: tag for name, (tag, _) in self._caller.packers.items()}
 
     @property
     def address(self) -> int:
@@ -115,7 +120,12 @@ class Kernel:
                 hint="an input is packed by s.transform_layout(..., prepacked=True)",
             )
         tag, pack = self._caller.packers[name]
-        return PackedArray(pack(array), tag)
+        (param,) = (p for p in self.signature.params if p.name == name)
+        if not all(dim.is_constant for dim in param.shape):
+            return PackedArray(pack(array), tag)
+        shape = tuple(dim.const for dim in param.shape)
+        made = empty_in_lines(shape, param.element.numpy)
+        return PackedArray(pack(array, out=made), tag)
 
     def source(self, kind: str) -> str:
         """A stage of the kernel as text, such as ``"llvm"`` or ``"asm"``.

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
 import numpy as np
+
+_LINE = 64  # bytes of a cache line, and of the widest vector
+
+
+def empty_in_lines(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """An array that starts at a cache line, so that no whole vector of it crosses one.
+
+    >>> empty_in_lines((2, 3), np.dtype("float32")).ctypes.data % 64
+    0
+    """
+    nbytes = math.prod(shape) * dtype.itemsize
+    room = np.empty(nbytes + _LINE, np.uint8)
+    start = -room.ctypes.data % _LINE
+    return room[start : start + nbytes].view(dtype).reshape(shape)
 
 
 class PackedArray:

@@ -248,7 +248,7 @@ class DeviceCaller(Caller):
         self,
         signature: Signature,
         functions: _Functions,
-        packers: Mapping[str, tuple[str, Callable[[Any], Array]]],
+        packers: Mapping[str, tuple[str, Callable[..., Array]]],
         accesses: Sequence[str],
     ) -> None:
         super().__init__(signature, 0, functions, packers, accesses)
@@ -309,7 +309,7 @@ def load_device_kernel(
     *,
     device: str,
     sources: Mapping[str, Source],
-    packers: Mapping[str, tuple[str, Callable[[Any], Array]]],
+    packers: Mapping[str, tuple[str, Callable[..., Array]]],
     accesses: Sequence[str],
 ) -> DeviceKernel:
     """A callable kernel on a device.
