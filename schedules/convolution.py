@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tdsl as td
 from tdsl.errors import DeclarationError
 from tdsl.schedules.dims import declare, known, same, unique
-from tdsl.schedules.windows import Sizes, padded, padding, per_axis, window, window_axes
+from tdsl.schedules.windows import Layout, Sizes, padded, padding, per_axis, window, window_axes
 
 Element = Callable[[tuple[td.Value, ...]], td.Value]
 
@@ -21,18 +21,22 @@ def conv(
     pad: Sizes = 0,
     dilation: Sizes = 1,
     groups: int = 1,
+    layout: Layout = Layout.FIRST,
+    result: Layout | None = None,
     name: str | None = None,
 ) -> td.Tensor:
     """A convolution (cross-correlation, as everywhere in deep learning).
 
     Args:
-        x: [batch, channels, spatial...].
+        x: [batch, channels, spatial...], or with the channels last.
         weight: [outputs, channels / groups, window...].
         bias: [outputs], or None.
         stride, dilation: one number, or one for each spatial axis.
         pad: one number, one for each spatial axis, or all in front and then all behind (ONNX).
         groups: channels and outputs are divided into so many independent groups; as many as
             channels: a depthwise convolution.
+        layout: where the channels of `x` are.
+        result: where those of the result are; None: as in `x`.
         name: of the result.
 
     >>> import tdsl as td
@@ -50,28 +54,33 @@ def conv(
             f"{label}: {x.name} has {x.ndim} dimensions and {weight.name} {weight.ndim}",
             hint="[batch, channels, spatial...] and [outputs, channels / groups, window...]",
         )
+    made = layout if result is None else result
+    batch, channels, spatial = layout.parted(x.shape)
     outputs, depth = known(weight.shape[0], "outputs"), known(weight.shape[1], "channels")
-    if not same(x.shape[1], depth * groups) or outputs % groups:
+    if not same(channels, depth * groups) or outputs % groups:
         raise DeclarationError(
             f"{label}: {groups} groups of {depth} channels and {outputs} outputs do not fit "
-            f"{x.name} with {known(x.shape[1], 'channels')} channels"
+            f"{x.name} with {known(channels, 'channels')} channels"
         )
     kernel = [known(n, "the window") for n in weight.shape[2:]]
-    w = window(x.shape[2:], kernel, stride, pad, dilation)
-    source = padded(x, w, 0, label)
+    w = window(spatial, kernel, stride, pad, dilation)
+    source = padded(x, w, 0, label, layout)
     c, axes = td.reduce_axis(depth, name="c"), window_axes(w)
     each = outputs // groups
+    # along the elements that follow each other in memory last
+    order = (c, *axes) if layout is Layout.FIRST else (*axes, c)
 
     def product(i: tuple[td.Value, ...]) -> td.Value:
-        n, o, *at = i
+        n, o, at = made.parted(i)
         place = w.at(at, axes)
         if depth == 1:  # one channel to each group: depthwise
             channel = _group(o, each) if groups > 1 else 0
-            return td.sum(source[(n, channel, *place)] * weight[(o, 0, *axes)], axis=axes)
+            value = source[layout.joined(n, channel, place)]
+            return td.sum(value * weight[(o, 0, *axes)], axis=axes)
         channel = c if groups == 1 else _group(o, each) * depth + c
-        return td.sum(source[(n, channel, *place)] * weight[(o, c, *axes)], axis=(c, *axes))
+        return td.sum(source[layout.joined(n, channel, place)] * weight[(o, c, *axes)], axis=order)
 
-    return _with_bias((x.shape[0], outputs, *w.extents), product, x, bias, label)
+    return _with_bias(made.joined(batch, outputs, w.extents), product, x, bias, label, made)
 
 
 def _group(o: td.Value, each: int) -> td.Value:
@@ -79,8 +88,9 @@ def _group(o: td.Value, each: int) -> td.Value:
 
 
 def _with_bias(
-    shape: tuple[object, ...], product: Element, x: td.Tensor, bias: td.Tensor | None, label: str
-) -> td.Tensor:
+    shape: tuple[object, ...], product: Element, x: td.Tensor, bias: td.Tensor | None, label: str,
+    layout: Layout = Layout.FIRST,
+) -> td.Tensor:  # fmt: skip
     """The sums, plus the bias of each output channel, in the dtype of `x`."""
     wide = x.dtype.is_float and x.dtype.bits < 32
     if bias is None and not wide:
@@ -88,7 +98,9 @@ def _with_bias(
     sums = declare(shape, product, f"{label}.product")
 
     def element(i: tuple[td.Value, ...]) -> td.Value:
-        total = sums[i] if bias is None else sums[i] + td.cast(bias[i[1]], sums.dtype)
+        total = (
+            sums[i] if bias is None else sums[i] + td.cast(bias[layout.parted(i)[1]], sums.dtype)
+        )
         return td.cast(total, x.dtype) if x.dtype.is_float else total
 
     return declare(shape, element, label)

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import tdsl as td
-from tdsl.schedules.dims import declare, extent_as, known, unique
-from tdsl.schedules.windows import Sizes, Window, padded, padding, per_axis, window, window_axes
+from tdsl.schedules.dims import Dim, declare, extent_as, known, unique
+from tdsl.schedules.windows import (
+    Layout,
+    Sizes,
+    Window,
+    padded,
+    padding,
+    per_axis,
+    window,
+    window_axes,
+)
 
 
 def max_pool(
@@ -15,6 +24,7 @@ def max_pool(
     pad: Sizes = 0,
     dilation: Sizes = 1,
     ceil: bool = False,
+    layout: Layout = Layout.FIRST,
     name: str | None = None,
 ) -> td.Tensor:
     """The greatest element of each window; arguments as for `conv`.
@@ -26,14 +36,16 @@ def max_pool(
     <tensor Y: float32[1, 2, 4, 4]>
     """
     label = unique("max_pool", name)
-    w = _window(x, kernel, stride, pad, dilation, ceil=ceil)
-    source = padded(x, w, x.dtype.min, label)
+    w = _window(x, kernel, stride, pad, dilation, layout, ceil=ceil)
+    source = padded(x, w, x.dtype.min, label, layout)
     axes = window_axes(w)
-    return declare(
-        (*x.shape[:2], *w.extents),
-        lambda i: td.max(source[(*i[:2], *w.at(i[2:], axes))], axis=axes),
-        label,
-    )
+    batch, channels, _ = layout.parted(x.shape)
+
+    def element(i: tuple[td.Value, ...]) -> td.Value:
+        n, c, at = layout.parted(i)
+        return td.max(source[layout.joined(n, c, w.at(at, axes))], axis=axes)
+
+    return declare(layout.joined(batch, channels, w.extents), element, label)
 
 
 def average_pool(
@@ -45,6 +57,7 @@ def average_pool(
     dilation: Sizes = 1,
     ceil: bool = False,
     count_padding: bool = False,
+    layout: Layout = Layout.FIRST,
     name: str | None = None,
 ) -> td.Tensor:
     """The mean of each window; `count_padding`: the padding's zeros count as elements.
@@ -54,34 +67,39 @@ def average_pool(
     <tensor Y: float32[1, 2, 4, 4]>
     """
     label = unique("average_pool", name)
-    w = _window(x, kernel, stride, pad, dilation, ceil=ceil)
+    w = _window(x, kernel, stride, pad, dilation, layout, ceil=ceil)
     _, declared_after = padding(pad, x.ndim - 2)
-    source = padded(x, w, 0, label)
+    source = padded(x, w, 0, label, layout)
     axes = window_axes(w)
-    shape = (*x.shape[:2], *w.extents)
-    sums = declare(
-        shape, lambda i: td.sum(source[(*i[:2], *w.at(i[2:], axes))], axis=axes), f"{label}.sum"
-    )
+    batch, channels, spatial = layout.parted(x.shape)
+    shape = layout.joined(batch, channels, w.extents)
+
+    def total(i: tuple[td.Value, ...]) -> td.Value:
+        n, c, at = layout.parted(i)
+        return td.sum(source[layout.joined(n, c, w.at(at, axes))], axis=axes)
+
+    sums = declare(shape, total, f"{label}.sum")
 
     def element(i: tuple[td.Value, ...]) -> td.Value:
         count: td.Value | int = 1
-        for axis, at in enumerate(i[2:]):
-            count = _elements(w, axis, at, x, declared_after, counted=count_padding) * count
+        for axis, at in enumerate(layout.parted(i)[2]):
+            after = declared_after[axis]
+            count = _elements(w, axis, at, spatial[axis], after, counted=count_padding) * count
         return td.cast(sums[i] / td.cast(count, sums.dtype), x.dtype)
 
     return declare(shape, element, label)
 
 
 def _elements(
-    w: Window, axis: int, at: td.Value, x: td.Tensor, after: tuple[int, ...], *, counted: bool
+    w: Window, axis: int, at: td.Value, extent: Dim, after: int, *, counted: bool
 ) -> td.Value | int:
     """How many elements of the tensor (and its padding, if counted) one window has on an axis."""
     kernel, dilation = w.kernel[axis], w.dilation[axis]
-    if not (w.before[axis] or w.after[axis]) or (counted and w.after[axis] == after[axis]):
+    if not (w.before[axis] or w.after[axis]) or (counted and w.after[axis] == after):
         return kernel
     low = 0 if counted else w.before[axis]
-    high = known(x.shape[2 + axis], "a padded spatial extent") + w.before[axis]
-    high += after[axis] if counted else 0
+    high = known(extent, "a padded spatial extent") + w.before[axis]
+    high += after if counted else 0
     start = at * w.stride[axis]
     first = td.maximum((td.maximum(low - start, 0) + (dilation - 1)) // dilation, 0)
     last = td.minimum((high - 1 - start) // dilation, kernel - 1)
@@ -89,10 +107,11 @@ def _elements(
 
 
 def _window(
-    x: td.Tensor, kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, *, ceil: bool
-) -> Window:
+    x: td.Tensor, kernel: Sizes, stride: Sizes, pad: Sizes, dilation: Sizes, layout: Layout, *,
+    ceil: bool,
+) -> Window:  # fmt: skip
     sizes = per_axis(kernel, x.ndim - 2, "kernel")
-    return window(x.shape[2:], sizes, stride, pad, dilation, ceil=ceil)
+    return window(layout.parted(x.shape)[2], sizes, stride, pad, dilation, ceil=ceil)
 
 
 def global_average_pool(x: td.Tensor, name: str | None = None) -> td.Tensor:

@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
 
 import tdsl as td
 from tdsl.errors import DeclarationError
 from tdsl.schedules.dims import Dim, known
 
 Sizes = int | Sequence[int]
+_T = TypeVar("_T")
+
+
+class Layout(Enum):
+    """Where the channels of an image are.
+
+    >>> Layout.LAST.joined("n", "c", ("y", "x"))
+    ('n', 'y', 'x', 'c')
+    """
+
+    FIRST = "first"  # [batch, channels, spatial...]
+    LAST = "last"  # [batch, spatial..., channels]
+
+    def joined(self, batch: _T, channel: _T, spatial: Sequence[_T]) -> tuple[_T, ...]:
+        """One entry for each axis."""
+        if self is Layout.FIRST:
+            return (batch, channel, *spatial)
+        return (batch, *spatial, channel)
+
+    def parted(self, axes: Sequence[_T]) -> tuple[_T, _T, tuple[_T, ...]]:
+        """The entries of the batch, of the channels, and of the spatial axes."""
+        if self is Layout.FIRST:
+            return axes[0], axes[1], tuple(axes[2:])
+        return axes[0], axes[-1], tuple(axes[1:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +126,14 @@ def window(
     return Window(tuple(kernel), strides, dilations, before, tuple(behind), tuple(extents))
 
 
-def padded(x: td.Tensor, w: Window, value: float, name: str) -> td.Tensor:
+def padded(
+    x: td.Tensor, w: Window, value: float, name: str, layout: Layout = Layout.FIRST
+) -> td.Tensor:
     """The tensor with the window's padding around it; itself where there is none."""
     if not w.pads:
         return x
-    return td.pad(x, (0, 0, *w.before), (0, 0, *w.after), value=value, name=f"{name}.padded")
+    before, after = layout.joined(0, 0, w.before), layout.joined(0, 0, w.after)
+    return td.pad(x, before, after, value=value, name=f"{name}.padded")
 
 
 def window_axes(w: Window) -> tuple[td.Axis, ...]:

@@ -50,25 +50,27 @@ def hold_tile(
 
 
 def pack_operand(
-    s: Schedule, block: str, tensor: str, at: Loop | None, column: int, width: int, lanes: int
-) -> None:
+    s: Schedule, block: str, tensor: str, at: Loop | None, column: int, width: int, lanes: int,
+    order: tuple[int, ...] = (),
+) -> None:  # fmt: skip
     """Let *block* read a packed operand: its `column` dimension is innermost, in panels of `width`.
 
-    One panel is packed at a loop, or (at=None) all of them before the block.
+    One panel is packed at a loop, or (at=None) all of them before the block. `order` is that of the
+    other dimensions, if not their own.
     """
     copy = s.cache_read(block, tensor, at=at)
     rank = len(s.nest.block(copy).reads[0].indices)
     loops = own_loops(s, copy, rank)
     turned = column != rank - 1
     if at is None:
-        s.transform_layout(copy, panel_layout(rank, column, width))
+        s.transform_layout(copy, panel_layout(rank, column, width, order))
         panel, inner = s.split(loops[column], width, tail="mask")
         s.reorder(panel, *(loop for n, loop in enumerate(loops) if n != column), inner)
         s.parallel(panel)
     else:
         inner = loops[column]
-        if turned:
-            s.transform_layout(copy, panel_layout(rank, column, None))
+        if turned or order:
+            s.transform_layout(copy, panel_layout(rank, column, None, order))
     if not turned:
         s.vectorize(inner, lanes)
         return
@@ -82,16 +84,25 @@ def pack_operand(
     s.vectorize(ci, _TURN)
 
 
-def pass_packed(s: Schedule, tensor: str, column: int, width: int) -> None:
+def pass_packed(
+    s: Schedule, tensor: str, column: int, width: int, order: tuple[int, ...] = ()
+) -> None:
     """Let the caller pass an argument in panels of `width`, as `pack_operand` makes them."""
     (param,) = (p for p in s.func.program.params if p.buffer.name == tensor)
-    s.transform_layout(tensor, panel_layout(param.buffer.rank, column, width), prepacked=True)
+    layout = panel_layout(param.buffer.rank, column, width, order)
+    s.transform_layout(tensor, layout, prepacked=True)
 
 
-def panel_layout(rank: int, column: int, width: int | None) -> str:
-    """The index map that moves a dimension to the end, cut into panels of `width` if given."""
+def panel_layout(rank: int, column: int, width: int | None, order: tuple[int, ...] = ()) -> str:
+    """The index map that moves a dimension to the end, cut into panels of `width` if given.
+
+    `order` is that of the other dimensions, if not their own.
+
+    >>> panel_layout(3, 0, 16, (2, 1))
+    'd0, d1, d2 -> d0 // 16, d2, d1, d0 % 16'
+    """
     names = [f"d{n}" for n in range(rank)]
-    others = [name for n, name in enumerate(names) if n != column]
+    others = [names[n] for n in order or range(rank) if n != column]
     last = names[column]
     outputs = [*others, last]
     if width is not None:

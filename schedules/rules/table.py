@@ -14,6 +14,7 @@ from tdsl.schedules.rules import (
     empty,
     fallback,
     matmul,
+    pixels,
     reduction,
     stencil,
     transpose,
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     # LLVM
     attention.RULE,
     conv.RULE,
+    pixels.RULE,
     matmul.RULE,
     depthwise.RULE,
     stencil.RULE,

@@ -15,6 +15,7 @@ from tdsl.lang.reduce import sum as reduce_sum
 from tdsl.lang.tensor import Tensor, reduce_axis
 from tdsl.lang.value import Value, cast
 from tdsl.schedules import convolution
+from tdsl.schedules.windows import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,22 @@ class MatMul(Op):
 
 @dataclass(frozen=True, slots=True)
 class Conv(Op):
-    """Convolution of x[n, channel, ...] with w[channel out, channel in a group, ...]."""
+    """Convolution of x[n, channel, ...] with w[channel out, channel in a group, ...].
+
+    `layout` is that of x, `result` that of the result.
+    """
 
     window: Window
     groups: int = 1
+    layout: Layout = Layout.FIRST
+    result: Layout = Layout.FIRST
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         x, w = inputs
         made = convolution.conv(
             x, w, stride=self.window.strides, pad=self.window.pads,
-            dilation=self.window.dilations, groups=self.groups, name=name,
+            dilation=self.window.dilations, groups=self.groups, layout=self.layout,
+            result=self.result, name=name,
         )  # fmt: skip
         return (made,)
 

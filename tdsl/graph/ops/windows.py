@@ -12,6 +12,7 @@ from tdsl.lang.mathfns import abs as absolute, pow as power
 from tdsl.lang.tensor import Tensor
 from tdsl.lang.value import Value
 from tdsl.schedules import pooling, windows
+from tdsl.schedules.windows import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,14 @@ class MaxPool(Op):
     """The greatest element of each window."""
 
     window: Window
+    layout: Layout = Layout.FIRST
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         (x,), w = inputs, self.window
         made = pooling.max_pool(
-            x, w.kernel, stride=w.strides, pad=w.pads, dilation=w.dilations, ceil=w.ceil, name=name
-        )
+            x, w.kernel, stride=w.strides, pad=w.pads, dilation=w.dilations, ceil=w.ceil,
+            layout=self.layout, name=name,
+        )  # fmt: skip
         return (made,)
 
 
@@ -55,12 +58,13 @@ class AveragePool(Op):
 
     window: Window
     with_borders: bool = False
+    layout: Layout = Layout.FIRST
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         (x,), w = inputs, self.window
         made = pooling.average_pool(
             x, w.kernel, stride=w.strides, pad=w.pads, dilation=w.dilations, ceil=w.ceil,
-            count_padding=self.with_borders, name=name,
+            count_padding=self.with_borders, layout=self.layout, name=name,
         )  # fmt: skip
         return (made,)
 
