@@ -9,14 +9,15 @@ from unittest.mock import patch
 
 import tdsl as td
 from tdsl.analysis import Numerics
+from tdsl.fuzzing.differences import Disagreement
+from tdsl.fuzzing.draw import RandomDraw
+from tdsl.fuzzing.step import Step
 from tdsl.ir.interp_memory import PADDED, MemoryFault
 from tdsl.ir.interp_stmts import StmtCompiler
 from tdsl.ir.stmt import Block, BlockKind
 from tests.fuzz import lowering
 from tests.fuzz.algorithms import Algorithm
-from tests.fuzz.draw import RandomDraw
-from tests.fuzz.oracles import Disagreement, program_against_canonical
-from tests.fuzz.schedules import Step
+from tests.fuzz.oracles import program_against_canonical
 
 _SAMPLES = 4
 _LARGEST = 6

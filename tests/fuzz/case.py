@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import tdsl as td
 from tdsl.analysis import Numerics
+from tdsl.fuzzing.differences import Disagreement
+from tdsl.fuzzing.draw import Draw, RandomDraw
+from tdsl.fuzzing.makers import random_step
+from tdsl.fuzzing.step import Step
 from tests.fuzz import brute, kernels, lowering, texts, witnesses
 from tests.fuzz.algorithms import Algorithm
-from tests.fuzz.draw import Draw, RandomDraw
 from tests.fuzz.generate import random_algorithm
-from tests.fuzz.oracles import Disagreement, canonical_against_reference
-from tests.fuzz.schedules import Step, random_step
+from tests.fuzz.oracles import canonical_against_reference
 
 MOST_STEPS = 14
 _TRIES = 3

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from tdsl.fuzzing.step import Step
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.case import (
     Options,
@@ -19,7 +20,6 @@ from tests.fuzz.case import (
     run_case,
     script,
 )
-from tests.fuzz.schedules import Step
 from tests.fuzz.shrink import Case, shrink
 from tests.fuzz.tally import Tally
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tdsl.fuzzing.draw import Draw
 from tests.fuzz.algorithms import Extent
-from tests.fuzz.draw import Draw
 
 INTEGERS = ("int32", "int64", "int8", "uint8", "int16", "uint32")
 FLOATS = ("float32", "float64", "float16")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import assume, strategies as st
 
 import tdsl as td
+from tdsl.fuzzing.draw import Draw, RandomDraw
 from tests.fuzz import ordered
 from tests.fuzz.algorithms import Algorithm, Dim
-from tests.fuzz.draw import Draw, HypothesisDraw, RandomDraw
+from tests.fuzz.draw import HypothesisDraw
 from tests.fuzz.grammar import FAMILIES, Builder, finish
 
 _WEIGHTS = {**FAMILIES, ordered.scan: 2, ordered.update: 2.5}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from tdsl.fuzzing.draw import Draw
 from tests.fuzz.algorithms import Algorithm, Dim, Extent, Input, Stage
-from tests.fuzz.draw import Draw
 from tests.fuzz.expressions import FLOATS, INTEGERS, IndexVar, Known, Scope, expression, index_into
 
 LARGEST_SHAPE = 60

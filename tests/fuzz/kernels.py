@@ -10,9 +10,10 @@ import numpy as np
 
 import tdsl as td
 from tdsl.analysis import Numerics
+from tdsl.fuzzing.differences import Disagreement, difference
 from tdsl.lower import LoweringWarning
 from tests.fuzz.algorithms import Algorithm
-from tests.fuzz.oracles import Disagreement, canonical_results, difference, known_sizes
+from tests.fuzz.oracles import canonical_results, known_sizes
 
 Kernel = Callable[..., object]
 

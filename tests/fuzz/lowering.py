@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 
 import tdsl as td
+from tdsl.fuzzing.differences import Disagreement, difference
 from tdsl.ir.interp import CANONICAL, REVERSED, Order, OrderKind, interpret
 from tdsl.ir.stmt import Program
 from tdsl.lower import LoweringWarning, lower
 from tdsl.target import Target
 from tests.fuzz.algorithms import Algorithm, Arrays
-from tests.fuzz.oracles import Disagreement, canonical_results, difference, known_sizes
+from tests.fuzz.oracles import canonical_results, known_sizes
 
 _ORDERS = (CANONICAL, REVERSED, Order(OrderKind.INTERLEAVED, 2))
 

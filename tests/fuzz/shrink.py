@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import tdsl as td
+from tdsl.fuzzing.step import Step
 from tests.fuzz.algorithms import Algorithm, Dim, Input, Stage
 from tests.fuzz.generate import is_declarable
-from tests.fuzz.schedules import Step
 
 Case = tuple[Algorithm, tuple[Step, ...]]
 Fails = Callable[[Algorithm, tuple[Step, ...]], bool]

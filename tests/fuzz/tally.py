@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tdsl.fuzzing.makers import makers, without_maker
 from tests.fuzz.case import Result
-from tests.fuzz.schedules import makers, without_maker
 
 ENOUGH_STEPS = 6.0
 ENOUGH_ACCEPTED = 200 / 5000

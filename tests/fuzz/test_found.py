@@ -14,10 +14,10 @@ import pytest
 
 import tdsl as td
 from tdsl.analysis import Numerics
+from tdsl.fuzzing.differences import difference
 from tdsl.ir.interp import CANONICAL, HOSTILE, IndexFault, interpret
 from tdsl.lang.bounds import evaluate
 from tdsl.lower import lower
-from tests.fuzz.oracles import difference
 from tests.fuzz.texts import round_trips
 
 FOUND = sorted((Path(__file__).parent / "found").glob("*.txt"))

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import tdsl as td
+from tdsl.fuzzing.draw import RandomDraw
+from tdsl.fuzzing.makers import random_step, without_maker
+from tdsl.fuzzing.step import Step
 from tdsl.ir.interp import interpret
 from tests.fuzz import brute
 from tests.fuzz.case import Options, check_schedule, replay, run_case
-from tests.fuzz.draw import HypothesisDraw, RandomDraw
+from tests.fuzz.draw import HypothesisDraw
 from tests.fuzz.driver import apart
 from tests.fuzz.generate import algorithms, random_algorithm
 from tests.fuzz.oracles import canonical_against_reference
-from tests.fuzz.schedules import Step, random_step, without_maker
 from tests.fuzz.shrink import shrink
 from tests.fuzz.tally import Tally
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import tdsl as td
+from tdsl.fuzzing.differences import Disagreement
 from tdsl.ir.equal import alpha_equal
 from tdsl.ir.parser import parse_program
 from tdsl.ir.printer import print_program
 from tdsl.ir.verify import Stage, problems
 from tdsl.scheduling import replay
-from tests.fuzz.oracles import Disagreement
 
 
 def round_trips(s: td.Schedule) -> Disagreement | None:

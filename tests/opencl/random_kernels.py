@@ -9,16 +9,17 @@ from functools import partial
 
 import tdsl as td
 from tdsl.analysis import Numerics
+from tdsl.fuzzing.differences import Disagreement
+from tdsl.fuzzing.draw import Draw, RandomDraw
+from tdsl.fuzzing.makers import random_step
 from tdsl.ir.interp import HOSTILE, interpret
 from tdsl.lower import LoweringWarning, lower
 from tdsl.target import target
 from tests.fuzz import kernels
 from tests.fuzz.brute import size_samples
-from tests.fuzz.draw import Draw, RandomDraw
 from tests.fuzz.generate import random_algorithm
 from tests.fuzz.lowering import against_canonical
-from tests.fuzz.oracles import Disagreement, known_sizes
-from tests.fuzz.schedules import random_step
+from tests.fuzz.oracles import known_sizes
 
 OPENCL = target("opencl")
 _UNFIT = {"parallel"}  # devices have no threads

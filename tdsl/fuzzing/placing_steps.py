@@ -1,0 +1,202 @@
+"""Random steps that place blocks and their storage."""
+
+from __future__ import annotations
+
+from tdsl.fuzzing.step import Options, Step, View, read_by, written_by
+from tdsl.ir.stmt import Alloc, BlockKind, For
+from tdsl.scheduling.arguments import SCOPES
+from tdsl.scheduling.view import BlockView
+
+
+def compute_at(v: View) -> Step | None:
+    """A producer at a loop of one of its consumers."""
+    consumers = [c for c in v.blocks if c.loops]
+    pairs = [
+        (b.name, c)
+        for b in v.blocks
+        for c in consumers
+        if c.name != b.name and written_by(b) & read_by(c)
+    ]
+    if not pairs:
+        return None
+    name, consumer = v.draw.choice(pairs)
+    return Step("compute_at", (name, v.draw.choice(consumer.loops).label))
+
+
+def reverse_compute_at(v: View) -> Step | None:
+    """A consumer at a loop of one of its producers."""
+    producers = [p for p in v.blocks if p.loops]
+    pairs = [
+        (b.name, p)
+        for b in v.blocks
+        for p in producers
+        if p.name != b.name and written_by(p) & read_by(b)
+    ]
+    if not pairs:
+        return None
+    name, producer = v.draw.choice(pairs)
+    return Step("reverse_compute_at", (name, v.draw.choice(producer.loops).label))
+
+
+def compute_with(v: View) -> Step | None:
+    """Mostly loops of two different nests."""
+    found = [b for b in v.blocks if b.loops]
+    if len(found) < 2:
+        return None
+    one, two = v.draw.shuffled(found)[:2]
+    depth = v.draw.integer(0, min(len(one.loops), len(two.loops)) - 1)
+    return Step("compute_with", (one.name,), (("at", two.loops[depth].label),))
+
+
+def inline(v: View) -> Step | None:
+    """Mostly a block that computes no result."""
+    results = {t.name for t in v.schedule.func.outputs}
+    found = [
+        b.name
+        for b in v.blocks
+        if b.kind in (BlockKind.COMPUTE, BlockKind.COPY) and not written_by(b) & results
+    ]
+    block = v.block()
+    if block is None:
+        return None
+    return Step("inline", (v.draw.choice(found) if found else block.name,))
+
+
+def reverse_inline(v: View) -> Step | None:
+    """Mostly a block that reads what another one writes."""
+    written = {name for b in v.blocks for name in written_by(b)}
+    found = [b.name for b in v.blocks if read_by(b) & written - written_by(b)]
+    return Step("reverse_inline", (v.draw.choice(found),)) if found else None
+
+
+def _at_option(v: View, block: BlockView) -> Options:
+    if not block.loops or v.draw.chance(0.4):
+        return ()
+    return (("at", v.draw.choice(block.loops).label),)
+
+
+def cache_read(v: View) -> Step | None:
+    """A tensor that a block reads."""
+    found = [b for b in v.blocks if b.reads]
+    if not found:
+        return None
+    block = v.draw.choice(found)
+    tensor = v.draw.choice(block.reads).tensor
+    return Step("cache_read", (block.name, tensor), _at_option(v, block))
+
+
+def cache_write(v: View) -> Step | None:
+    """Any block."""
+    block = v.block()
+    if block is None:
+        return None
+    scope = (("scope", v.draw.choice(["global", "stack"])),)
+    return Step("cache_write", (block.name,), (*scope, *_at_option(v, block)))
+
+
+def set_scope(v: View) -> Step | None:
+    """Mostly a tensor that is no result."""
+    block = v.block()
+    if block is None:
+        return None
+    scope = v.draw.weighted({"global": 2, "stack": 3, "register": 2, "shared": 1, "constant": 0.5})
+    assert scope in SCOPES
+    results = {t.name for t in v.schedule.func.outputs}
+    inner = [b.name for b in v.blocks if not written_by(b) & results]
+    return Step("set_scope", (v.draw.choice(inner) if inner else block.name, scope))
+
+
+def transform_layout(v: View) -> Step | None:
+    """Dimensions swapped, rotated, or one of them cut in two."""
+    buffers = {a.tensor: a.buffer for b in v.blocks for a in b.accesses if a.buffer.rank}
+    inner = {a.tensor for b in v.blocks for a in b.accesses if a.scope is not None}
+    if not buffers:
+        return None
+    name = v.draw.choice(sorted(inner & set(buffers)) if inner & set(buffers) else sorted(buffers))
+    names = list("abcd"[: buffers[name].rank])
+    outputs = list(names)
+    factor = v.draw.integer(2, 4)
+    match v.draw.integer(0, 3):
+        case 0 if len(names) > 1:
+            outputs = v.draw.shuffled(names)
+        case 1:
+            chosen = v.draw.choice(names)
+            outputs = [f"{n} // {factor}" if n == chosen else n for n in names]
+            outputs.append(f"{chosen} % {factor}")
+        case 2:
+            chosen = v.draw.choice(names)
+            outputs = [f"{chosen} % {factor}", *outputs]
+            outputs[names.index(chosen) + 1] = f"{chosen} // {factor}"
+        case _:
+            outputs = [*names[1:], names[0]]
+    options: Options = ()
+    if v.draw.chance(0.15):
+        options = (("pad", tuple(v.draw.integer(0, 2) for _ in outputs)),)
+    return Step("transform_layout", (name, f"{', '.join(names)} -> {', '.join(outputs)}"), options)
+
+
+def _inner_tensors(v: View) -> list[str]:
+    """Tensors that are allocated inside some loop, if any are; else all that are allocated."""
+    index = v.schedule.index
+    known = {buffer.name for buffer in index.allocs}
+    inside = {
+        s.buffer.name
+        for path in index.paths.values()
+        for n, s in enumerate(path)
+        if isinstance(s, Alloc) and any(isinstance(outer, For) for outer in path[:n])
+    }
+    return sorted(inside or known)
+
+
+def store_at(v: View) -> Step | None:
+    """A tensor somewhere around its readers."""
+    names = _inner_tensors(v)
+    if not names:
+        return None
+    name = v.draw.choice(names)
+    users = [b for b in v.blocks if any(a.tensor == name for a in b.accesses) and b.loops]
+    if not users or v.draw.chance(0.4):
+        return Step("store_at", (name,))
+    return Step("store_at", (name,), (("at", v.draw.choice(v.draw.choice(users).loops).label),))
+
+
+def hoist_storage(v: View) -> Step | None:
+    """Mostly a tensor that lives in a loop."""
+    names = _inner_tensors(v)
+    return Step("hoist_storage", (v.draw.choice(names),)) if names else None
+
+
+def fold_storage(v: View) -> Step | None:
+    """A tensor along one dimension or the one that is found."""
+    buffers = [b for b in v.schedule.index.allocs if b.rank]
+    if not buffers:
+        return None
+    buffer = v.draw.choice(buffers)
+    if v.draw.chance(0.4):
+        return Step("fold_storage", (buffer.name,))
+    dim = v.draw.integer(0, buffer.rank - 1)
+    return Step("fold_storage", (buffer.name, v.draw.integer(1, 6)), (("dim", dim),))
+
+
+def prefetch(v: View) -> Step | None:
+    """An element near that of the instance, mostly of an argument or a result."""
+    outer = {a.tensor: a.buffer for b in v.blocks for a in b.accesses if a.scope is None}
+    if not outer:
+        return None
+    block, name = v.draw.choice(v.blocks), v.draw.choice(sorted(outer))
+    names = list("abcdefgh"[: len(block.leaf.block.iters)])
+    places = [*names, "0", *(f"{n} + 1" for n in names)]
+    at = ", ".join(v.draw.choice(places) for _ in range(outer[name].rank))
+    return Step("prefetch", (block.name, name, f"{', '.join(names)} -> {at}"))
+
+
+def atomic(v: View) -> Step | None:
+    """Mostly a reduction or an update."""
+    block = v.block(BlockKind.REDUCE, BlockKind.UPDATE)
+    return None if block is None else Step("atomic", (block.name,))
+
+
+def stream(v: View) -> Step | None:
+    """Any block."""
+    block = v.block()
+    return None if block is None else Step("stream", (block.name,))
