@@ -47,7 +47,13 @@ def is_nothing(s: Stmt) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Settler:
+    """`certain`: in an arm of a select, the facts that hold whichever arm is taken.
+
+    Vector code evaluates both arms, so what an arm may assume must not take masks off its loads.
+    """
+
     judge: Judge
+    certain: Facts | None = None
 
     def stmt(self, n: Node, facts: Facts) -> Node:
         match n:
@@ -127,17 +133,18 @@ class _Settler:
             return self.expr(a, facts)
         if new == FALSE:
             return self.expr(b, facts)
+        inner = _Settler(self.judge, self.certain or facts)
         arms = (
-            self.expr(a, facts.given(new)),
-            self.expr(b, facts.given(Unary(UnaryOp.NOT, new))),
+            inner.expr(a, facts.given(new)),
+            inner.expr(b, facts.given(Unary(UnaryOp.NOT, new))),
         )
         if new is cond and arms[0] is a and arms[1] is b:
             return e
         return Select(new, *arms)
 
     def _load(self, e: Load, mask: Expr, facts: Facts) -> Expr:
-        new = self.cond(mask, facts)
-        if new == FALSE:
+        new = self.cond(mask, self.certain or facts)
+        if new == FALSE or (self.certain is not None and self.cond(mask, facts) == FALSE):
             return const(0, e.dtype)
         known = facts.given(new)
         indices = tuple(self.expr(i, known) for i in e.indices)
