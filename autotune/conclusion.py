@@ -11,13 +11,16 @@ from tdsl.autotune.measure import Job, Measurer
 from tdsl.autotune.tasks import Task
 from tdsl.errors import TdslError
 from tdsl.ir.printer import print_program
+from tdsl.ir.stmt import Program
 from tdsl.records import Outcome, Record, RecordError, RecordingSchedule, Verdict, replay_steps
+from tdsl.records.schema import median
 from tdsl.schedules.default import default_schedule as library_default
 from tdsl.scheduling import replay
 
 _ROUNDS = 9
 _ABLATION_ROUNDS = 5
 _MOST_ABLATIONS = 16
+_NEAR = 1.15  # times the winner: what is slower by itself gets no race
 
 Phase = Callable[[str], object]
 
@@ -52,7 +55,10 @@ def conclude(
     if candidate is not None:
         phase("leaving out steps that make no difference")
         pruned = prune(
-            winner, lambda one, other: arena.race(one, other, _ABLATION_ROUNDS), _MOST_ABLATIONS
+            winner,
+            lambda one, other: arena.race(one, other, _ABLATION_ROUNDS),
+            lambda shorter: arena.near(shorter, winner),
+            _MOST_ABLATIONS,
         )
         winner, dropped = pruned.schedule, pruned.dropped
         found = arena.race(winner, default, _ROUNDS) or found
@@ -91,11 +97,11 @@ def _replayed(task: Task, records: Sequence[Record]) -> list[tuple[Record, Recor
 
 
 class _Arena:
-    """Times schedules in turn; each is built once."""
+    """Times schedules in turn; each is built, and timed by itself, once."""
 
     def __init__(self, measurer: Measurer) -> None:
         self._measurer = measurer
-        self._built: dict[str, bool] = {}
+        self._alone: dict[str, float | None] = {}
 
     def race(
         self, contestant: RecordingSchedule, other: RecordingSchedule, rounds: int
@@ -119,20 +125,29 @@ class _Arena:
         self, schedules: Sequence[RecordingSchedule], rounds: int
     ) -> list[tuple[float, ...]] | None:
         """Seconds of each schedule, round by round; None where one of them fails."""
-        jobs = [
-            Job(f"#{n}", print_program(s.program), s.numerics is Numerics.EXACT)
-            for n, s in enumerate(schedules)
-        ]
-        if not all(self._builds(job) for job in jobs):
+        jobs = [_job(s.program, s.numerics, n) for n, s in enumerate(schedules)]
+        self._try(jobs)
+        if not all(self._alone[job.program] for job in jobs):
             return None
         results = self._measurer.compare(jobs, rounds)
         if any(result.outcome is not Outcome.OK for result in results):
             return None
         return [result.seconds for result in results]
 
-    def _builds(self, job: Job) -> bool:
-        """Whether a program builds and runs at all: found out in the safety of deadlines."""
-        if job.program not in self._built:
-            results = [result for _, result in self._measurer.measure([job])]
-            self._built[job.program] = results[0].outcome is Outcome.OK
-        return self._built[job.program]
+    def near(self, schedules: Sequence[RecordingSchedule], winner: RecordingSchedule) -> list[bool]:
+        """Whether schedules, timed by themselves, are hardly slower than the winner."""
+        jobs = [_job(s.program, s.numerics, n) for n, s in enumerate((winner, *schedules))]
+        self._try(jobs)
+        best, *times = [self._alone[job.program] for job in jobs]
+        return [time is not None and best is not None and time < _NEAR * best for time in times]
+
+    def _try(self, jobs: Sequence[Job]) -> None:
+        """Find out, in the safety of deadlines, which programs build and run, and how fast."""
+        new = {job.program: job for job in jobs if job.program not in self._alone}
+        for job, result in self._measurer.measure(new.values()):
+            fine = result.outcome is Outcome.OK and result.seconds
+            self._alone[job.program] = median(list(result.seconds)) if fine else None
+
+
+def _job(program: Program, numerics: Numerics, number: int) -> Job:
+    return Job(f"#{number}", print_program(program), numerics is Numerics.EXACT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -61,9 +62,11 @@ class LocalMeasurer:
         self._builders = [Worker("build", environment, command) for _ in range(count)]
         runner = {**environment, "TDSL_NUM_THREADS": str(threads)}
         self._runner = Worker("run", runner, command)
-        self._prepared = False
-        for worker in (*self._builders, self._runner):
+        self._prepared = self._preparing = False
+        for worker in self._builders:
             worker.start()  # they load what they need while the space is explored
+        with contextlib.suppress(WorkerTimeout, WorkerDied):  # said when it is first needed
+            self._send_workload()
 
     def _environment(self) -> dict[str, str]:
         memory = self.limits.memory_bytes
@@ -183,16 +186,11 @@ class LocalMeasurer:
         """
         if self._prepared and self._runner.is_running:
             return
-        message = {
-            "do": "prepare",
-            "program": self._program,
-            "target": self._target,
-            "sizes": self._sizes,
-            "seed": self._seed,
-            "store": str(self._folder / "expected.npz"),
-        }
         try:
-            answer = self._runner.ask(message, self.limits.prepare_seconds)
+            if not self._preparing:
+                self._send_workload()
+            self._preparing = False
+            answer = self._runner.receive()
         except (WorkerTimeout, WorkerDied) as failure:
             result = _failed(failure, Outcome.RUN_TIMEOUT, Outcome.RUN_CRASH)
         else:
@@ -202,6 +200,19 @@ class LocalMeasurer:
                 f"the unscheduled kernel cannot be measured: {result.outcome.value}: {result.error}"
             )
         self._prepared = True
+
+    def _send_workload(self) -> None:
+        """Let the runner make the arguments and the expected results; it answers in time."""
+        message = {
+            "do": "prepare",
+            "program": self._program,
+            "target": self._target,
+            "sizes": self._sizes,
+            "seed": self._seed,
+            "store": str(self._folder / "expected.npz"),
+        }
+        self._runner.send(message, self.limits.prepare_seconds)
+        self._preparing = True
 
 
 def _result(answer: Mapping[str, object]) -> Result:

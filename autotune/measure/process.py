@@ -54,6 +54,7 @@ class Worker:
         self._errors: IO[bytes] | None = None
         self._received = b""
         self._ready = False
+        self._granted = 0.0
         self._allowed = 0.0
         self._deadline = 0.0
         self._extensions = 0
@@ -77,17 +78,14 @@ class Worker:
         return self._process.stdout.fileno()
 
     def send(self, message: Message, seconds: float) -> None:
-        """Send a request that has to be answered in `seconds`.
+        """Send a request that has to be answered in `seconds`, starting when the worker is ready.
 
         Raises:
             WorkerTimeout, WorkerDied: it does not even take the request.
         """
         self.start()
-        if not self._ready:
-            self._allow(_START_SECONDS)
-            self.receive()
-            self._ready = True
-        self._allow(seconds)
+        self._granted = seconds
+        self._allow(seconds if self._ready else _START_SECONDS + seconds)
         assert self._process is not None
         assert self._process.stdin is not None
         data = memoryview(json.dumps(message).encode() + b"\n")
@@ -117,6 +115,26 @@ class Worker:
         Raises:
             WorkerDied: there will be none.
         """
+        while (line := self._line()) is not None and not self._ready:
+            self._ready = True  # the first line says no more than that
+            self._allow(self._granted)
+        if line is None:
+            return None
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            self.kill()
+            raise WorkerDied(f"it answered {line[:80]!r}")
+        return answer
+
+    def _line(self) -> bytes | None:
+        """The next line, if it is there.
+
+        Raises:
+            WorkerDied: there will be none.
+        """
         while b"\n" not in self._received:
             try:
                 data = os.read(self.fileno(), 1 << 16)
@@ -126,14 +144,7 @@ class Worker:
                 raise WorkerDied(self._last_words())
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            self.kill()
-            raise WorkerDied(f"it answered {line[:80]!r}")
-        return answer
+        return line
 
     def ask(self, message: Message, seconds: float) -> dict[str, object]:
         """Send a request and wait for the answer.
