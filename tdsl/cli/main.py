@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tdsl.cli import models, tuning
+from tdsl.cli import fuzzing, models, tuning
 from tdsl.cli.records import db_commands
 from tdsl.errors import TdslError
 
@@ -40,7 +40,7 @@ def show(
 ) -> None:
     """Print the loop nest of a kernel, or its IR, LLVM IR, assembly or OpenCL C.
 
-    Example: tdsl show tutorials/demo.py:matmul --asm
+    Example: tdsl show tutorials/tour/kernels.py:matmul --asm
     """
     from tdsl.api import build, schedule_for
     from tdsl.cli.locate import locate
@@ -136,6 +136,7 @@ def doctor() -> None:
 app.command()(models.run)
 app.command()(models.bench)
 app.command()(tuning.tune)
+app.command()(fuzzing.fuzz)
 app.add_typer(db_commands, name="db")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import tdsl as td
+from tdsl.fuzzing.shrink import fewer, plainer
 from tdsl.fuzzing.step import Step
 from tests.fuzz.algorithms import Algorithm, Dim, Input, Stage
 from tests.fuzz.generate import is_declarable
@@ -46,12 +47,7 @@ def _is_usable(new: Algorithm, old: Algorithm) -> bool:
 
 
 def _fewer_steps(case: Case) -> Iterator[Case]:
-    algorithm, steps = case
-    length = len(steps) // 2
-    while length >= 1:
-        for start in range(0, len(steps), length):
-            yield algorithm, steps[:start] + steps[start + length :]
-        length //= 2
+    return ((case[0], steps) for steps in fewer(case[1]))
 
 
 def _fewer_outputs(case: Case) -> Iterator[Case]:
@@ -106,15 +102,7 @@ def _smaller_dims(case: Case) -> Iterator[Case]:
 
 
 def _plainer_steps(case: Case) -> Iterator[Case]:
-    """Options left out, factors of 2."""
-    algorithm, steps = case
-    for n, step in enumerate(steps):
-        plain = [replace(step, options=step.options[:-1])] if step.options else []
-        for at, value in enumerate(step.args):
-            if isinstance(value, int) and value > 2:
-                plain.append(replace(step, args=(*step.args[:at], 2, *step.args[at + 1 :])))
-        for new in plain:
-            yield algorithm, (*steps[:n], new, *steps[n + 1 :])
+    return ((case[0], steps) for steps in plainer(case[1]))
 
 
 def _plainer(case: Case) -> Iterator[Case]:
