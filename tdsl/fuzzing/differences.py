@@ -25,16 +25,20 @@ class Disagreement:
 
 
 def difference(
-    expected: Mapping[str, Array], found: Mapping[str, Array], *, exact: bool
+    expected: Mapping[str, Array], found: Mapping[str, Array], *, exact: bool, narrowest: int = 8
 ) -> str | None:
-    """How two sets of results differ: bit for bit, or past what rounding explains."""
+    """How two sets of results differ: bit for bit, or past what rounding explains.
+
+    `narrowest`: bytes of the narrowest floating-point type that results were rounded to on the
+    way.
+    """
     for name, wanted in expected.items():
         got = found[name]
         if got.dtype != wanted.dtype or got.shape != wanted.shape:
             return f"{name}: {got.dtype}{got.shape}, expected {wanted.dtype}{wanted.shape}"
         is_wrong = _wrong_bits(wanted, got) if exact or wanted.dtype.kind in "iub" else None
         if is_wrong is None:
-            is_wrong = _wrong_values(wanted, got)
+            is_wrong = _wrong_values(wanted, got, min(narrowest, wanted.dtype.itemsize))
         if is_wrong.any():
             at = tuple(int(n) for n in np.argwhere(is_wrong)[0])
             count = int(is_wrong.sum())
@@ -52,10 +56,10 @@ def _wrong_bits(wanted: Array, got: Array) -> Array:
     return np.asarray(~(same.reshape(wanted.shape) | (np.isnan(wanted) & np.isnan(got))))
 
 
-def _wrong_values(wanted: Array, got: Array) -> Array:
+def _wrong_values(wanted: Array, got: Array, size: int) -> Array:
     """Elements further apart than rounding explains; overflow counts as rounding."""
     a, b = wanted.astype(np.float64), got.astype(np.float64)
     finite = np.isfinite(a) & np.isfinite(b)
     scale = max(1.0, float(np.max(np.abs(a), where=finite, initial=0.0)))
     with np.errstate(invalid="ignore"):
-        return finite & (np.abs(a - b) > _LOOSE[wanted.dtype.itemsize] * scale)
+        return finite & (np.abs(a - b) > _LOOSE[size] * scale)

@@ -100,6 +100,13 @@ class Algorithm:
     def is_symbolic(self) -> bool:
         return any(d.symbolic for d in self.dims)
 
+    @property
+    def narrowest(self) -> int:
+        """Bytes of the narrowest floating-point type of a tensor; 8 where there is none."""
+        tensors = [*self.inputs, *(x for stage in self.stages for x in stage.makes)]
+        dtypes = [as_dtype(x.dtype) for x in tensors]
+        return min((d.bytes for d in dtypes if d.is_float), default=8)
+
     def source(self) -> str:
         """Python that declares the algorithm as `f`."""
         lines = [

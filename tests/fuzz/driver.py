@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,7 +25,8 @@ from tests.fuzz.case import (
 from tests.fuzz.shrink import Case, shrink
 from tests.fuzz.tally import Tally
 
-_LIMIT = 120.0  # seconds for one case
+_LIMIT = 120.0  # seconds of processor time for one case: a busy machine makes nothing hang
+_ASLEEP = 20.0  # times that: seconds on the clock after which a case that waits is given up
 _CONTEXT = multiprocessing.get_context("spawn")
 _ENDS = ("crash", "hang")
 _TRIALS_APART = 40
@@ -34,7 +37,25 @@ _RECYCLE = 400  # islpy leaks a little with each operation
 def _serve(pipe: Connection, options: Options) -> None:
     """Run the cases whose seeds arrive, until the process is killed."""
     while True:
-        pipe.send(run_case(pipe.recv(), options))
+        seed = pipe.recv()
+        with _limited(_LIMIT):
+            result = run_case(seed, options)
+        pipe.send(result)
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """End this process by SIGPROF where what is inside takes more processor time."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _end(code: int | None) -> tuple[str, str]:
+    """What an exit code says."""
+    if code == -signal.SIGPROF:
+        return "hang", "no end within its processor time"
+    return "crash", f"the process ended with code {code}"
 
 
 @dataclass
@@ -70,12 +91,12 @@ class _Worker:
             return self.pipe.recv()
         except EOFError:
             self.process.join()
-            code = self.process.exitcode
+            end = _end(self.process.exitcode)
             self.start()
-            return Result(seed, failure=("crash", f"the process ended with code {code}"))
+            return Result(seed, failure=end)
 
     def is_stuck(self) -> bool:
-        return self.seed is not None and time.monotonic() - self.started > _LIMIT
+        return self.seed is not None and time.monotonic() - self.started > _ASLEEP * _LIMIT
 
     def abandon(self) -> Result:
         """End a worker that hangs."""
@@ -84,7 +105,7 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.start()
-        return Result(seed, failure=("hang", f"no end after {_LIMIT:.0f} s"))
+        return Result(seed, failure=("hang", f"no end after {_ASLEEP * _LIMIT:.0f} s"))
 
     def stop(self) -> None:
         self.process.kill()
@@ -201,17 +222,22 @@ def shrunk_apart(result: Result, options: Options) -> Case | None:
 def apart(function: Callable[..., object], *args: object, limit: float = _LIMIT) -> object:
     """What a function returns in a process of its own, or "crash" or "hang"."""
     pipe, other = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_send, args=(other, function, args), daemon=True)
+    process = _CONTEXT.Process(target=_send, args=(other, function, args, limit), daemon=True)
     process.start()
     other.close()
     try:
-        return pipe.recv() if pipe.poll(limit) else "hang"
+        return pipe.recv() if pipe.poll(_ASLEEP * limit) else "hang"
     except EOFError:
-        return "crash"
+        process.join()
+        return _end(process.exitcode)[0]
     finally:
         process.kill()
         process.join()
 
 
-def _send(pipe: Connection, function: Callable[..., object], args: tuple[object, ...]) -> None:
-    pipe.send(function(*args))
+def _send(
+    pipe: Connection, function: Callable[..., object], args: tuple[object, ...], limit: float
+) -> None:
+    with _limited(limit):
+        result = function(*args)
+    pipe.send(result)

@@ -42,7 +42,7 @@ def against_canonical(
     if made:
         found |= {name: np.asarray(x) for name, x in zip(made, together, strict=True)}
     exact = s.numerics is Numerics.EXACT and "tanh" not in algorithm.source()
-    wrong = difference(expected, found, exact=exact)
+    wrong = difference(expected, found, exact=exact, narrowest=algorithm.narrowest)
     return Disagreement("kernel", wrong) if wrong else None
 
 

@@ -33,7 +33,7 @@ def canonical_against_reference(algorithm: Algorithm, seed: int) -> Disagreement
         found = run(algorithm.func.program, algorithm, arrays, detect=True)
     except td.TdslError as error:
         return Disagreement("canonical", error.message)
-    wrong = difference(expected, found, exact=False)
+    wrong = difference(expected, found, exact=False, narrowest=algorithm.narrowest)
     return Disagreement("canonical", wrong) if wrong else None
 
 
@@ -67,7 +67,7 @@ def program_against_canonical(
             return Disagreement("scheduled", f"{order.kind.value} order: {error.message}")
         except (KeyError, TypeError, IndexError) as error:  # no program that it can run
             return Disagreement("scheduled", f"the interpreter raised {error!r}"[:200])
-        wrong = difference(expected, found, exact=exact)
+        wrong = difference(expected, found, exact=exact, narrowest=algorithm.narrowest)
         if wrong:
             return Disagreement("scheduled", f"{order.kind.value} order: {wrong}")
     return None

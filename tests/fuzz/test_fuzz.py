@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import tdsl as td
+from tdsl.fuzzing.differences import difference
 from tdsl.fuzzing.draw import RandomDraw
 from tdsl.fuzzing.makers import random_step, without_maker
 from tdsl.fuzzing.step import Step
@@ -164,6 +165,17 @@ def test_shrinking_keeps_only_what_fails():
 
 def test_a_worker_that_dies_is_reported_as_a_crash():
     assert apart(os._exit, 3) == "crash"
+
+
+def test_a_worker_that_does_not_end_is_reported_as_a_hang():
+    assert apart(sum, range(10**15), limit=0.5) == "hang"
+
+
+def test_rounding_of_a_narrow_tensor_on_the_way_is_no_fault():
+    wide = {"y": np.array([1.0, 2.0], np.float32)}
+    near = {"y": np.array([1.01, 2.0], np.float32)}
+    assert difference(wide, near, exact=False, narrowest=2) is None
+    assert "y[0] is" in difference(wide, near, exact=False)
 
 
 def test_replay_passes_a_case_that_passed():
