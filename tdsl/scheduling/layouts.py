@@ -56,14 +56,16 @@ def clash(program: Program, index_map: IndexMap, extents: tuple[Expr, ...]) -> s
 def _enumerated_clash(index_map: IndexMap, sizes: tuple[int, ...]) -> str | None:
     grid = np.indices(sizes, dtype=np.int64).reshape(len(sizes), -1)
     at = dict(zip(index_map.inputs, grid, strict=True))
-    places = np.stack([np.broadcast_to(_values(e, at), grid.shape[1:]) for e in index_map.outputs])
-    _, first, inverse, count = np.unique(
-        places, axis=1, return_index=True, return_inverse=True, return_counts=True
-    )
+    places = np.zeros(grid.shape[1], np.int64)
+    for output in index_map.outputs:  # numbers: equal where all coordinates so far are
+        values = np.broadcast_to(_values(output, at), places.shape)
+        _, ranks = np.unique(values, return_inverse=True)
+        _, places = np.unique(places * places.size + ranks, return_inverse=True)
+    _, first, count = np.unique(places, return_index=True, return_counts=True)
     if count.max(initial=1) == 1:
         return None
     group = int(np.argmax(count > 1))
-    second = int(np.flatnonzero(inverse.reshape(-1) == group)[1])
+    second = int(np.flatnonzero(places == group)[1])
     one, two = grid[:, first[group]].tolist(), grid[:, second].tolist()
     return f"elements {one} and {two} share a place"
 
