@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import runpy
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,14 +59,24 @@ def open_file(spec: str) -> Opened:
     """
     path, separator, name = spec.rpartition(":")
     if not separator or not path:
-        raise UsageError(f"{spec!r} is not FILE.py:NAME", hint="for example tutorials/demo.py:blur")
+        raise UsageError(
+            f"{spec!r} is not FILE.py:NAME", hint="for example tutorials/tour/kernels.py:blur"
+        )
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"there is no file {path}")
-    scope = runpy.run_path(str(file), run_name="__tdsl__")
+    scope = _run(file)
     if name not in scope:
         raise UsageError(f"{path} defines no {name!r}", hint=_candidates(scope))
     return Opened(file.resolve(), name, scope[name], scope)
+
+
+def _run(file: Path) -> dict[str, object]:
+    """Run a file; as for `python FILE`, what lies beside it can be imported."""
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return runpy.run_path(str(file), run_name="__tdsl__")
 
 
 def _call(function: Callable[..., object], spec: str, sizes: str | None) -> object:

@@ -66,13 +66,27 @@ def check(
     allow_unsafe: Annotated[
         bool, typer.Option("--allow-unsafe", help="Accept steps marked unsafe=True.")
     ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Adapt or drop the lines that are refused.")
+    ] = False,
 ) -> None:
     """Prove a schedule file again, step by step, against its algorithm as it is now.
 
-    Example: tdsl check matmul.schedule
+    The first line that the algorithm no longer allows is shown with the reason. --fix adapts such
+    lines or drops them, writes the file, and shows the difference.
+
+    Example: tdsl check matmul.schedule --fix
     """
     from tdsl.scheduling.files import check_file
+    from tdsl.scheduling.repair import repair_file
 
+    if fix:
+        repair = repair_file(file)
+        for change in repair.changes:
+            typer.echo(str(change))
+        if repair.diff:
+            typer.echo(repair.diff)
+        repair.write()
     report = check_file(file, allow_unsafe=allow_unsafe)
     typer.echo(str(report))
     if not report.ok:
