@@ -64,10 +64,11 @@ def save_schedule(schedule: ScheduleCore, path: str | Path, algorithm: str | Non
     ]
     writer = Writer({"s"})
     lines += [writer.line(item) for item in schedule.trace.items]
-    _write_atomically(path, "\n".join(lines) + "\n")
+    write_atomically(path, "\n".join(lines) + "\n")
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file with *text* at once or not at all; it keeps its permissions."""
     descriptor, temporary = tempfile.mkstemp(dir=path.resolve().parent, prefix=path.name + ".")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

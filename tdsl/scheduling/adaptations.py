@@ -1,0 +1,190 @@
+"""Other ways to write a line of a schedule file that an edited algorithm has broken."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tdsl.ir.expr import Var
+from tdsl.scheduling.primitive import PRIMITIVES
+from tdsl.scheduling.schedule import Schedule
+
+_CLOSE = 0.6
+_LOOPS = ("LoopArg", "MaybeLoopArg")
+_NAMED = (*_LOOPS, "BlockArg", "MaybeBlockArg", "TensorArg", "StoredArg")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Characters of one line, replaced: columns count bytes, as `ast` does."""
+
+    line: int
+    column: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """Edits that may mend a statement, and what they do in words."""
+
+    why: str
+    edits: tuple[Edit, ...]
+
+
+def applied(lines: Sequence[str], edits: Sequence[Edit]) -> list[str]:
+    """The lines (counted from 1) with edits made; edits of one line do not overlap."""
+    changed = list(lines)
+    for edit in sorted(edits, key=lambda e: (e.line, e.column), reverse=True):
+        raw = changed[edit.line - 1].encode()
+        raw = raw[: edit.column] + edit.text.encode() + raw[edit.end :]
+        changed[edit.line - 1] = raw.decode()
+    return changed
+
+
+def adaptations(statement: ast.stmt, body: ast.Module, s: Schedule) -> Iterator[Adaptation]:
+    """What may mend a statement, the likeliest first. `s` is as it stands before the statement."""
+    yield from _renamed(statement, body, s)
+    call = _call_of(statement)
+    if call is not None:
+        yield from _without_options(call)
+    yield from _other_loops(statement, s)
+
+
+def _call_of(statement: ast.stmt) -> ast.Call | None:
+    match statement:
+        case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
+            return call
+        case _:
+            return None
+
+
+def _renamed(statement: ast.stmt, body: ast.Module, s: Schedule) -> Iterator[Adaptation]:
+    """Names of blocks, tensors and loops that are gone, in favour of ones the file never says."""
+    blocks = {name.split("@")[0] for name in s.index.leaves}
+    tensors = {buffer.name for buffer in s.index.allocs}
+    tensors |= {param.buffer.name for param in s.program.params}
+    said = [text for _, text in _texts(body)]
+    heads = {text.partition(".")[0] for text in said}
+    names = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
+    names |= {text.rpartition(".")[2] for text in said}
+    for kind, text in _arguments(statement):
+        head, dot, tail = text.partition(".")
+        known = blocks if dot or kind in ("BlockArg", "MaybeBlockArg") else tensors
+        if kind in _LOOPS and not dot:
+            head, tail = "", text
+        if head and head not in known:
+            for new in _candidates(head, known - heads):
+                edits = tuple(_heads_replaced(body, head, new))
+                yield Adaptation(f"{head!r} is called {new!r} now", edits)
+        elif tail:
+            loops = {v.name for v in s.index.loops if not head or v in _around(head, s)}
+            for new in _candidates(tail, loops - names) if tail not in loops else ():
+                edits = tuple(_loops_replaced(body, tail, new))
+                yield Adaptation(f"the loop {tail!r} is called {new!r} now", edits)
+
+
+def _around(block: str, s: Schedule) -> set[Var]:
+    """The loops around the pieces of a block."""
+    paths = (s.index.loop_path(name) for name in s.index.leaves_of(block))
+    return {loop.var for path in paths for loop in path}
+
+
+def _arguments(statement: ast.stmt) -> Iterator[tuple[str, str]]:
+    """Names that the calls of a statement pass, with the kind of argument that each is."""
+    for call in ast.walk(statement):
+        match call:
+            case ast.Call(func=ast.Attribute(attr="loops"), args=[ast.Constant(value=str() as b)]):
+                yield "BlockArg", b
+            case ast.Call(func=ast.Attribute(attr=name), args=args, keywords=keywords):
+                if name not in PRIMITIVES:
+                    continue
+                parameters = list(PRIMITIVES[name].signature.parameters.values())
+                given = list(zip(parameters, args, strict=False))
+                given += [(p, k.value) for p in parameters for k in keywords if k.arg == p.name]
+                for parameter, value in given:
+                    kind = str(parameter.annotation)
+                    if kind in _NAMED and isinstance(value, ast.Constant):
+                        yield kind, str(value.value)
+            case _:
+                pass
+
+
+def _texts(tree: ast.AST) -> Iterator[tuple[ast.Constant, str]]:
+    """Every string in a piece of the file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node, node.value
+
+
+def _candidates(name: str, unsaid: set[str]) -> list[str]:
+    """Names that are close or hold the old one as a word, or the only one that is left."""
+    close = difflib.get_close_matches(name, sorted(unsaid), n=3, cutoff=_CLOSE)
+    longer = [new for new in sorted(unsaid) if name in new.split("_") or new in name.split("_")]
+    return close or longer or (sorted(unsaid) if len(unsaid) == 1 else [])
+
+
+def _heads_replaced(body: ast.Module, old: str, new: str) -> Iterator[Edit]:
+    for node, text in _texts(body):
+        head, dot, tail = text.partition(".")
+        if head == old:
+            yield _written(node, f'"{new}{dot}{tail}"')
+
+
+def _loops_replaced(body: ast.Module, old: str, new: str) -> Iterator[Edit]:
+    for node, text in _texts(body):
+        head, dot, tail = text.rpartition(".")
+        if tail == old:
+            yield _written(node, f'"{head}{dot}{new}"')
+
+
+def _written(node: ast.expr, text: str) -> Edit:
+    return Edit(node.lineno, node.col_offset, node.end_col_offset or node.col_offset, text)
+
+
+_OPTIONAL = {"tail": "the tail is left to the default", "lanes": "the target's own width"}
+
+
+def _without_options(call: ast.Call) -> Iterator[Adaptation]:
+    """Without tail= or lanes=; `s.vectorize(i, 16)` without the number."""
+    for n, keyword in enumerate(call.keywords):
+        if keyword.arg in _OPTIONAL:
+            before = call.keywords[n - 1].value if n else call.args[-1] if call.args else None
+            start = before.end_col_offset if before is not None else keyword.col_offset
+            end = keyword.end_col_offset
+            if start is not None and end is not None and before is not None:
+                edit = Edit(keyword.lineno, start, end, "")
+                yield Adaptation(_OPTIONAL[keyword.arg], (edit,))
+    match call:
+        case ast.Call(func=ast.Attribute(attr="vectorize"), args=[first, second]):
+            start, end = first.end_col_offset, second.end_col_offset
+            if start is not None and end is not None:
+                yield Adaptation(_OPTIONAL["lanes"], (Edit(second.lineno, start, end, ""),))
+        case _:
+            pass
+
+
+def _other_loops(statement: ast.stmt, s: Schedule) -> Iterator[Adaptation]:
+    """`i, j = s.loops("C")` where C has another number of loops now."""
+    match statement:
+        case ast.Assign(
+            targets=[ast.Tuple(elts=names)],
+            value=(
+                ast.Call(args=[ast.Constant(value=str() as block)])
+                | ast.Subscript(value=ast.Call(args=[ast.Constant(value=str() as block)]))
+            ) as query,
+        ) if len(s.index.leaves_of(block)) == 1:
+            found = [loop.name for loop in s.loops(block)]
+        case _:
+            return
+    wanted = [name.id for name in names if isinstance(name, ast.Name)]
+    places = range(len(found) - len(wanted) + 1)
+    alike = {n: sum(a == b for a, b in zip(wanted, found[n:], strict=False)) for n in places}
+    for n in sorted(places, key=lambda n: -alike[n]):
+        end = n + len(wanted)
+        piece = f"[{n or ''}:{'' if end == len(found) else end}]"
+        edit = _written(query, f's.loops("{block}")' + ("" if piece == "[:]" else piece))
+        shown = ", ".join(found)
+        yield Adaptation(f"{block!r} has the loops {shown} now", (edit,))
