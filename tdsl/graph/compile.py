@@ -69,11 +69,13 @@ def compile_model(
         lambda f: driver.build(canonical(f), target),
         optimised.constants,
     )
-    views: dict[Value, Value] = {}
+    views: dict[Value, tuple[Value, int]] = {}
     steps = []
     for group in fusion.groups:
         if group.has(Kind.VIEW):
-            views[group.sink.output] = group.sink.inputs[0]
+            source = group.sink.inputs[0]
+            start = group.sink.view_start or 0
+            views[group.sink.output] = source, start * source.dtype.bits // 8
         else:
             steps.append(table.kernel(group))
     constants = {**optimised.constants, **table.packed.arrays}

@@ -24,11 +24,13 @@ _STEP = struct.calcsize(STEP_FORMAT)
 class Executable:
     """Runs a model. Its arena serves one run at a time; others wait.
 
+    `views` are values that lie in another one's memory, so many bytes from its start.
+
     Attributes: `steps`, `memory`.
     """
 
     def __init__(
-        self, model: Model, steps: Sequence[GroupKernel], views: Mapping[Value, Value]
+        self, model: Model, steps: Sequence[GroupKernel], views: Mapping[Value, tuple[Value, int]]
     ) -> None:
         self.steps = tuple(steps)
         self._model = model
@@ -54,7 +56,7 @@ class Executable:
         with self._lock:
             for root, array in (*feeds.items(), *outputs.items()):
                 for value in self._aliases.get(root, ()):
-                    self._layout.point(value, array.ctypes.data)
+                    self._layout.point(value, array.ctypes.data + self._start(value))
             self._call(stamps)
         return {
             name: outputs[self._root(value)].reshape(value.shape)
@@ -73,8 +75,16 @@ class Executable:
 
     def _root(self, value: Value) -> Value:
         while value in self._views:
-            value = self._views[value]
+            value = self._views[value][0]
         return value
+
+    def _start(self, value: Value) -> int:
+        """Bytes from the start of its root's memory."""
+        start = 0
+        while value in self._views:
+            value, more = self._views[value]
+            start += more
+        return start
 
     def _read_constants(self) -> dict[Value, Array]:
         read = {self._root(v) for step in self.steps for v in step.inputs}
@@ -95,11 +105,11 @@ class Executable:
         """Point every operand that stays where it is to its memory."""
         start = -(-self._arena.ctypes.data // ALIGNMENT) * ALIGNMENT
         for value in self._layout.values:
-            root = self._root(value)
+            root, inside = self._root(value), self._start(value)
             if root in self._constants:
-                self._layout.point(value, self._constants[root].ctypes.data)
+                self._layout.point(value, self._constants[root].ctypes.data + inside)
             elif root in self.memory.offsets:
-                self._layout.point(value, start + self.memory.offsets[root])
+                self._layout.point(value, start + self.memory.offsets[root] + inside)
 
 
 class _Layout:

@@ -57,6 +57,14 @@ class Op(ABC):
         """The operator's name in reports."""
         return type(self).__name__.lower()
 
+    def view_start(self, shapes: Sequence[tuple[int, ...]]) -> int | None:
+        """Where the result lies, in order, among the first operand's elements; None: nowhere.
+
+        `shapes` are those of the operands.
+        """
+        del shapes
+        return 0 if self.is_view else None
+
     @abstractmethod
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         """The outputs as tensor expressions of the inputs; `name` begins the names of all."""
@@ -70,6 +78,11 @@ class Node:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     sources: tuple[str, ...] = ()
+
+    @property
+    def view_start(self) -> int | None:
+        """As the operator's, for these operands."""
+        return self.op.view_start([v.shape for v in self.inputs])
 
     @property
     def output(self) -> Value:

@@ -16,7 +16,7 @@ from tdsl.schedules.rules.contraction import find_contraction
 class Kind(Enum):
     """How the elements of a result depend on those of the operands."""
 
-    VIEW = "view"  # no work at all: another shape of the same memory
+    VIEW = "view"  # no work at all: another shape of the same memory, or a part of it
     MAP = "map"  # each element on those at its own place, or broadcast
     MOVE = "move"  # each element is one element from elsewhere
     REDUCTION = "reduction"  # on whole rows
@@ -31,7 +31,7 @@ def kind_of(node: Node) -> Kind:
 
 @lru_cache(maxsize=4096)
 def _kind(op: Op, forms: tuple[Form, ...]) -> Kind:
-    if op.is_view:
+    if op.view_start([shape for shape, _ in forms]) is not None:
         return Kind.VIEW
     found = op_func(op, forms)
     blocks = [BlockFacts(leaf.block) for leaf in leaves(found.program.body)]

@@ -43,6 +43,11 @@ class Transpose(Op):
 
     order: tuple[int, ...]
 
+    def view_start(self, shapes: Sequence[tuple[int, ...]]) -> int | None:
+        (shape,) = shapes
+        walked = [axis for axis in self.order if shape[axis] != 1]
+        return 0 if walked == sorted(walked) else None
+
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         (x,) = inputs
         shape = static(x)
@@ -71,6 +76,18 @@ class Slice(Op):
     starts: tuple[int, ...]
     counts: tuple[int, ...]
     steps: tuple[int, ...]
+
+    def view_start(self, shapes: Sequence[tuple[int, ...]]) -> int | None:
+        (shape,) = shapes
+        start, stride, whole = 0, 1, True
+        axes = zip(self.starts, self.counts, self.steps, shape, strict=True)
+        for first, count, step, extent in reversed(tuple(axes)):
+            if count != 1 and not (whole and step == 1):
+                return None  # it goes on over elements that are left out
+            whole = whole and count == extent
+            start += first * stride
+            stride *= extent
+        return start
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         (x,) = inputs

@@ -10,19 +10,23 @@ def separate_outputs(model: Model) -> Model:
     """Copy what a run could not hand out otherwise."""
     made_by = model.producers()
 
-    def root(value: Value) -> Value:
-        while value in made_by and made_by[value].op.is_view:
+    def root(value: Value) -> Value | None:
+        """The value whose memory this one is, None where it is a part of it."""
+        whole = value.count
+        while value in made_by and made_by[value].view_start is not None:
             value = made_by[value].inputs[0]
-        return value
+        return value if value.count == whole else None
 
     taken: set[Value] = {*model.inputs, *model.constants}
     copies: list[Node] = []
     outputs: list[tuple[str, Value]] = []
     for name, value in model.outputs:
         kept = value
-        if root(value) in taken:
+        home = root(value)
+        if home is None or home in taken:
             kept = Value(f"{value.name}.{name}", value.shape, value.dtype)
             copies.append(Node(Copy(), (value,), (kept,)))
-        taken.add(root(value))
+        if home is not None:
+            taken.add(home)
         outputs.append((name, kept))
     return Model(model.inputs, tuple(outputs), (*model.nodes, *copies), model.constants)

@@ -13,6 +13,7 @@ from tdsl.graph.passes.batch_norm import fold_scales_into_weights
 from tdsl.graph.passes.common_subexpressions import merge_common_subexpressions
 from tdsl.graph.passes.constants import fold_constants
 from tdsl.graph.passes.dead_code import remove_dead_code
+from tdsl.graph.passes.moves import simplify_moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Pass:
 
 PASSES: tuple[Pass, ...] = (
     Pass("dead code", remove_dead_code, "nothing else looks at nodes that nobody needs"),
+    Pass("moves", simplify_moves, "a constant that is read as it is stored needs no copy"),
     Pass("constants", fold_constants, "batch normalisation becomes one factor and one shift"),
     Pass("scales", fold_scales_into_weights, "the factors are constants by now"),
     Pass("algebra", simplify_algebra, "folding leaves factors of one and views of views"),
