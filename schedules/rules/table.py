@@ -26,8 +26,8 @@ RULES: tuple[Rule, ...] = (
     empty.RULE,
     # LLVM
     attention.RULE,
-    conv.RULE,
     pixels.RULE,
+    conv.RULE,
     matmul.RULE,
     depthwise.RULE,
     stencil.RULE,

@@ -13,6 +13,7 @@ from tdsl.graph.passes.batch_norm import fold_scales_into_weights
 from tdsl.graph.passes.common_subexpressions import merge_common_subexpressions
 from tdsl.graph.passes.constants import fold_constants
 from tdsl.graph.passes.dead_code import remove_dead_code
+from tdsl.graph.passes.layout import assign_layouts
 from tdsl.graph.passes.moves import simplify_moves
 
 
@@ -32,6 +33,8 @@ PASSES: tuple[Pass, ...] = (
     Pass("scales", fold_scales_into_weights, "the factors are constants by now"),
     Pass("algebra", simplify_algebra, "folding leaves factors of one and views of views"),
     Pass("common subexpressions", merge_common_subexpressions, "equal nodes look equal by now"),
+    Pass("layout", assign_layouts, "scales and shifts are where they stay by now"),
+    Pass("algebra again", simplify_algebra, "layouts turn images back and forth"),
     Pass("dead code again", remove_dead_code, "constants that were folded away"),
 )
 
