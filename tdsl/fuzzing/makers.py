@@ -90,7 +90,7 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "skew": (3, loop_steps.skew),
     "specialize": (1.5, loop_steps.specialize),
     "compute_with": (3, placing_steps.compute_with),
-    "reverse_inline": (2.5, placing_steps.reverse_inline),
+    "reverse_inline": (4, placing_steps.reverse_inline),
 }
 
 

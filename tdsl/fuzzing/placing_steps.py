@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tdsl.fuzzing.step import Options, Step, View, read_by, written_by
 from tdsl.ir.stmt import Alloc, BlockKind, For
+from tdsl.ir.visit import block_reads
 from tdsl.scheduling.arguments import SCOPES
 from tdsl.scheduling.view import BlockView
 
@@ -63,10 +64,28 @@ def inline(v: View) -> Step | None:
 
 
 def reverse_inline(v: View) -> Step | None:
-    """Mostly a block that reads what another one writes."""
+    """Mostly a block that reads one expression, and at its own place; else any that reads one."""
     written = {name for b in v.blocks for name in written_by(b)}
-    found = [b.name for b in v.blocks if read_by(b) & written - written_by(b)]
-    return Step("reverse_inline", (v.draw.choice(found),)) if found else None
+    found = [b for b in v.blocks if read_by(b) & written - written_by(b)]
+    fitting = [b for b in found if b.kind in _EXPRESSIONS and _reads_one_expression(v, b)]
+    if fitting and v.draw.chance(0.9):
+        found = fitting
+    return Step("reverse_inline", (v.draw.choice(found).name,)) if found else None
+
+
+_EXPRESSIONS = (BlockKind.COMPUTE, BlockKind.COPY)
+
+
+def _reads_one_expression(v: View, block: BlockView) -> bool:
+    inner = [a for a in block.reads if a.scope is not None]
+    if len({a.tensor for a in inner}) != 1:
+        return False
+    producers = [b for b in v.blocks if inner[0].tensor in written_by(b)]
+    places = {
+        load.indices for load in block_reads(block.leaf.block) if load.buffer is inner[0].buffer
+    }
+    own = set(block.leaf.block.vars)
+    return all(b.kind in _EXPRESSIONS for b in producers) and all(set(p) == own for p in places)
 
 
 def _at_option(v: View, block: BlockView) -> Options:
