@@ -224,13 +224,22 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
                 yield Mutant(file, line, name, position, _shown(node), _shown(changed))
 
 
-def mutated(mutant: Mutant, source: str) -> str:
+def mutated_tree(mutant: Mutant, source: str) -> ast.Module:
     """The module with the fault in it."""
     tree = ast.parse(source)
     target = list(ast.walk(tree))[mutant.position]
     changed = OPERATORS[mutant.operator](copy.deepcopy(target))
     assert changed is not None
-    return ast.unparse(ast.fix_missing_locations(_Rewrite(target, changed).visit(tree)))
+    if isinstance(target, ast.stmt | ast.expr):
+        ast.copy_location(changed, target)
+    new = _Rewrite(target, changed).visit(tree)
+    assert isinstance(new, ast.Module)
+    return ast.fix_missing_locations(new)
+
+
+def mutated(mutant: Mutant, source: str) -> str:
+    """The same as text."""
+    return ast.unparse(mutated_tree(mutant, source))
 
 
 def _untouched(tree: ast.Module) -> set[int]:
@@ -242,9 +251,15 @@ def _untouched(tree: ast.Module) -> set[int]:
             case ast.FunctionDef():
                 skipped = [node.returns, *node.decorator_list]
                 skipped += [a.annotation for a in (*node.args.args, *node.args.kwonlyargs)]
+                skipped += [*node.args.defaults, *node.args.kw_defaults]
             case ast.AnnAssign():
                 skipped = [node.annotation]
-            case ast.Raise() | ast.JoinedStr() | ast.Assert() | ast.ClassDef():
+            case ast.Assign(targets=[ast.Name(id="__all__")]):
+                skipped = [node]
+            case ast.ClassDef():
+                fields = [s for s in node.body if isinstance(s, ast.AnnAssign)]
+                skipped = [*node.bases, *node.keywords, *node.decorator_list, *fields]
+            case ast.Raise() | ast.JoinedStr() | ast.Assert():
                 skipped = [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.stmt)]
             case ast.Subscript():
                 skipped = [node.slice] if isinstance(node.value, ast.Name) else []

@@ -1,54 +1,79 @@
-"""Run mutants in copies of the repository: each must be found by a test or by the fuzzer."""
+"""Run mutants: each must be found by a test or by a fuzzed schedule that reaches its line.
+
+One pytest process imports and collects everything. For each mutant it forks: the child changes the
+one function that the mutant is in, and asks the tests and the schedules that run its line.
+"""
 
 from __future__ import annotations
 
-import json
-import os
+import importlib
+import multiprocessing
 import random
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import Queue
+
+import pytest
 
 from tests.mutants.equivalent import EQUIVALENT
-from tests.mutants.operators import Mutant, mutants, mutated
+from tests.mutants.operators import Mutant, mutants
+from tests.mutants.probes import NOT_LIVE, Probes
+from tests.mutants.reach import FUZZED, Reach, hashes
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("analysis", "lower")
-_COPIED = ("tdsl", "schedules", "autotune", "tests", "benchmarks", "pyproject.toml")
-_PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
-_FUZZ = ("-m", "tests.fuzz", "--fail-fast", "--json", "--jobs", "1", "--seed", "7")
-_SLACK = 4.0  # times the unmutated run, plus 20 s: then a mutant hangs, which is found
+PACKAGES = ("analysis", "scheduling", "lower")
+SEEDS = "7"
+_TESTS = (
+    "tests/analysis", "tests/lower", "tests/scheduling", "tests/e2e", "tests/codegen",
+    "tests/errors", "tests/opencl", "tests/fuzz/test_found.py",
+    "tdsl/analysis", "tdsl/lower", "tdsl/scheduling",
+)  # fmt: skip
+_PYTEST = (
+    "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov",
+    "-W", "ignore:Module already imported",
+)  # fmt: skip
+_FORK = multiprocessing.get_context("fork")
+_PATIENCE = 60.0  # times the budget: a mutant that sleeps longer hangs
 
 
 @dataclass(frozen=True)
-class Suite:
-    """What looks for mutants of one package: test folders, then fuzzing."""
+class Plan:
+    """What a run does.
 
-    tests: tuple[str, ...]
-    fuzz: tuple[str, ...]
+    Attributes:
+        picked: the mutants.
+        jobs: processes at a time.
+        budget: seconds of processor time for the probes of one mutant.
+        schedules: how many fuzzed schedules there are to choose probes from.
+        reach: where the record of what runs what is kept from run to run, if anywhere.
+    """
 
-
-SUITES = {
-    "analysis": Suite(("tests/analysis",), ("--schedules", "50", "--judged", "1", "--no-kernels")),
-    "lower": Suite(("tests/lower",), ("--schedules", "40", "--judged", "0")),
-}
+    picked: list[Mutant]
+    jobs: int = 2
+    budget: float = 20.0
+    schedules: int = 200
+    reach: Path | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who found a mutant: "tests", "fuzz", "hang", or "" if it survived."""
+    """The probe that found a mutant, "hang", "crash", or "" if it survived."""
 
     mutant: Mutant
     found_by: str
     seconds: float
+
+    @property
+    def kind(self) -> str:
+        """Who found it: "fuzz", "tests", "hang", "crash" or "nobody"."""
+        if self.found_by in ("hang", "crash"):
+            return self.found_by
+        return (self.found_by and "tests") if not self.found_by.startswith(FUZZED) else "fuzz"
 
 
 @dataclass
@@ -56,28 +81,35 @@ class Report:
     """What a run came to."""
 
     verdicts: list[Verdict] = field(default_factory=list)
+    not_live: list[Mutant] = field(default_factory=list)
 
     @property
     def survivors(self) -> list[Mutant]:
+        """Mutants that nobody found."""
         return [v.mutant for v in self.verdicts if not v.found_by]
 
     def json(self) -> dict[str, object]:
         """All verdicts."""
+        seconds = sorted(v.seconds for v in self.verdicts) or [0.0]
         return {
             "mutants": len(self.verdicts),
             "killed": len(self.verdicts) - len(self.survivors),
-            "found_by": dict(Counter(v.found_by or "nobody" for v in self.verdicts)),
+            "found_by": dict(Counter(v.kind or "nobody" for v in self.verdicts)),
+            "median_seconds": seconds[len(seconds) // 2],
+            "not_live": [m.key for m in self.not_live],
             "survivors": [f"{m.file}:{m.line}: {m.operator}: {m.before} -> {m.after}"
                           for m in self.survivors],
         }  # fmt: skip
 
     def table(self) -> str:
-        """The verdicts for people."""
-        total = Counter(v.mutant.operator for v in self.verdicts)
-        killed = Counter(v.mutant.operator for v in self.verdicts if v.found_by)
-        lines = [f"{'operator':<24}{'killed':>8}{'of':>6}"]
-        lines += [f"{name:<24}{killed[name]:>8}{n:>6}" for name, n in sorted(total.items())]
-        lines += [f"{'all':<24}{sum(killed.values()):>8}{sum(total.values()):>6}", ""]
+        """The verdicts for people, by operator and by package."""
+        lines: list[str] = []
+        for title, key in (("operator", _operator), ("package", _package)):
+            total = Counter(key(v.mutant) for v in self.verdicts)
+            killed = Counter(key(v.mutant) for v in self.verdicts if v.found_by)
+            lines.append(f"{title:<24}{'killed':>8}{'of':>6}")
+            lines += [f"{name:<24}{killed[name]:>8}{n:>6}" for name, n in sorted(total.items())]
+            lines.append(f"{'all':<24}{sum(killed.values()):>8}{sum(total.values()):>6}\n")
         for m in self.survivors:
             lines += [
                 f"survived  {m.file}:{m.line}  {m.operator}",
@@ -87,105 +119,115 @@ class Report:
         return "\n".join(lines)
 
 
-class Workspace:
-    """A copy of the repository that one mutant at a time lives in."""
+class Hunt:
+    """A pytest plugin that hunts mutants in place of running the tests."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
-        for name in _COPIED:
-            source, target = ROOT / name, folder / name
-            if source.is_dir():
-                shutil.copytree(source, target, symlinks=True, ignore=ignored)
-            elif source.exists():
-                shutil.copy(source, target)
+    def __init__(self, plan: Plan, report: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.report = report
+        self.found = Report()
+        self.probes = Probes(ROOT)
 
-    def put(self, file: str, text: str) -> None:
-        """Change a file, and forget its compiled form."""
-        path = self.folder / file
-        path.write_text(text)
-        for stale in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
-            stale.unlink()
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Record what reaches what, then judge the mutants."""
+        session.config.pluginmanager.register(self.probes)
+        self.probes.items = {item.nodeid: item for item in session.items}
+        for path in (p for name in PACKAGES for p in (ROOT / "tdsl" / name).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            importlib.import_module(".".join(p for p in parts if p != "__init__"))
+        with tempfile.TemporaryDirectory(prefix="tdsl-mutants-") as folder:
+            reach = self._reach(Path(folder))
+            self._judge(reach, Path(folder))
+        return True
 
-    def run(self, arguments: tuple[str, ...], limit: float | None) -> tuple[int | None, str]:
-        """Exit code and output of Python on the copy; None after the time limit."""
-        cache = tempfile.mkdtemp(dir=self.folder)
-        env = {**os.environ, "PYTHONPATH": str(self.folder), "TDSL_CACHE_DIR": cache}
-        process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=self.folder, env=env, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        try:
-            output, _ = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.communicate()
-            return None, ""
-        finally:
-            shutil.rmtree(cache, ignore_errors=True)
-        return process.returncode, output
+    def _reach(self, folder: Path) -> Reach:
+        """The record of a run without any mutant; probes that fail there are no witnesses."""
+        kept = self.plan.reach
+        reach = Reach.load(kept) if kept is not None and kept.exists() else Reach()
+        reach.keep(hashes(ROOT))
+        names = [*self.probes.items, *(f"{FUZZED}{SEEDS}.{n}" for n in range(self.plan.schedules))]
+        missing = [n for n in names if n not in reach.seconds and n not in reach.failed]
+        if missing:
+            self._record(missing, reach, folder)
+        if kept is not None:
+            reach.save(kept)
+        self.report(f"{len(reach.seconds)} probes take {sum(reach.seconds.values()):.0f} s")
+        return reach
 
+    def _record(self, names: list[str], reach: Reach, folder: Path) -> None:
+        shares = [names[n :: self.plan.jobs] for n in range(self.plan.jobs)]
+        files = [folder / f"reach-{n}.json" for n in range(self.plan.jobs)]
+        tasks = [(self.probes.record, (s, PACKAGES, f)) for s, f in zip(shares, files, strict=True)]
+        for number, code in _forked(tasks, self.plan.jobs, None):
+            if code != 0:
+                raise SystemExit(f"part {number} of the tests ended with code {code}")
+        for file in files:
+            reach.add(Reach.load(file))
+        for name in reach.failed:
+            self.report(f"fails without any mutant, not asked: {name}")
+        reach.drop(reach.failed)
 
-@dataclass(frozen=True)
-class Baseline:
-    """How the unmutated package does: durations, and the share of legal steps refused."""
+    def _judge(self, reach: Reach, folder: Path) -> None:
+        plan = self.plan
+        files = [folder / f"verdict-{n}" for n in range(len(plan.picked))]
+        tasks = [
+            (self.probes.hunt, (mutant, reach, plan.budget, file))
+            for mutant, file in zip(plan.picked, files, strict=True)
+        ]
+        started: dict[int, float] = {}
+        for number, code in _forked(tasks, plan.jobs, _PATIENCE * plan.budget, started):
+            seconds = time.monotonic() - started[number]
+            self._note(plan.picked[number], files[number], code, seconds)
 
-    tests: float
-    fuzz: float
-    refused: float
-
-
-def baseline(space: Workspace, suite: Suite) -> Baseline:
-    """Run a suite on the unmutated package.
-
-    Raises:
-        SystemExit: it fails already.
-    """
-    started = time.monotonic()
-    code, output = space.run((*_PYTEST, *suite.tests), None)
-    if code != 0:
-        raise SystemExit(f"{suite.tests} fail without any mutant:\n{output[-2000:]}")
-    tests = time.monotonic() - started
-    code, output = space.run((*_FUZZ, *suite.fuzz), None)
-    summary = _summary(output)
-    if summary is None or summary["failures"]:
-        raise SystemExit(f"the fuzzer fails without any mutant:\n{output[-2000:]}")
-    fuzz = time.monotonic() - started - tests
-    return Baseline(tests, fuzz, float(str(summary["refused_but_legal"])))
-
-
-def _summary(output: str) -> dict[str, object] | None:
-    try:
-        return json.loads(output)
-    except ValueError:
-        return None
-
-
-def judge(space: Workspace, mutant: Mutant, suite: Suite, plain: Baseline) -> str:
-    """Who finds the mutant, if anybody."""
-    original = (ROOT / mutant.file).read_text()
-    space.put(mutant.file, mutated(mutant, original))
-    try:
-        code, _ = space.run((*_PYTEST, *suite.tests), _SLACK * plain.tests + 20)
-        if code != 0:
-            return "hang" if code is None else "tests"
-        code, output = space.run((*_FUZZ, *suite.fuzz), _SLACK * plain.fuzz + 20)
-        summary = _summary(output)
-        if code is None:
-            return "hang"
-        if summary is None or summary["failures"]:
-            return "fuzz"
-        return "fuzz" if float(str(summary["refused_but_legal"])) > plain.refused + 0.005 else ""
-    finally:
-        space.put(mutant.file, original)
+    def _note(self, mutant: Mutant, file: Path, code: int | None, seconds: float) -> None:
+        by = file.read_text() if file.exists() else ("hang" if code in (None, -24) else "crash")
+        if by == NOT_LIVE:
+            self.found.not_live.append(mutant)
+        else:
+            self.found.verdicts.append(Verdict(mutant, by, seconds))
+        m = mutant
+        word = f"killed by {by[-50:]}" if by else "SURVIVED"
+        self.report(
+            f"{seconds:4.0f} s  {word:<62} {m.file}:{m.line} {m.operator}: {m.before} -> {m.after}"
+        )
 
 
-def chosen(count: int, seed: int, packages: tuple[str, ...] = PACKAGES) -> list[Mutant]:
+Task = tuple[Callable[..., None], tuple[object, ...]]
+
+
+def _forked(
+    tasks: list[Task], jobs: int, limit: float | None, started: dict[int, float] | None = None
+) -> Iterator[tuple[int, int | None]]:
+    """Run tasks in forks of this process; number and exit code of each, None after the limit."""
+    started = {} if started is None else started
+    waiting = list(enumerate(tasks))[::-1]
+    running: dict[int, BaseProcess] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            number, (function, args) = waiting.pop()
+            running[number] = _FORK.Process(target=function, args=args)
+            started[number] = time.monotonic()
+            running[number].start()
+        wait([p.sentinel for p in running.values()], timeout=5.0)
+        for number, process in list(running.items()):
+            late = limit is not None and time.monotonic() - started[number] > limit
+            if late and process.is_alive():
+                process.kill()
+            if not process.is_alive() or late:
+                process.join()
+                yield number, None if late else process.exitcode
+                del running[number]
+
+
+def chosen(
+    count: int, seed: int, packages: tuple[str, ...] = PACKAGES, match: str = ""
+) -> list[Mutant]:
     """Mutants drawn at random, as evenly over the operators as their numbers allow."""
     rng = random.Random(seed)
     by_operator: dict[str, list[Mutant]] = {}
     for mutant in every(packages):
-        if mutant.key not in EQUIVALENT:
+        if mutant.key not in EQUIVALENT and match in mutant.key:
             by_operator.setdefault(mutant.operator, []).append(mutant)
     for found in by_operator.values():
         rng.shuffle(found)
@@ -204,38 +246,16 @@ def every(packages: tuple[str, ...] = PACKAGES) -> Iterator[Mutant]:
             yield from mutants(str(path.relative_to(ROOT)), path.read_text())
 
 
-def run(picked: list[Mutant], jobs: int, report: Callable[[str], None]) -> Report:
-    """Judge mutants, `jobs` at a time."""
-    done = Report()
-    packages = sorted({_package(m) for m in picked})
-    with tempfile.TemporaryDirectory(prefix="tdsl-mutants-") as folder:
-        spaces: Queue[Workspace] = Queue()
-        for n in range(jobs):
-            spaces.put(Workspace(_made(Path(folder) / str(n))))
-        plain = {p: baseline(spaces.queue[0], SUITES[p]) for p in packages}
-
-        def one(mutant: Mutant) -> Verdict:
-            space, started = spaces.get(), time.monotonic()
-            try:
-                package = _package(mutant)
-                found_by = judge(space, mutant, SUITES[package], plain[package])
-            finally:
-                spaces.put(space)
-            return Verdict(mutant, found_by, time.monotonic() - started)
-
-        with ThreadPoolExecutor(jobs) as pool:
-            for verdict in pool.map(one, picked):
-                done.verdicts.append(verdict)
-                m = verdict.mutant
-                word = f"killed by {verdict.found_by}" if verdict.found_by else "SURVIVED"
-                report(f"{word:<16} {m.file}:{m.line} {m.operator}: {m.before} -> {m.after}"[:150])
-    return done
+def run(plan: Plan, report: Callable[[str], None]) -> Report:
+    """Judge mutants."""
+    hunt = Hunt(plan, report)
+    pytest.main([*_PYTEST, *_TESTS], plugins=[hunt])
+    return hunt.found
 
 
 def _package(mutant: Mutant) -> str:
     return mutant.file.split("/")[1]
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
+def _operator(mutant: Mutant) -> str:
+    return mutant.operator
