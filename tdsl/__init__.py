@@ -43,7 +43,8 @@ from tdsl.target import target as target  # noqa: E402
 def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
-        raise AttributeError(f"module 'tdsl' has no attribute {name!r}")
+        here = sys.modules[__name__]  # from which Python proposes close names
+        raise AttributeError(f"module 'tdsl' has no attribute {name!r}", name=name, obj=here)
     if home == __name__:
         return import_module(f"{home}.{name}")
     value = getattr(import_module(home), name)

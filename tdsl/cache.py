@@ -178,6 +178,18 @@ class ObjectCache:
             self._stores,
         )
 
+    def problem(self) -> str | None:
+        """Why nothing is kept; None where all is well. Makes the directory if there is none."""
+        if self._directory is None:
+            return "it is switched off (TDSL_CACHE_DIR is empty)"
+        found = self._try_to_open(create=True)
+        if not isinstance(found, int):
+            return f"{self._directory}: {found or 'it cannot be made'}"
+        os.close(found)
+        if not os.access(self._directory, os.W_OK | os.X_OK):
+            return f"{self._directory}: it cannot be written"
+        return None
+
     @contextlib.contextmanager
     def _open(self, *, create: bool) -> Iterator[int | None]:
         """A descriptor of the directory, if it is ours alone.
@@ -192,6 +204,14 @@ class ObjectCache:
                 os.close(descriptor)
 
     def _open_directory(self, create: bool) -> int | None:
+        found = self._try_to_open(create)
+        if isinstance(found, str):
+            self._warn(found)
+            return None
+        return found
+
+    def _try_to_open(self, create: bool) -> int | str | None:
+        """A descriptor of the directory, None where there is none, or what is wrong with it."""
         if self._directory is None:
             return None
         try:
@@ -203,13 +223,11 @@ class ObjectCache:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._warn(f"it cannot be opened: {error.strerror}")
-            return None
+            return f"it cannot be opened: {error.strerror}"
         problem = _trust_problem(os.fstat(descriptor))
         if problem is not None:
             os.close(descriptor)
-            self._warn(f"it is not safe to load code from: {problem}")
-            return None
+            return f"it is not safe to load code from: {problem}"
         return descriptor
 
     def _warn(self, problem: str) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tdsl.cli.locate import UsageError, open_file, parse_sizes
+from tdsl.cli.locate import UsageError, named_sizes, open_file, parse_sizes
 from tdsl.lang.func import Func
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.locations import Location
@@ -62,9 +60,9 @@ def fuzz(
 
 def default_targets() -> list[str]:
     """The CPU, and OpenCL where there is a device."""
-    from tdsl.runtime.devices import list_devices
+    from tdsl.runtime.devices import has_devices
 
-    return ["llvm", "opencl"] if list_devices() else ["llvm"]
+    return ["llvm", "opencl"] if has_devices() else ["llvm"]
 
 
 def location_for(what: str, sizes: str | None) -> Location:
@@ -81,18 +79,5 @@ def location_for(what: str, sizes: str | None) -> Location:
         return Location(opened.name, file=opened.path)
     if not callable(value):
         raise UsageError(f"{what} is a {type(value).__name__}, not a Func or a Schedule")
-    return Location(opened.name, file=opened.path, sizes=_named(value, numbers, opened.name))
-
-
-def _named(
-    function: Callable[..., object], numbers: list[int], name: str
-) -> tuple[tuple[str, int], ...]:
-    parameters = list(inspect.signature(function).parameters.values())
-    required = [p.name for p in parameters if p.default is p.empty]
-    if not len(required) <= len(numbers) <= len(parameters):
-        shown = ", ".join(p.name for p in parameters) or "none"
-        raise UsageError(
-            f"{name} takes {len(parameters)} sizes ({shown}), got {len(numbers)}",
-            hint="pass them as -s 64x64x64",
-        )
-    return tuple((p.name, n) for p, n in zip(parameters, numbers, strict=False))
+    given = named_sizes(value, numbers, opened.name)
+    return Location(opened.name, file=opened.path, sizes=tuple(given.items()))

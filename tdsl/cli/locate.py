@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 import runpy
 import sys
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 
 from tdsl.errors import TdslError
 from tdsl.lang.func import Func
@@ -30,11 +33,18 @@ def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
     Raises:
         UsageError: no such file or name, or the name is something else.
     """
-    found = open_file(spec).value
+    opened = open_file(spec)
+    found = opened.value
     if isinstance(found, (Func, Schedule)):
+        if sizes:
+            kind = type(found).__name__
+            raise UsageError(
+                f"{spec} is a {kind} and takes no sizes, got {sizes}",
+                hint="leave -s out, or name a function of sizes",
+            )
         return found
     if callable(found):
-        made = _call(found, spec, sizes)
+        made = _call(found, opened, sizes)
         if isinstance(made, (Func, Schedule)):
             return made
         raise UsageError(f"{spec} returned a {type(made).__name__}, not a Func or a Schedule")
@@ -76,22 +86,56 @@ def _run(file: Path) -> dict[str, object]:
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    return runpy.run_path(str(file), run_name="__tdsl__")
+    with _of_the_user(file):
+        return runpy.run_path(str(file), run_name="__tdsl__")
 
 
-def _call(function: Callable[..., object], spec: str, sizes: str | None) -> object:
-    numbers = parse_sizes(sizes)
-    required = [
-        p.name
-        for p in inspect.signature(function).parameters.values()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(required) > len(numbers):
+@contextmanager
+def _of_the_user(file: Path) -> Iterator[None]:
+    """Show what a user's file raises with the lines of that file alone.
+
+    Raises:
+        UsageError: the file raised something that is not tdsl's own.
+    """
+    try:
+        yield
+    except TdslError:
+        raise
+    except Exception as error:
+        frames = error.__traceback__
+        while frames is not None and not _is_in(frames.tb_frame.f_code, file):
+            frames = frames.tb_next
+        told = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+        raise UsageError(f"{file} raised an exception\n\n{told}") from error
+
+
+def _is_in(code: CodeType, file: Path) -> bool:
+    return Path(code.co_filename).resolve() == file.resolve()
+
+
+def _call(function: Callable[..., object], opened: Opened, sizes: str | None) -> object:
+    given = named_sizes(function, parse_sizes(sizes), opened.name)
+    with _of_the_user(opened.path):
+        return function(**given)
+
+
+def named_sizes(
+    function: Callable[..., object], numbers: Sequence[int], name: str
+) -> dict[str, int]:
+    """The numbers of -s by the parameters of a function of sizes.
+
+    Raises:
+        UsageError: too many or too few.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    required = [p for p in parameters if p.default is p.empty]
+    if not len(required) <= len(numbers) <= len(parameters):
+        names = ", ".join(p.name for p in parameters) or "none"
         raise UsageError(
-            f"{spec} takes {len(required)} sizes ({', '.join(required)}), got {len(numbers)}",
-            hint="pass them as -s 512x512x512",
+            f"{name} takes {len(parameters)} sizes ({names}), got {len(numbers)}",
+            hint="pass them as -s 512x512x512" if parameters else "leave -s out",
         )
-    return function(*numbers)
+    return {p.name: number for p, number in zip(parameters, numbers, strict=False)}
 
 
 def parse_sizes(sizes: str | None) -> list[int]:

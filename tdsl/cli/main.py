@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tdsl.cli import fuzzing, models, tuning
+from tdsl.cli.doctor import doctor
 from tdsl.cli.records import db_commands
 from tdsl.errors import TdslError
 
@@ -19,7 +21,6 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Schedule, inspect and check tensor kernels. FILE.py:NAME runs FILE.py.",
 )
 
 Spec = Annotated[str, typer.Argument(metavar="FILE.py:NAME", help="A Func or a Schedule.")]
@@ -36,6 +37,9 @@ def show(
     asm: Annotated[bool, typer.Option("--asm", help="Assembly.")] = False,
     opencl: Annotated[bool, typer.Option("--opencl", help="OpenCL C.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="The steps, as Python.")] = False,
+    target: Annotated[
+        str | None, typer.Option(help="What to compile for, such as opencl or 'llvm -mcpu=znver4'.")
+    ] = None,
     sizes: Sizes = None,
 ) -> None:
     """Print the loop nest of a kernel, or its IR, LLVM IR, assembly or OpenCL C.
@@ -44,17 +48,21 @@ def show(
     """
     from tdsl.api import build, schedule_for
     from tdsl.cli.locate import locate
+    from tdsl.scheduling import Schedule
 
-    schedule = schedule_for(locate(what, sizes))
     kinds = {"ir": ir, "lowered": lowered, "llvm": llvm, "asm": asm, "opencl": opencl}
     chosen = [kind for kind, wanted in kinds.items() if wanted]
+    found = locate(what, sizes)
+    wanted = target or ("opencl" if opencl else None)
+    if isinstance(found, Schedule) and str(found.target).startswith("opencl"):
+        wanted = target
+    schedule = schedule_for(found, wanted)
     if trace:
         typer.echo(str(schedule.trace))
     if not chosen and not trace:
         typer.echo(str(schedule))
     if chosen:
-        elsewhere = opencl and not str(schedule.target).startswith("opencl")
-        kernel = build(schedule, "opencl" if elsewhere else None)
+        kernel = build(schedule, wanted)
         for kind in chosen:
             typer.echo(kernel.source(kind))
 
@@ -77,9 +85,12 @@ def check(
 
     Example: tdsl check matmul.schedule --fix
     """
+    from tdsl.cli.locate import UsageError
     from tdsl.scheduling.files import check_file
     from tdsl.scheduling.repair import repair_file
 
+    if not Path(file).is_file():
+        raise UsageError(f"there is no file {file}")
     if fix:
         repair = repair_file(file)
         for change in repair.changes:
@@ -132,21 +143,24 @@ def devices(
             typer.echo(str(facts))
 
 
-@app.command()
-def doctor() -> None:
-    """Say what this machine is to tdsl: target, threads, cache.
-
-    Example: tdsl doctor
-    """
-    from tdsl.cache import default_cache
-    from tdsl.runtime import pool
-    from tdsl.target import target
-
-    typer.echo(f"target:  {target('llvm')}")
-    typer.echo(f"threads: {pool.num_threads()}")
-    typer.echo(f"cache:   {default_cache().stats()}")
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tdsl {metadata.version('tdsl')}")
+        raise typer.Exit
 
 
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit."),
+    ] = False,
+) -> None:
+    """Schedule, inspect, check and tune tensor kernels. FILE.py:NAME runs FILE.py."""
+
+
+app.command()(doctor)
 app.command()(models.run)
 app.command()(models.bench)
 app.command()(tuning.tune)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tdsl.cli.locate import Opened, UsageError, open_file, parse_sizes
+from tdsl.cli.locate import Opened, UsageError, named_sizes, open_file, parse_sizes
 
 if TYPE_CHECKING:
     from tdsl.autotune import Task
@@ -111,6 +111,8 @@ def _operator_task(name: str, numbers: list[int], target: str | None, threads: i
     from tdsl.schedules.workloads import WORKLOADS, size_names
 
     if name not in WORKLOADS:
+        if name.endswith(".py"):
+            raise UsageError(f"{name!r} names no algorithm in the file", hint=f"{name}:NAME")
         close = difflib.get_close_matches(name, WORKLOADS, n=3)
         raise UsageError(
             f"there is no operator {name!r}",
@@ -145,27 +147,10 @@ def _file_task(opened: Opened, numbers: list[int], target: str | None, threads: 
         raise UsageError(f"{opened.name} is a {type(value).__name__}, not an algorithm")
     if not inspect.signature(algorithm).parameters:
         return task_of(value, numbers, target=target, threads=threads, location=place)
-    given = _bound(algorithm, numbers, opened.name)
+    given = named_sizes(algorithm, numbers, opened.name)
     if given:
         place += f"({_arguments(given)})"
     return task_of(value, given, target=target, threads=threads, location=place)
-
-
-def _bound(function: Callable[..., object], numbers: list[int], name: str) -> dict[str, int]:
-    """The sizes by the names of a function's parameters.
-
-    Raises:
-        UsageError: too many or too few.
-    """
-    parameters = list(inspect.signature(function).parameters.values())
-    required = [p.name for p in parameters if p.default is p.empty]
-    if not len(required) <= len(numbers) <= len(parameters):
-        names = ", ".join(p.name for p in parameters) or "none"
-        raise UsageError(
-            f"{name} takes {len(parameters)} sizes ({names}), got {len(numbers)}",
-            hint="pass them as -s 512x512x512",
-        )
-    return {p.name: n for p, n in zip(parameters, numbers, strict=False)}
 
 
 def _arguments(given: Mapping[str, int]) -> str:

@@ -23,6 +23,10 @@ class ModelFormatError(FormatError):
     """A model file that is damaged, too large, or points outside its folder."""
 
 
+class MissingPackageError(TdslError, ImportError):
+    """The package that reads models is not installed."""
+
+
 class UnsupportedModelError(GraphError):
     """Every operator of a model that tdsl cannot run, all at once.
 

@@ -101,5 +101,5 @@ def test_check_proves_a_saved_schedule_and_names_the_broken_line(folder: Path) -
 
 
 def test_doctor_and_cache_answer(folder: Path) -> None:
-    assert "threads:" in _tdsl(folder, "doctor").stdout
+    assert "threads" in _tdsl(folder, "doctor").stdout
     assert "MiB" in _tdsl(folder, "cache").stdout

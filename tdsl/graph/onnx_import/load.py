@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 
 from tdsl.errors import TypeMismatch
-from tdsl.graph.errors import ModelFormatError
+from tdsl.graph.errors import MissingPackageError, ModelFormatError
 from tdsl.graph.ir import Array
 from tdsl.graph.onnx_import.limits import DEFAULT, Limits
 
@@ -31,16 +31,23 @@ def read_model(source: Any, limits: Limits = DEFAULT) -> tuple[Any, Path | None]
     Raises:
         ModelFormatError: no ONNX model, or larger than the limits.
         TypeMismatch: neither a path nor bytes nor a ModelProto.
+        MissingPackageError: onnx is not installed.
     """
-    import onnx
+    is_path = isinstance(source, (str, Path))
+    if is_path and not Path(source).is_file():
+        raise ModelFormatError(f"there is no model file {source}")
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingPackageError(
+            f"models are read with the package onnx: {error}", hint="pip install 'tdsl[onnx]'"
+        ) from error
 
     if isinstance(source, onnx.ModelProto):
         return source, None
     folder: Path | None = None
-    if isinstance(source, (str, Path)):
+    if is_path:
         path = Path(source)
-        if not path.is_file():
-            raise ModelFormatError(f"there is no model file {path}")
         if path.stat().st_size > limits.file_bytes:
             raise ModelFormatError(
                 f"{path} has {path.stat().st_size} bytes; models have up to {limits.file_bytes}"
