@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import tdsl as td
 
+STEPS = 43 * 48  # of a block; no power of two, so that chains do not meet in one set of the cache
+CHAINS = 16  # blocks that one thread works on at once: an addition waits for the one before it
+
 
 def workload(shape: Mapping[str, int]) -> td.Func:
     """Y[t] = X[0] + ... + X[t]."""
@@ -17,6 +20,20 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 
 
 def schedule(func: td.Func, threads: int) -> td.Schedule:
-    """The order of the sum is the algorithm's: one addition after the other."""
-    del threads
-    return td.Schedule(func)
+    """Blocks that start from the totals of those before; many chains of additions at once."""
+    s = td.Schedule(func)
+    blocks, steps = s.split_scan("t", STEPS)
+    groups, chains = s.split(blocks, CHAINS)
+    s.reorder(groups, steps, chains)
+    s.unroll(chains)
+
+    _, lanes = s.split("cumsum.y.sum.r", 48)
+    s.rfactor(lanes)
+    s.vectorize(s.loops("cumsum.y.sum.rf")[-1])
+    s.set_scope("cumsum.y.sum.rf", "register")
+    total, part = s.loops("cumsum.y.sum")
+    s.unroll(part)
+    if threads > 1:
+        s.parallel(total)
+        s.parallel(groups)
+    return s

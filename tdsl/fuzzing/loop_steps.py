@@ -146,3 +146,16 @@ def specialize(v: View) -> Step | None:
     condition = v.draw.choice([f"{name} % {number} == 0", f"{name} <= {number}"])
     loop = v.loop() if v.draw.chance(0.6) else None
     return Step("specialize", (condition,), () if loop is None else (("loop", loop),))
+
+
+def split_scan(v: View) -> Step | None:
+    """The loop of a scan."""
+    found = [
+        loop.label
+        for b in v.blocks
+        for loop in b.loops
+        for it, at in zip(b.leaf.block.iters, b.leaf.bindings, strict=True)
+        if it.kind is IterKind.ORDERED and at in loop.variables
+    ]
+    loop = v.draw.choice(found) if found else None
+    return None if loop is None else Step("split_scan", (loop, v.draw.integer(1, 4)))

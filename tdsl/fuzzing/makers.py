@@ -91,6 +91,7 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "specialize": (1.5, loop_steps.specialize),
     "compute_with": (3, placing_steps.compute_with),
     "reverse_inline": (4, placing_steps.reverse_inline),
+    "split_scan": (1.5, loop_steps.split_scan),
 }
 
 

@@ -24,6 +24,7 @@ from tdsl.scheduling.primitives import (
     pieces,
     placement,
     reductions,
+    scans,
     shifts,
     splits,
     storage,
@@ -79,6 +80,7 @@ class Schedule(ScheduleCore):
     fold_storage = lifetimes.fold_storage
     decompose_reduction = reductions.decompose_reduction
     rfactor = factors.rfactor
+    split_scan = scans.split_scan
     atomic = stores.atomic
     stream = stores.stream
     prefetch = stores.prefetch

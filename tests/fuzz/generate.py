@@ -11,7 +11,7 @@ from tests.fuzz.algorithms import Algorithm, Dim
 from tests.fuzz.draw import HypothesisDraw
 from tests.fuzz.grammar import FAMILIES, Builder, finish
 
-_WEIGHTS = {**FAMILIES, ordered.scan: 2, ordered.update: 2.5}
+_WEIGHTS = {**FAMILIES, ordered.scan: 2, ordered.update: 2.5, ordered.running: 1}
 _ATTEMPTS = 50
 
 

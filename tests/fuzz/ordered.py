@@ -118,3 +118,33 @@ def _target(b: Builder, scope: Scope, extent: Extent, axes: list[IndexVar]) -> s
     index = b.input((axis.extent,), b.draw.choice(["int32", "int64"]), extent)
     scope.used.add(index.name)
     return f"{index.name}[{axis.name}]"
+
+
+def running(b: Builder) -> None:
+    """A running sum, product, least or greatest value: recurrences that fall into blocks."""
+    axis, extent = b.fresh("t"), b.extent()
+    dtype = b.draw.choice([d for d in b.dtypes if d in _SCANNED] or ["int32"])
+    row = b.draw.chance(0.4)
+    shape = (b.extent(),) if row else ()
+    name = b.fresh("R")
+    scope = b.scope((), [b.a_tensor((extent, *shape), dtype)])
+    scope.variables = [IndexVar(axis, extent), *(IndexVar("i", e) for e in shape)]
+    op = b.draw.weighted({"+": 5, "*": 1, "td.maximum": 2, "td.minimum": 1})
+    source = expression(scope, dtype, 1)
+    if op == "*" and dtype in FLOATS:
+        source = f"td.minimum(td.maximum({source}, -1.0), 1.0)"
+    before = 'prev["s"]' + ("[i]" if row else "")
+    step = f"{before} {op} ({source})" if op in "+*" else f"{op}({before}, {source})"
+    lead = "lambda i: " if row else ""
+    text = ", ".join(str(e) for e in shape) + ("," if row else "")
+    first = _initial(b, scope, shape, dtype)
+    b.declare(
+        "running", [Known(f"{name}_s", (extent, *shape), dtype, exact=False)],
+        [
+            f'{axis} = td.scan_axis({extent}, name="{axis}")',
+            f'{name} = td.scan({axis}, {{"s": (({text}), {first})}}, '
+            f'lambda {axis}, prev: {{"s": {lead}{step}}}, name="{name}")',
+            f'{name}_s = {name}["s"]',
+        ],
+        scope,
+    )  # fmt: skip
