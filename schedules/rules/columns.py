@@ -18,13 +18,13 @@ from tdsl.schedules.rules.contraction import find_contraction
 from tdsl.schedules.rules.fetching import Fetch, fetch_ahead, is_large
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.rule import Plan, Rule
-from tdsl.schedules.rules.steps import own_loops, spread
+from tdsl.schedules.rules.steps import own_loops, pass_packed, spread
 from tdsl.schedules.rules.tiles import below
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.combinator import combinator
 from tdsl.target import Target, TargetKind
 
-_VECTORS = 4
+VECTORS = 4
 _STREAMED = 16  # vectors side by side where rows come from memory
 _ROWS = 8  # rows ahead that are asked for then
 _LONG = 1 << 17  # elements of a reduction that is worth sharing out
@@ -35,7 +35,7 @@ _NEAR = 4  # strides up to this are read as whole vectors
 def fuse_columns(
     s: Schedule, sink: str, shared: tuple[int, ...], column: int, width: int, lanes: int,
     tasks: int, members: tuple[tuple[str, int, int], ...] = (), registers: bool = False,
-    ahead: tuple[Fetch, ...] = (),
+    ahead: tuple[Fetch, ...] = (), packed: tuple[tuple[str, int], ...] = (),
 ) -> None:  # fmt: skip
     """Compute everything that some columns of *sink* need where those columns are.
 
@@ -50,7 +50,11 @@ def fuse_columns(
         registers: whether they are one step wide, and kept in registers.
         ahead: blocks that ask for elements to come: of which tensor, and how far along which
             dimension.
+        packed: arguments that are passed in panels of `width`, each with the dimension that the
+            columns walk: a step then reads memory from end to end.
     """
+    for tensor, dimension in packed:
+        pass_packed(s, tensor, dimension, width)
     loops = s.loops(sink)
     kept = [loops[n] for n in shared]
     rest = [loop for n, loop in enumerate(loops) if n not in shared and n != column]
@@ -131,16 +135,18 @@ class Columns(Plan):
     members: tuple[tuple[str, int, int], ...]
     registers: bool
     ahead: tuple[Fetch, ...]
+    packed: tuple[tuple[str, int], ...]
 
     @property
     def reason(self) -> str:
         names = ", ".join((*(name for name, *_ in self.members), self.sink))
-        return f"{names}: reduced in {self.width} columns side by side"
+        packed = "".join(f", {tensor} packed ahead" for tensor, _ in self.packed)
+        return f"{names}: reduced in {self.width} columns side by side{packed}"
 
     def apply(self, s: Schedule) -> None:
         fuse_columns(
             s, self.sink, self.shared, self.column, self.width, self.lanes, self.tasks,
-            self.members, registers=self.registers, ahead=self.ahead,
+            self.members, registers=self.registers, ahead=self.ahead, packed=self.packed,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -159,10 +165,18 @@ def match(group: Group, target: Target) -> Plan | None:
         return None
     lanes = target.lanes(max(b.bits for b in group.blocks))
     streamed = _streamed(group, column, target)
-    width = below(lanes * (_STREAMED if streamed else _VECTORS), sink.extent(column))
+    width = below(lanes * (_STREAMED if streamed else VECTORS), sink.extent(column))
     shares = _shares(group, column, width, lanes, target)
-    if shares is not None:
-        return shares
+    return shares or side_by_side(group, column, width, target, streamed)
+
+
+def side_by_side(
+    group: Group, column: Var, width: int, target: Target, ahead: tuple[Fetch, ...] = (),
+    packed: tuple[tuple[str, int], ...] = (),
+) -> Columns:  # fmt: skip
+    """The plan that computes `width` columns of a group at a time."""
+    sink = group.sink
+    lanes = target.lanes(max(b.bits for b in group.blocks))
     others = tuple(v for v in group.shared if v is not column)
     members = tuple(
         (b.name, len(b.block.iters), b.data.index(group.ties[b.name][column]))
@@ -171,7 +185,7 @@ def match(group: Group, target: Target) -> Plan | None:
     return Columns(
         sink.name, tuple(sink.data.index(v) for v in others), sink.data.index(column), width,
         min(lanes, width), 4 * target.cores, members, bool(members) and group.is_whole,
-        streamed,
+        ahead, packed,
     )  # fmt: skip
 
 
@@ -194,11 +208,12 @@ def _shares(group: Group, column: Var, width: int, lanes: int, target: Target) -
 
 def _streamed(group: Group, column: Var, target: Target) -> tuple[Fetch, ...]:
     """What a reduction reads once, row after row, from beyond the caches."""
-    block = group.sink
-    wide = (block.extent(column) or 0) >= _STREAMED * target.vector_bits // block.bits
-    if group.members or not block.reduces or not wide:
+    reductions = [block for block in group.blocks if block.reduces]
+    wide = (group.sink.extent(column) or 0) >= _STREAMED * target.lanes(group.sink.bits)
+    if len(reductions) != 1 or not group.is_whole or not wide:
         return ()
-    last = block.reduced[-1]
+    (block,) = reductions
+    column, last = group.ties[block.name][column], block.reduced[-1]
     return tuple(
         (block.name, load.buffer.name, load.dimension(last) or 0, _ROWS)
         for load in block.loads
@@ -217,10 +232,11 @@ def _column(group: Group) -> Var | None:
 
 
 def _walks(block: BlockFacts, var: Var) -> bool:
-    return all(_is_near(access, var) for access in (*block.writes, *block.loads))
+    return all(is_near(access, var) for access in (*block.writes, *block.loads))
 
 
-def _is_near(access: Access, var: Var) -> bool:
+def is_near(access: Access, var: Var) -> bool:
+    """Whether neighbours along *var* are next to each other, or nearly, where they differ."""
     if var not in access.vars:
         return True
     last = len(access.forms) - 1

@@ -13,7 +13,7 @@ from tdsl.target import Target
 
 Fetch = tuple[str, str, int, int]  # block, tensor, dimension, and how far ahead along it
 
-_FAR = 8192  # bytes ahead in a row that is only read
+FAR = 8192  # bytes ahead in a row that is only read
 
 
 def rows_ahead(group: Group, pair: int, target: Target) -> tuple[Fetch, ...]:
@@ -34,7 +34,7 @@ def rows_ahead(group: Group, pair: int, target: Target) -> tuple[Fetch, ...]:
                 alone = sink.reduces and not group.members
                 row = 0 if not group.shared else _dimension(access, group, block)
                 last = len(access.forms) - 1
-                far = _FAR // access.buffer.dtype.bytes
+                far = FAR // access.buffer.dtype.bytes
                 found[name] = (block.name, name, *((last, far) if alone else (row, pair)))
     return tuple(found.values())
 

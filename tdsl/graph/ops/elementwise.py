@@ -71,7 +71,7 @@ class Elementwise(Op):
         shape = broadcast(*(static(x) for x in operands))
 
         def element(*at: Value) -> Value:
-            return function(*(read(x, at) for x in operands), *self.numbers)
+            return function(*(read(x, at, shape) for x in operands), *self.numbers)
 
         return compute(shape, element, name=name)
 
@@ -117,8 +117,13 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         raise GraphError(f"operands of shapes {texts} have no common shape") from error
 
 
-def read(x: Tensor | Scalar, at: Sequence[Value]) -> Value:
-    """The element of an operand that meets the element `at` of the common shape."""
+def read(x: Tensor | Scalar, at: Sequence[Value], common: Sequence[int] = ()) -> Value:
+    """The element of an operand that meets the element `at` of the common shape.
+
+    Where `common` gives that shape, axes of one element in both are seen to be the same.
+    """
     shape = static(x)
     last = at[len(at) - len(shape) :]
-    return x[tuple(0 if extent == 1 else i for i, extent in zip(last, shape, strict=True))]
+    wide = (common or (0,) * len(at))[len(at) - len(shape) :]
+    each = zip(last, shape, wide, strict=True)
+    return x[tuple(0 if extent == 1 and full != 1 else i for i, extent, full in each)]

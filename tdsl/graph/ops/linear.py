@@ -37,11 +37,15 @@ class MatMul(Op):
             raise GraphError(f"matrices of shapes {list(first)} and {list(second)} do not multiply")
         batch = broadcast(first[:-2], second[:-2])
         k = reduce_axis(inner, name="k")
+        left, right = first[-2:], second[-2:]
+
+        def ordered(x: Value, y: Value, turned: bool) -> tuple[Value, Value]:
+            return (y, x) if turned else (x, y)
 
         def element(*at: Value) -> Value:
             *outer, i, j = at
-            x = read(a, (*outer, k, i) if self.transpose_a else (*outer, i, k))
-            y = read(b, (*outer, j, k) if self.transpose_b else (*outer, k, j))
+            x = read(a, (*outer, *ordered(i, k, self.transpose_a)), (*batch, *left))
+            y = read(b, (*outer, *ordered(k, j, self.transpose_b)), (*batch, *right))
             return reduce_sum(x * y, axis=k)
 
         made = compute((*batch, rows, columns), element, name=_inner(name, a))

@@ -66,7 +66,7 @@ class Expand(Op):
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         (x,) = inputs
-        return (compute(self.shape, lambda *at: read(x, at), name=name),)
+        return (compute(self.shape, lambda *at: read(x, at, self.shape), name=name),)
 
 
 @dataclass(frozen=True, slots=True)

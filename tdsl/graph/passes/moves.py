@@ -2,7 +2,7 @@
 
 gather(x, constant indices one after the other)   ->  slice(x)
 matmul(a, transpose(b))                           ->  matmul(a, b, transpose_b)
-matmul(a, b * number)                             ->  matmul(a * number, b)   where a is smaller
+matmul(a, b * number)                             ->  matmul(a * number, b)   where a is no larger
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def _simpler(
         case Gather(axis=axis) if node.inputs[1] in constants:
             return _sliced(node, axis, constants[node.inputs[1]]) or [node]
         case MatMul():
-            return _scaled(_untransposed(node, made_by), constants, made_by)
+            *views, product = _untransposed(node, made_by)
+            return [*views, *_scaled(product, constants, made_by)]
         case _:
             return [node]
 
@@ -61,16 +62,33 @@ def _sliced(node: Node, axis: int, indices: Array) -> list[Node] | None:
     return [cut, Node(Reshape(node.output.shape), (part,), node.outputs, node.sources)]
 
 
-def _untransposed(node: Node, made_by: Mapping[Value, Node]) -> Node:
+def _untransposed(node: Node, made_by: Mapping[Value, Node]) -> list[Node]:
     """The product of operands that are read as they were before their last axes were swapped."""
-    op, operands = node.op, list(node.inputs)
+    op, operands, views = node.op, list(node.inputs), []
     assert isinstance(op, MatMul)
     for n, flag in enumerate(("transpose_a", "transpose_b")):
-        before = made_by.get(operands[n])
-        if before is not None and _swaps(before):
-            operands[n] = before.inputs[0]
-            op = replace(op, **{flag: not getattr(op, flag)})
-    return node if op is node.op else Node(op, tuple(operands), node.outputs, node.sources)
+        source = _unswapped(operands[n], made_by)
+        if source is None:
+            continue
+        shape = (*operands[n].shape[:-2], *operands[n].shape[:-3:-1])
+        if source.shape != shape:
+            view = Value(f"{operands[n].name}.turned", shape, source.dtype)
+            views.append(Node(Reshape(shape), (source,), (view,), node.sources))
+            source = view
+        operands[n] = source
+        op = replace(op, **{flag: not getattr(op, flag)})
+    return [*views, node if op is node.op else replace(node, op=op, inputs=tuple(operands))]
+
+
+def _unswapped(value: Value, made_by: Mapping[Value, Node]) -> Value | None:
+    """What a value was before its last two axes were swapped; other axes may have been joined."""
+    node = made_by.get(value)
+    if node is not None and isinstance(node.op, Reshape):
+        before = node.inputs[0]
+        if len(before.shape) < 2 or before.shape[-2:] != value.shape[-2:]:
+            return None
+        node = made_by.get(before)
+    return node.inputs[0] if node is not None and _swaps(node) else None
 
 
 def _swaps(node: Node) -> bool:
@@ -85,17 +103,16 @@ def _scaled(
     node: Node, constants: Mapping[Value, Array], made_by: Mapping[Value, Node]
 ) -> list[Node]:
     """The product with a number moved from its larger operand to the smaller one."""
-    small, large = sorted((0, 1), key=lambda n: node.inputs[n].count)
+    small, large = sorted((0, 1), key=lambda n: node.inputs[n].count)  # the first, of equals
     found = _by_number(node.inputs[large], constants, made_by)
-    if found is None or node.inputs[small].count == node.inputs[large].count:
+    if found is None:
         return [node]
     operand, number = found
     old = node.inputs[small]
     scaled = Value(f"{old.name}.scaled", old.shape, old.dtype)
     inputs = (scaled, operand) if small == 0 else (operand, scaled)
     multiplied = Node(_MUL, (old, number), (scaled,), node.sources)
-    product = _untransposed(Node(node.op, inputs, node.outputs, node.sources), made_by)
-    return [multiplied, product]
+    return [multiplied, *_untransposed(replace(node, inputs=inputs), made_by)]
 
 
 def _by_number(

@@ -27,8 +27,8 @@ class Pass:
 
 
 PASSES: tuple[Pass, ...] = (
-    Pass("dead code", remove_dead_code, "nothing else looks at nodes that nobody needs"),
     Pass("moves", simplify_moves, "a constant that is read as it is stored needs no copy"),
+    Pass("dead code", remove_dead_code, "nothing else looks at nodes that nobody needs"),
     Pass("constants", fold_constants, "batch normalisation becomes one factor and one shift"),
     Pass("scales", fold_scales_into_weights, "the factors are constants by now"),
     Pass("algebra", simplify_algebra, "folding leaves factors of one and views of views"),
