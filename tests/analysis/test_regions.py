@@ -144,3 +144,45 @@ def test_gathers_need_everything():
 def test_an_untouched_buffer_needs_nothing(tiled):
     box, _ = box_of(tiled, "A", "io")
     assert all(equal(e, expression("0", {})) for e in box.extent)
+
+
+def shifted(n, offset, length):
+    """D[i] = C[i + offset] over n, of a C of some length."""
+    A = td.placeholder((length,), "float32", name="A")
+    C = td.compute((length,), lambda i: A[i] + 1.0, name="C")
+    D = td.compute((n,), lambda i: C[i + offset], name="D")
+    return td.func("f", [A], [D]).program
+
+
+def inside_one(program, length, lines):
+    """The schedule of D's loops inside a loop `o` of one iteration."""
+    body = "\n".join("    " + line for line in lines.splitlines())
+    return schedule(program, f"alloc C:\n  i in {length}:\n    C(i)\n  o in 1:\n{body}\n")
+
+
+def test_a_guard_keeps_the_last_tile_from_reading_on():
+    program = shifted(9, 2, 20)
+    text = "io in 3:\n  ii in 4:\n    D(io*4+ii){}"
+    check(inside_one(program, 20, text.format(" if io*4+ii < 9")), "C", "o", ["2"], ["9"])
+    check(inside_one(program, 20, text.format(" if io*4+ii < 10")), "C", "o", ["2"], ["12"])
+    check(inside_one(program, 20, text.format("")), "C", "o", ["2"], ["12"])
+
+
+def test_fewer_iterations_than_the_extent_need_fewer_elements():
+    M = td.sizes("M")
+    program = shifted(M, 1, M + 5)
+    text = "io in M//4:\n  ii in 4:\n    D(io*4+ii)"
+    check(inside_one(program, "M+5", text), "C", "o", ["1"], ["M//4*4"])
+    check(inside_one(program, "M+5", "i in 4:\n  D(i) if i < M"), "C", "o", ["1"], ["4"])
+    program = shifted(9, 1, 20)
+    check(inside_one(program, 20, "i in 4:\n  D(i) if i < 9"), "C", "o", ["1"], ["4"])
+
+
+def test_a_box_is_no_larger_than_the_tensor():
+    check(inside_one(shifted(9, 0, 10), 10, "i in 10:\n  D(i)"), "C", "o", ["0"], ["10"])
+    check(inside_one(shifted(9, 1, 10), 10, "i in 12:\n  D(i)"), "C", "o", ["0"], ["10"])
+    check(inside_one(shifted(9, 1, 10), 10, "i in 10:\n  D(i)"), "C", "o", ["0"], ["10"])
+    check(inside_one(shifted(9, 1, 10), 10, "i in 9:\n  D(i)"), "C", "o", ["1"], ["9"])
+    M = td.sizes("M")
+    check(inside_one(shifted(M, 0, M), "M", "i in M+1:\n  D(i)"), "C", "o", ["0"], ["M"])
+    check(inside_one(shifted(M, 0, M + 2), "M+2", "i in M:\n  D(i)"), "C", "o", ["0"], ["M"])
