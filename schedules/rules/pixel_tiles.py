@@ -74,8 +74,8 @@ def _cycles(shape: Pixels, tile: PixelTile, lanes: int, target: Target) -> float
     if panel > target.l1 // 2:
         least = supply / (_NEAR_BYTES if panel <= target.l2 * 5 // 8 else _FAR_BYTES)
     total = 0.0
-    for high, rows in _parts(shape.height, tile.high):
-        for wide, count in _parts(shape.width, tile.wide):
+    for high, rows in balanced_parts(shape.height, tile.high):
+        for wide, count in balanced_parts(shape.width, tile.wide):
             pixels = high * wide
             products, loads = pixels * tile.vectors, pixels + tile.vectors
             step = max(products / 2, loads / 2, _LATENCY, least) + _TURN
@@ -84,7 +84,7 @@ def _cycles(shape: Pixels, tile: PixelTile, lanes: int, target: Target) -> float
     return panels * total
 
 
-def _parts(extent: int | None, size: int) -> tuple[tuple[int, int], ...]:
+def balanced_parts(extent: int | None, size: int) -> tuple[tuple[int, int], ...]:
     """How many parts of which size a balanced split makes."""
     whole = _MANY if extent is None else extent
     count = -(-whole // size)

@@ -28,7 +28,7 @@ from tdsl.scheduling.combinator import combinator
 from tdsl.target import Target, TargetKind
 
 _UNROLLED = 4  # steps of the innermost reduction that are written out
-_TASK = 5_000_000  # floating-point operations that are worth a task: about 10 microseconds
+_TASK = 3_000_000  # floating-point operations that are worth a task: about 10 microseconds
 
 
 @combinator
@@ -46,7 +46,6 @@ def tile_pixels(
     ahead: bool = False,
     tail: str = "balance",
     chunk: int = 1,
-    tasks: int = 8,
 ) -> None:
     """Compute the convolution *block* in register tiles where *sink* uses them.
 
@@ -63,7 +62,6 @@ def tile_pixels(
         ahead: whether the operand is an argument that is passed packed.
         tail: how pixels that do not fill a tile are done.
         chunk: bands of a tile's rows that are one task.
-        tasks: how many parallel tasks are enough.
     """
     if sink == block:
         sink = s.cache_write(block, "register")
@@ -78,7 +76,7 @@ def tile_pixels(
         pass_packed(s, pack, dimension, tile[2], order)
     elif pack:
         pack_operand(s, block, pack, None, dimension, tile[2], lanes, order)
-    _share(s, (*kept, oo, *bands[:1]), chunk, tasks)
+    share_bands(s, (*kept, oo, *bands[:1]), chunk)
     s.compute_at(block, at=xo)
     s.set_scope(block, "register")
     own = own_loops(s, block, rank)
@@ -93,12 +91,12 @@ def tile_pixels(
     s.vectorize(oi, lanes)
 
 
-def _share(s: Schedule, loops: tuple[Loop, ...], chunk: int, tasks: int) -> None:
+def share_bands(s: Schedule, loops: tuple[Loop, ...], chunk: int) -> None:
     """Run directly nested loops in parallel, `chunk` iterations of all of them a task."""
     outer = loops[0]
     for inner in loops[1:]:
         outer = s.fuse(outer, inner)
-    if chunk > 1 and least(outer) >= tasks * 2:
+    if chunk > 1:
         outer, _ = s.split(outer, chunk)
     s.parallel(outer)
 
@@ -121,7 +119,6 @@ class PixelPlan(Plan):
     ahead: bool
     tail: str
     chunk: int
-    tasks: int
 
     @property
     def reason(self) -> str:
@@ -136,7 +133,7 @@ class PixelPlan(Plan):
         tile_pixels(
             s, self.block, self.sink, self.rank, self.axes, (self.high, self.wide, self.columns),
             self.lanes, self.pack, self.dimension, self.order, ahead=self.ahead, tail=self.tail,
-            chunk=self.chunk, tasks=self.tasks,
+            chunk=self.chunk,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -188,7 +185,7 @@ def _plan(group: Group, view: Contraction, target: Target) -> PixelPlan:
         tile.high, tile.wide, columns, lanes, operand.buffer.name, dimension,
         _order(operand, dimension, facts), ahead,
         "guard" if shape.width is None or shape.height is None else "balance",
-        _chunk(shape, tile, columns), 4 * target.cores,
+        _chunk(view, shape, tile, columns, target),
     )  # fmt: skip
 
 
@@ -220,12 +217,14 @@ def _order(operand: Access, column: int, facts: BlockFacts) -> tuple[int, ...]:
     return (*sorted(walked, key=lambda n: axes.index(walked[n])), column)  # type: ignore[arg-type]
 
 
-def _chunk(shape: Pixels, tile: PixelTile, columns: int) -> int:
-    """Bands of rows that make a task worth its start."""
+def _chunk(view: Contraction, shape: Pixels, tile: PixelTile, columns: int, target: Target) -> int:
+    """Bands of rows that make a task worth its start, and leave some for every core."""
+    outside = view.facts.count(view.batch) or 1
+    bands = outside * -(-(shape.channels or 1) // columns) * -(-(shape.height or 1) // tile.high)
     if shape.width is None or shape.depth is None:
         return 1
     work = 2 * tile.high * shape.width * columns * shape.depth
-    return max(1, _TASK // max(work, 1))
+    return max(1, min(_TASK // max(work, 1), bands // (2 * target.cores)))
 
 
 RULE = Rule("pixels", match)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tdsl.schedules.rules import (
     attention,
+    channels,
     columns,
     conv,
     depthwise,
@@ -28,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     # LLVM
     attention.RULE,
     pixels.RULE,
+    channels.RULE,
     conv.RULE,
     matmul.RULE,
     matvec.RULE,

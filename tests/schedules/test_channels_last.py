@@ -5,6 +5,7 @@ import pytest
 
 import tdsl as td
 from tdsl import schedules as ops
+from tdsl.graph.ops.windows import Window
 from tdsl.schedules.windows import Layout
 
 RNG = np.random.default_rng(23)
@@ -89,3 +90,37 @@ def test_borders_are_read_at_addresses_that_exist():
     image = RNG.standard_normal(x.shape).astype(np.float32)
     np.testing.assert_array_equal(kernel(image), np.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0))))
     assert "llvm.masked.load" not in kernel.source("llvm")
+
+
+@pytest.mark.parametrize(
+    ("args", "attributes"),
+    [
+        ((1, 21, (10, 11), 21, (3, 3)), {"pad": 1}),
+        ((2, 35, (9, 8), 35, (5, 5)), {"stride": 2, "pad": (2, 1, 0, 3)}),
+        ((1, 3, (7, 6), 3, (3, 3)), {"dilation": 2, "pad": 2}),
+        ((2, 18, (23,), 18, (4,)), {}),
+    ],
+)
+def test_depthwise_windows(args, attributes):
+    func = convolution(*args, groups=args[1], **attributes)
+    check(func, "channels", packed=("W",))
+
+
+@pytest.mark.parametrize("channels", [1, 17, 48])
+def test_pooling(channels):
+    x = td.placeholder((2, 9, 7, channels), name="X")
+    top = ops.max_pool(x, 3, stride=2, pad=1, ceil=True, layout=Layout.LAST, name="T")
+    check(td.func("top", [x], [top]), "channels")
+    mean = ops.average_pool(x, (2, 3), pad=1, layout=Layout.LAST, name="M")
+    check(td.func("mean", [x], [mean]), "channels")
+
+
+def test_an_epilogue_of_broadcast_operands_joins_the_tile():
+    g = td.graph.Graph()
+    x = g.input("x", (1, 6, 8, 8))
+    w = g.constant(np.ones((6, 1, 3, 3), np.float32))
+    y = g.conv(x, w, Window((3, 3), (1, 1), (1, 1), (1, 1), (1, 1)), 6)
+    g.output("y", g.apply("relu", g.apply("add", y, g.constant(np.ones((6, 1, 1), np.float32)))))
+    session = td.Session(g)
+    (step,) = (k for k in session._last().executable.steps if "conv" in k.group.name)
+    assert "in register" in step.kernel.source("ir")

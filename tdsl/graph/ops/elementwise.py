@@ -12,6 +12,7 @@ from tdsl.dtypes import DType
 from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Op
 from tdsl.graph.ops import scalar_functions as f
+from tdsl.ir.expr import Bitcast
 from tdsl.lang.compute import compute
 from tdsl.lang.tensor import Tensor
 from tdsl.lang.value import Value, cast, maximum, minimum
@@ -94,6 +95,17 @@ class Cast(Op):
             )
 
         return (compute(x.shape, element, name=name),)
+
+
+@dataclass(frozen=True, slots=True)
+class BitCast(Op):
+    """The same bits as another element type of the same width."""
+
+    dtype: DType
+
+    def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
+        (x,) = inputs
+        return (compute(x.shape, lambda *at: Value(Bitcast(x[at].expr, self.dtype)), name=name),)
 
 
 def static(x: Tensor | Scalar) -> tuple[int, ...]:
