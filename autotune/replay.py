@@ -26,13 +26,28 @@ class Watcher(Protocol):
         ...
 
 
+_PROVEN_AT_ONCE = frozenset(
+    {"compute_at", "reverse_compute_at", "inline", "reverse_inline", "cache_read", "cache_write"}
+)  # they choose between ways to do it by what the prover says
+
+
 class TemplateSchedule(RecordingSchedule):
-    """A schedule for templates. `s.split(loop, knob.tile(...))` splits into the tile's parts."""
+    """A schedule for templates. `s.split(loop, knob.tile(...))` splits into the tile's parts.
+
+    With `late`, most steps are not proven one by one: `settle` proves what all of them made.
+    """
 
     def __init__(
-        self, func: Func, target: Target | str | None = None, watcher: Watcher | None = None
+        self,
+        func: Func,
+        target: Target | str | None = None,
+        watcher: Watcher | None = None,
+        *,
+        late: bool = False,
     ) -> None:
         super().__init__(func, target)
+        if late:
+            self.deferred = frozenset(PRIMITIVES) - _PROVEN_AT_ONCE
         self._watcher = watcher
         self._given: dict[str, object] = {}
 

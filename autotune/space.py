@@ -142,7 +142,7 @@ class Space:
         return sum(structure.size for structure in self.structures)
 
     def realise(self, candidate: Candidate) -> TemplateSchedule:
-        """The schedule of a candidate, every step proven.
+        """The schedule of a candidate, proven: as a whole, or step by step where that fails.
 
         Raises:
             ScheduleError: the prover refuses it.
@@ -159,9 +159,17 @@ class Space:
 
     def run(self, choices: Mapping[str, int], pick: Picker) -> Run:
         """Run the template with options and numbers."""
-        schedule = TemplateSchedule(self.task.func, self.task.target)
+        try:
+            return self._run(choices, pick, late=True)
+        except ScheduleError:  # which step is refused shows only if each is proven
+            return self._run(choices, pick, late=False)
+
+    def _run(self, choices: Mapping[str, int], pick: Picker, *, late: bool) -> Run:
+        schedule = TemplateSchedule(self.task.func, self.task.target, late=late)
         knobs = Knobs(schedule, self.task.sizes, choices, pick)
         self.task.space(schedule, knobs)
+        if late:
+            schedule.settle()
         return Run(schedule, knobs.declared)
 
     def find(self, candidate: Candidate) -> tuple[int, NDArray[np.int64]] | None:
@@ -190,15 +198,18 @@ class Space:
     def _try(self, prefix: Mapping[str, int], rng: Random) -> Declared:
         """Run a structure until some numbers are legal; what the first run asked for."""
         asked: Declared | None = None
-        for attempt in range(_TRIES):
+        for attempt in range(-1, _TRIES):  # the first time, all steps are proven as one
             declared = Declared()
             watcher = NestWatcher(self.task.sizes, declared.values)
-            schedule = TemplateSchedule(self.task.func, self.task.target, watcher)
+            late = attempt < 0
+            schedule = TemplateSchedule(self.task.func, self.task.target, watcher, late=late)
             watcher.start(schedule)
-            pick = _picker(attempt, rng)
+            pick = _picker(max(attempt, 0), rng)
             knobs = Knobs(schedule, self.task.sizes, prefix, pick, declared)
             try:
                 self.task.space(schedule, knobs)
+                if late:
+                    schedule.settle()
             except (ScheduleError, LoweringError) as error:
                 self._refusals.append(error)
                 asked = asked or declared

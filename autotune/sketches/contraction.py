@@ -12,12 +12,15 @@ or, with the reduction in blocks, accumulating in memory:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from tdsl.autotune.sketches import turned
 from tdsl.autotune.sketches.naming import Named
+from tdsl.autotune.sketches.sharing import share
 from tdsl.ir.expr import Var
 from tdsl.schedules.rules.blocks import BlockFacts
-from tdsl.schedules.rules.contraction import Contraction, find_contraction
+from tdsl.schedules.rules.contraction import Contraction, find_contraction, views_of
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.steps import hold_tile, pack_operand
 from tdsl.scheduling import Loop, Schedule
@@ -72,19 +75,32 @@ def fits(_s: Schedule, group: Group) -> bool:
 
 
 def sketch(s: Schedule, knob: Named, group: Group) -> None:
-    """Tiles in registers, or the reduction in blocks."""
+    """Tiles in registers, the reduction in blocks, or channels innermost and turned."""
     facts = group.blocks[0]
-    view = find_contraction(facts)
-    assert view is not None
+    ways = _ways(group)
+    way, view = ways[knob.choice("form", list(range(len(ways))))]
+    if way is turned.sketch:
+        turned.sketch(s, knob, group, view)
+        return
     row = max(view.rows, key=lambda v: (facts.extent(v) or 1 << 30, facts.data.index(v)))
-    product = _Product(group, view, row, s.target.lanes(facts.bits))
-    ways = ["whole"]
-    if group.sink is facts and not view.slides and _longest(facts) > _LARGE:
-        ways.append("blocked")
-    if knob.choice("reduction", ways) == "whole":
-        _in_registers(s, knob, product)
-    else:
-        _in_memory(s, knob, product)
+    way(s, knob, _Product(group, view, row, s.target.lanes(facts.bits)))
+
+
+def _ways(group: Group) -> list[tuple[Callable[..., None], Contraction]]:
+    """What can be done with each view of the reduction as a product, the most promising first."""
+    facts = group.blocks[0]
+    views = sorted(views_of(facts), key=lambda v: v.facts.writes[0].is_dense(v.column))
+    ways: list[tuple[Callable[..., None], Contraction]] = []
+    for view in views:
+        if facts.writes[0].is_dense(view.column):
+            ways.append((_in_registers, view))
+            if group.sink is facts and not view.slides and _longest(facts) > _LARGE:
+                ways.append((_in_memory, view))
+        elif turned.fits(group, view):
+            ways.append((turned.sketch, view))
+    best = find_contraction(facts)
+    assert best is not None
+    return ways or [(_in_registers, best)]
 
 
 def _longest(facts: BlockFacts) -> int:
@@ -110,7 +126,7 @@ def _in_registers(s: Schedule, knob: Named, product: _Product) -> None:
     packing = knob.choice("pack", packings)
     if packing == "whole" and dimension is not None:
         pack_operand(s, facts.name, tensor, None, dimension, columns, product.lanes)
-    parallel = _parallel(s, knob, outer[:-1])
+    parallel = share(s, knob, outer[:-1])
     hold_tile(s, facts.name, outer[-1], *product.own, product.lanes)
     if packing == "panel" and dimension is not None:
         at = jo if jo.is_alive else parallel
@@ -142,15 +158,6 @@ def _outer_order(
     return [*others, block, jo, within], True
 
 
-def _parallel(s: Schedule, knob: Named, loops: list[Loop]) -> Loop:
-    """Run the outermost loop in parallel, or several of them as one."""
-    count = knob.choice("parallel", list(range(1, min(3, len(loops)) + 1)))
-    outer = loops[0]
-    for inner in loops[1:count]:
-        outer = s.fuse(outer, inner)
-    return s.parallel(outer)
-
-
 def _in_memory(s: Schedule, knob: Named, product: _Product) -> None:
     """Blocks of the reduction outside the rows: panels of both operands stay in caches."""
     facts = product.facts
@@ -170,6 +177,6 @@ def _in_memory(s: Schedule, knob: Named, product: _Product) -> None:
     packings = [way for way in product.packings if way != "whole"]
     if knob.choice("pack", packings) == "panel" and dimension is not None:
         pack_operand(s, facts.name, tensor, ko, dimension, columns, product.lanes)
-    _parallel(s, knob, [*others, jo])
+    share(s, knob, [*others, jo])
     s.unroll(ii)
     s.vectorize(ji, product.lanes)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tdsl.autotune.knobs import Knobs
-from tdsl.autotune.sketches import contraction, elements, library, rows, stencil
+from tdsl.autotune.sketches import contraction, elements, library, rows, stencil, windows
 from tdsl.autotune.sketches.naming import Named
 from tdsl.ir.stmt import Role
 from tdsl.schedules.rules.blocks import BlockFacts
@@ -25,6 +25,7 @@ class SketchRule:
 
 RULES: tuple[SketchRule, ...] = (
     SketchRule(contraction.fits, contraction.sketch),
+    SketchRule(windows.fits, windows.sketch),
     SketchRule(rows.fits, rows.sketch),
     SketchRule(elements.fits, elements.sketch),
 )

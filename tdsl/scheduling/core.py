@@ -54,6 +54,7 @@ class ScheduleCore:
         self.step_span: Span | None = None
         self.location: Location | None = None
         self._ended: dict[Var, str] = {}
+        self.deferred: frozenset[str] = frozenset()  # primitives whose steps `settle` proves
         self.remembered = RememberedProofs(func.program)
         attempt = Attempt("schedule", caller_span(), func.program, func.program, func.program)
         proof = prove_step(attempt, None, self.remembered)
@@ -94,6 +95,16 @@ class ScheduleCore:
         """The weakest numerics label among the steps so far."""
         proof = self._state.proof
         return self._state.floor if proof is None else max(self._state.floor, proof.numerics)
+
+    def settle(self) -> None:
+        """Prove the program as it stands: what is owed where steps were deferred.
+
+        Raises:
+            ScheduleError: it is not legal; which of the deferred steps is to blame stays open.
+        """
+        state = self._state
+        attempt = Attempt("schedule", self.span(), state.program, state.algorithm, state.program)
+        self._state = replace(state, proof=prove_step(attempt, state.proof, self.remembered))
 
     def blocks(self) -> tuple[str, ...]:
         """Names of the blocks in the order in which they stand in the program."""

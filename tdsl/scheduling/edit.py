@@ -193,7 +193,7 @@ class Edit:
             floor=max(state.floor, floor),
             unproven=state.unproven or unsafe,
         )
-        if not unsafe:
+        if not unsafe and self.primitive not in self.core.deferred:
             new = replace(new, proof=self._prove(new))
         self._outcome = new
 

@@ -91,3 +91,21 @@ def test_random_search_repeats_itself_and_nothing_else(space):
 def test_a_space_runs_out():
     search = RandomSearch(Space(task(increment(6), increment_space)))
     assert 4 <= len(search.propose([], 50, np.random.default_rng(0))) <= 7
+
+
+def test_a_refusal_names_the_step_though_all_are_proven_as_one():
+    found = Space(task(matmul(), lambda s, knob: knob.int("t", 1, 2)))
+    found.task = task(matmul(), lambda s, knob: (knob.int("t", 1, 2), s.parallel("k")))
+    with pytest.raises(td.ScheduleError) as caught:
+        found.realise(found.structures[0].candidate(np.array([0])))
+    assert caught.value.primitive == "parallel"
+
+
+def test_steps_proven_as_a_whole_make_what_steps_proven_one_by_one_make(space):
+    for structure in space.structures:
+        candidate = structure.candidate(structure.random(np.random.default_rng(3), 1)[0])
+        schedule = space.realise(candidate)
+        again = td.Schedule(matmul(), TARGET)
+        replay_steps(again, schedule.steps)
+        assert again.numerics is schedule.numerics
+        assert schedule.proof.program is schedule.program
