@@ -58,28 +58,39 @@ def build(source: Schedule | Program, target: Target | str | None = None) -> Ker
 
 
 def _link(program: Program, target: Target) -> Kernel:
-    artifact = compile_program(program, target)
+    return link_bundle(compile_bundle(program, target))
+
+
+def link_bundle(bundle: Bundle) -> Kernel:
+    """Make a compiled kernel callable."""
+    artifact = bundle.artifact
     return load_kernel(
         artifact.signature,
         artifact.code,
         artifact.symbol,
         sources=artifact.sources,
-        packers=_packers(program, target),
+        packers={name: link_bundle(Bundle(one, {})) for name, one in bundle.packers.items()},
         accesses=artifact.accesses,
     )
 
 
-def _packers(program: Program, target: Target) -> dict[str, Kernel]:
-    """Kernels that pack the arguments that are passed in a layout of their own."""
+def compile_bundle(program: Program, target: Target) -> Bundle:
+    """The object of a scheduled program, and those that pack its arguments."""
+    packers = {
+        name: compile_program(packer, target)
+        for name, packer in _packing_programs(program, target).items()
+    }
+    return Bundle(compile_program(program, target), packers)
+
+
+def _packing_programs(program: Program, target: Target) -> dict[str, Program]:
+    """Programs that pack the arguments that are passed in a layout of their own."""
     laid_out = [param for param in program.params if param.layout is not None]
     if not laid_out:
         return {}
     from tdsl.lower.packing import packing_program
 
-    return {
-        param.buffer.name: _link(packing_program(program, param, target), target)
-        for param in laid_out
-    }
+    return {param.buffer.name: packing_program(program, param, target) for param in laid_out}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,14 @@ class Artifact:
     code: bytes
     accesses: tuple[str, ...]
     sources: Mapping[str, Callable[[], str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A compiled kernel with the kernels that pack some of its arguments, by argument."""
+
+    artifact: Artifact
+    packers: Mapping[str, Artifact]
 
 
 def compile_program(program: Program, target: Target) -> Artifact:
@@ -183,7 +202,10 @@ def _link_opencl(program: Program, target: Target) -> Kernel:
         sources={"opencl": source, **stages.sources()},
         packers={
             name: (packing_tag(name, packer), packer)
-            for name, packer in _packers(program, host()).items()
+            for name, packer in (
+                (name, _link(packing, host()))
+                for name, packing in _packing_programs(program, host()).items()
+            )
         },
         accesses=accesses,
     )
@@ -233,9 +255,12 @@ _COMPILER = ("", "ir", "lower", "lower/maths", "codegen/llvm", "runtime/native")
 
 
 def _cache_key(program: Program, target: Target) -> str:
-    return content_key(
-        "kernel",
-        fingerprint(program),
+    return content_key("kernel", fingerprint(program), *compiler_key(target))
+
+
+def compiler_key(target: Target) -> tuple[str, ...]:
+    """What machine code depends on besides the program: the processor, tdsl and LLVM."""
+    return (
         target.triple,
         *cpu_of(target),
         repr((target.features, target.vector_bits, target.vector_registers)),

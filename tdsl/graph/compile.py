@@ -9,6 +9,7 @@ from tdsl import driver
 from tdsl.graph.executable import Executable
 from tdsl.graph.fusion import Fusion, plan_fusion
 from tdsl.graph.ir import Model, Value
+from tdsl.graph.kept import kept_kernel
 from tdsl.graph.kernels import KernelTable, canonical
 from tdsl.graph.kinds import Kind
 from tdsl.graph.passes.outputs import separate_outputs
@@ -65,7 +66,9 @@ def compile_model(
     optimised = separate_outputs(optimised)
     fusion = plan_fusion(optimised, fuse="fusion" not in disabled)
     table = KernelTable(
-        lambda f, constants: driver.build(default_schedule(f, target, constants), target),
+        lambda f, constants: kept_kernel(
+            f, constants, target, lambda: default_schedule(f, target, constants)
+        ),
         lambda f: driver.build(canonical(f), target),
         optimised.constants,
     )
