@@ -21,7 +21,6 @@ import re
 import secrets
 import stat
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +29,7 @@ from typing import Any
 
 import platformdirs
 
-from tdsl.errors import InternalError
+from tdsl.errors import InternalError, warn_user
 
 _MAGIC = b"tdsl-object-1 "
 _SUFFIX = ".tdslobj"
@@ -234,11 +233,10 @@ class ObjectCache:
         if self._warned:
             return
         self._warned = True
-        warnings.warn(
+        warn_user(
             f"tdsl works without its object cache in {self._directory}: {problem} "
             "(TDSL_CACHE_DIR=DIR names another place; empty, it switches the cache off)",
             CacheWarning,
-            stacklevel=4,
         )
 
     def _make_room(self, directory: int, added: int) -> None:

@@ -13,23 +13,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parent)
-_INTERNAL_ROOTS = tuple(
-    str(root) + "/"
-    for root in {
-        Path(__file__).resolve().parent,
-        Path(__file__).parent,
-        Path(__file__).resolve().parent.parent / "schedules",
-        Path(__file__).resolve().parent.parent / "autotune",
-    }
-)
+_SOURCES = {
+    Path(__file__).resolve().parent,
+    Path(__file__).parent,
+    Path(__file__).resolve().parent.parent / "schedules",
+    Path(__file__).resolve().parent.parent / "autotune",
+}
+_INTERNAL_ROOTS = (*(f"{root}/" for root in _SOURCES), contextlib.__file__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,16 @@ def caller_span() -> Span | None:
         return None
     line, _, column, end_column = _position(frame.f_code, frame.f_lasti // 2)
     return Span(frame.f_code.co_filename, line, column, end_column)
+
+
+_warned: dict[str, object] = {}
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the user's line that led here, once for each line and message."""
+    span = caller_span()
+    file, line = ("<unknown>", 0) if span is None else (span.file, span.line)
+    warnings.warn_explicit(message, category, file, line, registry=_warned)
 
 
 class TdslError(Exception):

@@ -8,10 +8,9 @@ allocated once per chunk of iterations, or to the top of the kernel.
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from dataclasses import dataclass, field
 
-from tdsl.errors import LoweringError
+from tdsl.errors import LoweringError, warn_user
 from tdsl.ir.expr import Buffer, Const, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds
 from tdsl.ir.stmt import Alloc, For, Let, LoopKind, Program, Scope, Stmt
@@ -81,7 +80,7 @@ def _scope(s: Alloc, pending: _Pending, *, top: bool) -> Scope:
             )
         if pending.stack + size > STACK_TOTAL:
             message = f"'{s.buffer.name}' takes {size} bytes: it lives on the heap, not the stack"
-            warnings.warn(message, LoweringWarning, stacklevel=2)
+            warn_user(message, LoweringWarning)
             return Scope.GLOBAL
         pending.stack += size
         return Scope.STACK

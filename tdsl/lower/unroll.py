@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 
+from tdsl.errors import warn_user
 from tdsl.ir.build import index
 from tdsl.ir.expr import Const
 from tdsl.ir.stmt import For, LoopKind, Program, Stmt, Store
@@ -37,7 +37,7 @@ def _unroll(n: Stmt) -> Stmt:
 
 def _serial(loop: For, why: str) -> Stmt:
     message = f"loop '{loop.var.name}' is not unrolled: {why}; it runs as a serial loop"
-    warnings.warn(message, LoweringWarning, stacklevel=2)
+    warn_user(message, LoweringWarning)
     return dataclasses.replace(loop, kind=LoopKind.SERIAL)
 
 

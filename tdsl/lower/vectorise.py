@@ -9,11 +9,11 @@ scalar code, with a warning that names the loop.
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterable
 from functools import reduce
 from typing import cast
 
+from tdsl.errors import warn_user
 from tdsl.ir.build import TRUE, add, index, logical_and, mul
 from tdsl.ir.expr import (
     Binary,
@@ -109,7 +109,7 @@ def _vectorise_loop(loop: For, facts: Facts, registers: frozenset[Buffer]) -> St
 
 def _as_scalar(loop: For, why: str) -> Stmt:
     message = f"loop '{loop.var.name}' is not vectorized: {why}; it runs as scalar code"
-    warnings.warn(message, LoweringWarning, stacklevel=2)
+    warn_user(message, LoweringWarning)
     match loop.extent:
         case Const(value=extent) if int(extent) <= _MOST_COPIES:
             copies = (fresh_copy(loop.body, {loop.var: index(k)}) for k in range(int(extent)))
