@@ -78,8 +78,9 @@ def form_groups(
     made_by_rows = _after_reductions(blocks, products=False)
     for block in reversed(blocks):
         readers = consumers[block.name]
-        homes = {id(home[reader.name]): home[reader.name] for reader in readers}
-        if len(homes) == 1 and not block.written & outputs:
+        ahead = [home[reader.name] for reader in readers if reader.name in home]
+        homes = {id(group): group for group in ahead}
+        if len(ahead) == len(readers) and len(homes) == 1 and not block.written & outputs:
             (group,) = homes.values()
             if _join(group, block, readers, late=block.name in late) or (
                 chain

@@ -9,7 +9,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.peers import peers_root
 
-TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
+TYPES = {
+    "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+}  # fmt: skip
 RUNNER = """
 import sys, numpy as np, onnxruntime as ort
 options = ort.SessionOptions()

@@ -4,6 +4,8 @@ from onnx import TensorProto, helper
 
 import tdsl as td
 from tdsl.graph import GraphError, ModelFormatError, UnsupportedModelError
+from tdsl.graph.onnx_import.importer import OnnxModel
+from tdsl.graph.onnx_import.limits import Limits
 from tests.graph.onnx_models import ModelBuilder
 
 
@@ -73,14 +75,14 @@ def test_nodes_out_of_order_are_refused():
 
 def test_unsupported_operators_are_listed_all_at_once():
     b = ModelBuilder()
-    x = b.op("NonZero", "x")
-    b.op("Unique", x)
-    b.op("NonZero", x)
+    x = b.op("NonMaxSuppression", "x")
+    b.op("TfIdfVectorizer", x)
+    b.op("NonMaxSuppression", x)
     with pytest.raises(UnsupportedModelError) as caught:
         td.Session(b.model({"x": ("float32", [2])}, [x]))
     assert caught.value.problems == (
-        "NonZero (opset 17), 2 times",
-        "Unique (opset 17), 1 times",
+        "NonMaxSuppression (opset 17), 2 times",
+        "TfIdfVectorizer (opset 17), 1 times",
     )
 
 
@@ -118,3 +120,41 @@ def test_composed_operators_are_expanded():
     axes = (0, 2, 3)
     want = (x - x.mean(axes, keepdims=True)) / x.std(axes, keepdims=True)
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_the_logarithm_of_all_exponentials_in_doubles():
+    b = ModelBuilder()
+    y = b.op("ReduceLogSumExp", "x", keepdims=0)
+    x = np.random.default_rng(0).standard_normal((3, 2, 2))
+    model = b.model({"x": ("float64", x.shape)}, [y])
+    (got,) = td.Session(model).run({"x": x}).values()
+    np.testing.assert_allclose(got, np.log(np.exp(x).sum()), rtol=1e-12)
+
+
+def test_branches_and_loops_disappear():
+    b = ModelBuilder()
+    values = [helper.make_tensor_value_info(n, 1, [2]) for n in ("then", "else")]
+    bodies = [
+        helper.make_graph([helper.make_node(kind, ["x", "x"], [info.name])], kind, [], [info])
+        for kind, info in zip(("Add", "Mul"), values, strict=True)
+    ]
+    b.constants.append(helper.make_tensor("test", TensorProto.BOOL, [], [True]))
+    y = b.op("If", "test", then_branch=bodies[0], else_branch=bodies[1])
+    model = b.model({"x": ("float32", [2])}, [y])
+    (got,) = td.Session(model).run({"x": np.array([3, 4], np.float32)}).values()
+    np.testing.assert_array_equal(got, [6, 8])
+
+
+def test_loops_that_never_end_are_refused():
+    b = ModelBuilder()
+    names = [("i", 7, []), ("go", 9, []), ("v", 1, [2])]
+    infos = [helper.make_tensor_value_info(n, kind, s) for n, kind, s in names]
+    outs = [
+        helper.make_tensor_value_info(n, kind, s) for n, kind, s in (("go", 9, []), ("w", 1, [2]))
+    ]
+    body = helper.make_graph([helper.make_node("Relu", ["v"], ["w"])], "body", infos, outs)
+    b.constants.append(helper.make_tensor("yes", TensorProto.BOOL, [], [True]))
+    y = b.op("Loop", "", "yes", "x", body=body)
+    model = b.model({"x": ("float32", [2])}, [y])
+    with pytest.raises(ModelFormatError, match="loops of the model repeat more than"):
+        OnnxModel(model, Limits(nodes=50)).graph({"x": (2,)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,8 +15,11 @@ from tdsl.graph.onnx_import.load import tensor_array
 
 Converter: TypeAlias = "Callable[[Call], Value | Sequence[Value]]"
 
+RunBody = Callable[[Any, Sequence[Value]], list[Value]]
+"""Imports the nodes of a GraphProto that stands in an attribute, for operands; its results."""
+
 CONVERTERS: dict[str, Converter] = {}
-"""By the operator's name in ONNX's default domain."""
+"""By the operator's name, with its domain in front where that is not ONNX's default."""
 
 
 def operator(*names: str) -> Callable[[Converter], Converter]:
@@ -29,12 +32,28 @@ def operator(*names: str) -> Callable[[Converter], Converter]:
     return register
 
 
+def operator_key(node: Any) -> str:
+    """What `CONVERTERS` calls the operator of a node."""
+    standard = node.domain in ("", "ai.onnx")
+    return str(node.op_type) if standard else f"{node.domain}.{node.op_type}"
+
+
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """The nodes of a GraphProto and of all bodies in it."""
+    waiting = [graph]
+    while waiting:
+        for node in waiting.pop().node:
+            yield node
+            for attribute in node.attribute:
+                waiting += [attribute.g] if attribute.HasField("g") else attribute.graphs
+
+
 class Call:
     """A node being imported: `graph`, `operands` (None where left out), `opset`, `op_type`."""
 
     def __init__(
         self, graph: Graph, node: Any, operands: Sequence[Value | None], opset: int,
-        folder: Path | None,
+        folder: Path | None, run_body: RunBody,
     ) -> None:  # fmt: skip
         self.graph = graph
         self.operands = list(operands)
@@ -42,6 +61,7 @@ class Call:
         self.op_type: str = node.op_type
         self.result_count = len(node.output)
         self._folder = folder
+        self._run_body = run_body
         self._attributes = {a.name: a for a in node.attribute}
         self._results: Sequence[str] = node.output
 
@@ -74,7 +94,14 @@ class Call:
         Raises:
             ValueNeededError: it depends on a model input.
         """
-        value = self[index]
+        return self.value_of(self[index])
+
+    def value_of(self, value: Value) -> Array:
+        """The value of anything on which shapes, or what is to run, depends.
+
+        Raises:
+            ValueNeededError: it depends on a model input.
+        """
         known = self.graph.known(value)
         if known is None:
             raise ValueNeededError(self.graph.root_inputs(value)[0].name)
@@ -115,6 +142,17 @@ class Call:
     def reals(self, name: str) -> tuple[float, ...]:
         """An attribute."""
         return tuple(self._attributes[name].floats) if self.given(name) else ()
+
+    def texts(self, name: str) -> list[str]:
+        """An attribute."""
+        given = self._attributes[name].strings if name in self._attributes else ()
+        return [str(s.decode("utf-8", "replace")) for s in given]
+
+    def body(self, name: str, operands: Sequence[Value] = ()) -> list[Value]:
+        """The results of a graph that is an attribute, its nodes imported in this place."""
+        if name not in self._attributes:
+            raise GraphError(f"{self.op_type} lacks its {name}")
+        return self._run_body(self._attributes[name].g, operands)
 
     def tensor(self, name: str) -> Array:
         """An attribute that is an array."""

@@ -12,7 +12,9 @@ from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Value
 from tdsl.graph.onnx_import.call import Call, operator
 from tdsl.graph.onnx_import.load import ELEMENT_TYPES
+from tdsl.graph.ops.elementwise import BitCast
 from tdsl.graph.ops.movement import Trilu
+from tdsl.graph.ops.reductions import ReduceKind
 
 _PLAIN = {
     "Abs": "abs", "Acos": "acos", "Acosh": "acosh", "Add": "add", "And": "and", "Asin": "asin",
@@ -46,6 +48,9 @@ def plain(call: Call) -> Value:
     """Operators that are a function of the operands' elements."""
     if call.integer("broadcast"):  # before opset 7: the second operand's axes begin at `axis`
         return _broadcast_at(call)
+    if call.op_type == "PRelu" and call.opset < 7 and call[1].count > 1:  # one for each channel
+        slope = call.graph.reshape(call[1], (call[1].count, *(1,) * (len(call[0].shape) - 2)))
+        return call.graph.apply("prelu", call[0], slope)
     count = len(call.operands)
     return call.graph.apply(_PLAIN[call.op_type], *(call[n] for n in range(count)))
 
@@ -70,7 +75,9 @@ def with_numbers(call: Call) -> Value:
 def same(call: Call) -> Sequence[Value]:
     """Nothing happens; the mask of a Dropout keeps every element."""
     if call.op_type == "Dropout" and call.has(2) and bool(call.array(2)):
-        raise GraphError("Dropout in training mode is not supported")
+        ratio = call.number(1) if call.has(1) else 0.5
+        if ratio != 0:
+            raise GraphError("Dropout in training mode is not supported: its results are random")
     if call.wants(1):
         mask = np.ones(call[0].shape, np.bool_)
         return [call[0], call.graph.constant(mask)]
@@ -121,6 +128,15 @@ def cast(call: Call) -> Value:
     return call.graph.cast(call[0], BY_NAME[ELEMENT_TYPES[number].name])
 
 
+@operator("BitCast")
+def bit_cast(call: Call) -> Value:
+    """The same bits as another type of as many."""
+    number, x = call.integer("to"), call[0]
+    if number not in ELEMENT_TYPES or 8 * ELEMENT_TYPES[number].itemsize != x.dtype.bits:
+        raise GraphError(f"BitCast of {x.dtype} to element type {number} is not supported")
+    return call.graph.one(BitCast(BY_NAME[ELEMENT_TYPES[number].name]), x)
+
+
 @operator("Gelu")
 def gelu(call: Call) -> Value:
     """Exact, or by tanh."""
@@ -149,12 +165,29 @@ def is_inf(call: Call) -> Value:
 
 
 @operator("BatchNormalization")
-def batch_normalization(call: Call) -> Value:
+def batch_normalization(call: Call) -> Sequence[Value]:
     """A scale and a shift for each channel, which constant folding works out beforehand."""
-    if call.integer("training_mode") or call.wants(1):
-        raise GraphError("BatchNormalization in training mode is not supported")
+    if call.wants(1) and not call.integer("training_mode"):
+        raise GraphError("BatchNormalization with saved statistics is not supported")
+    if not call.integer("training_mode"):
+        return [_normalised(call, call[3], call[4])]
     x, g = call[0], call.graph
-    scale, bias, mean, variance = (call[n] for n in range(1, 5))
+    over = [n for n in range(len(x.shape)) if n != 1]
+    mean = g.reduce(ReduceKind.MEAN, x, over)
+    centred = g.apply("sub", x, mean)
+    variance = g.reduce(ReduceKind.MEAN, g.apply("mul", centred, centred), over, keep=False)
+    mean, share = g.reshape(mean, (x.shape[1],)), call.real("momentum", 0.9)
+    results = [_normalised(call, mean, variance)]
+    for old, new in ((call[3], mean), (call[4], variance)):
+        kept = g.apply("mul", old, call.scalar(share, old))
+        fresh = g.cast(g.apply("mul", new, call.scalar(1.0 - share, new)), old.dtype)
+        results.append(g.apply("add", kept, fresh))
+    return results
+
+
+def _normalised(call: Call, mean: Value, variance: Value) -> Value:
+    x, g = call[0], call.graph
+    scale, bias = call[1], call[2]
     spread = g.apply("add", variance, call.scalar(call.real("epsilon", 1e-5), variance))
     factor = g.apply("div", scale, g.apply("sqrt", spread))
     shift = g.apply("sub", bias, g.apply("mul", mean, factor))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,31 @@ from tdsl.errors import TdslError
 from tdsl.graph.builder import Graph
 from tdsl.graph.errors import GraphError, ModelFormatError, UnsupportedModelError, ValueNeededError
 from tdsl.graph.ir import Array, Model, Value
-from tdsl.graph.onnx_import import elementwise, linear, movement, reductions, windows
-from tdsl.graph.onnx_import.call import CONVERTERS, Call
+from tdsl.graph.onnx_import import (
+    attention,
+    choosing,
+    control_flow,
+    elementwise,
+    linear,
+    movement,
+    other_domains,
+    quantization,
+    recurrent,
+    reductions,
+    resize,
+    sampling,
+    signal,
+    windows,
+)
+from tdsl.graph.onnx_import.call import CONVERTERS, Call, nodes_of, operator_key
 from tdsl.graph.onnx_import.functions import expand_functions
 from tdsl.graph.onnx_import.limits import DEFAULT, Limits
 from tdsl.graph.onnx_import.load import ELEMENT_TYPES, read_model, tensor_array
 
-FAMILIES = (elementwise, linear, movement, reductions, windows)
+FAMILIES = (
+    attention, choosing, control_flow, elementwise, linear, movement, other_domains,
+    quantization, recurrent, reductions, resize, sampling, signal, windows,
+)  # fmt: skip
 OLDEST_OPSET = 1
 
 
@@ -47,7 +65,8 @@ class OnnxModel:
             raise ModelFormatError(
                 f"the model has {len(self._graph.node)} nodes; models have up to {limits.nodes}"
             )
-        _check_supported(self._graph, self.opset)
+        names = {tensor.name for tensor in self._graph.initializer}
+        _check_supported(self._graph, self.opset, names)
         self._arrays = {
             tensor.name: tensor_array(tensor, self._folder, limits)
             for tensor in self._graph.initializer
@@ -82,8 +101,7 @@ class OnnxModel:
             given = g.input(declared.name, shapes[declared.name], declared.dtype)
             fixed = None if known is None else known.get(declared.name)
             values[declared.name] = given if fixed is None else g.constant(fixed)
-        for number, node in enumerate(self._graph.node):
-            _convert(g, node, number, values, self.opset, self._folder)
+        _Nodes(g, self.opset, self._folder, self._limits).convert(self._graph.node, values)
         for name in self.outputs:
             if name not in values:
                 raise ModelFormatError(f"nothing computes the output {name!r}")
@@ -91,38 +109,83 @@ class OnnxModel:
         return g.build()
 
 
-def _convert(
-    g: Graph, node: Any, number: int, values: dict[str, Value], opset: int, folder: Path | None
-) -> None:
-    where = node.name or f"{node.op_type}_{number}"
-    operands: list[Value | None] = []
-    for name in node.input:
-        if name and name not in values:
-            raise ModelFormatError(
-                f"{where} reads {name!r}, which nothing before it computes",
-                hint="the nodes of a model are in the order in which they can run",
-            )
-        operands.append(values[name] if name else None)
-    while operands and operands[-1] is None:
-        operands.pop()
-    g.source = where
-    try:
-        made = CONVERTERS[node.op_type](Call(g, node, operands, opset, folder))
-    except (ValueNeededError, ModelFormatError):
-        raise
-    except TdslError as error:
-        raise GraphError(f"{where} ({node.op_type}): {error.message}", hint=error.hint) from error
-    results: Sequence[Value] = [made] if isinstance(made, Value) else made
-    for name, value in zip(node.output, results, strict=False):
-        if name in values:
-            raise ModelFormatError(f"{where} computes {name!r} a second time")
-        if name:
-            values[name] = value
+class _Nodes:
+    """Puts the nodes of a model into a graph, those of bodies in the place of their operator."""
+
+    def __init__(self, g: Graph, opset: int, folder: Path | None, limits: Limits) -> None:
+        self._graph, self._opset, self._folder, self._limits = g, opset, folder, limits
+        self._count = 0
+
+    def convert(self, nodes: Iterable[Any], values: dict[str, Value]) -> None:
+        """All nodes, in order; `values` holds what they may read, and then also their results.
+
+        Raises:
+            ModelFormatError: names that do not fit, or more nodes than the limits allow.
+            GraphError: what an operator refuses, with the node's name.
+        """
+        made: set[str] = set()
+        for number, node in enumerate(nodes):
+            self._count += 1
+            if self._count > self._limits.nodes:
+                raise ModelFormatError(f"loops of the model repeat more than {self._count} nodes")
+            where = node.name or f"{node.op_type}_{number}"
+            results = self._converted(node, where, values)
+            for name, value in zip(node.output, results, strict=False):
+                if name in made:
+                    raise ModelFormatError(f"{where} computes {name!r} a second time")
+                if name:
+                    made.add(name)
+                    values[name] = value
+
+    def _converted(self, node: Any, where: str, values: dict[str, Value]) -> Sequence[Value]:
+        operands: list[Value | None] = []
+        for name in node.input:
+            if name and name not in values:
+                raise ModelFormatError(
+                    f"{where} reads {name!r}, which nothing before it computes",
+                    hint="the nodes of a model are in the order in which they can run",
+                )
+            operands.append(values[name] if name else None)
+        while operands and operands[-1] is None:
+            operands.pop()
+
+        def run_body(graph: Any, given: Sequence[Value]) -> list[Value]:
+            return self._body(graph, given, values)
+
+        self._graph.source = where
+        call = Call(self._graph, node, operands, self._opset, self._folder, run_body)
+        try:
+            made = CONVERTERS[operator_key(node)](call)
+        except (ValueNeededError, ModelFormatError):
+            raise
+        except TdslError as error:
+            message = f"{where} ({node.op_type}): {error.message}"
+            raise GraphError(message, hint=error.hint) from error
+        return [made] if isinstance(made, Value) else made
+
+    def _body(self, graph: Any, given: Sequence[Value], outer: dict[str, Value]) -> list[Value]:
+        if len(given) != len(graph.input):
+            raise ModelFormatError(f"a body of {len(graph.input)} inputs is given {len(given)}")
+        values = dict(outer)
+        for tensor in graph.initializer:
+            array = tensor_array(tensor, self._folder, self._limits)
+            values[tensor.name] = self._graph.constant(array)
+        values |= {info.name: v for info, v in zip(graph.input, given, strict=True)}
+        self.convert(graph.node, values)
+        missing = [info.name for info in graph.output if info.name not in values]
+        if missing:
+            raise ModelFormatError(f"nothing computes {missing[0]!r}, an output of a body")
+        return [values[info.name] for info in graph.output]
 
 
 def _opset(proto: Any) -> int:
+    """The version of ONNX's default operators; the newest where a model uses only others."""
+    from onnx import defs
+
     versions = {entry.domain: int(entry.version) for entry in proto.opset_import}
-    version = versions.get("", versions.get("ai.onnx", 0))
+    others = [domain for domain in versions if domain not in ("", "ai.onnx")]
+    newest = int(defs.onnx_opset_version()) if others else 0
+    version = versions.get("", versions.get("ai.onnx", newest))
     if version < OLDEST_OPSET:
         raise GraphError(
             f"the model is of opset {version}; tdsl takes {OLDEST_OPSET} and newer",
@@ -131,28 +194,40 @@ def _opset(proto: Any) -> int:
     return version
 
 
-def _check_supported(graph: Any, opset: int) -> None:
-    """List every kind of node that has no converter."""
+def _check_supported(graph: Any, opset: int, arrays: Collection[str]) -> None:
+    """List every kind of node that has no converter, and every input of a type that tdsl lacks."""
     counts: dict[str, int] = {}
-    for node in graph.node:
-        if node.domain not in ("", "ai.onnx"):
-            key = f"{node.domain}.{node.op_type}"
-        elif node.op_type not in CONVERTERS:
-            key = f"{node.op_type} (opset {opset})"
-        else:
-            continue
-        counts[key] = counts.get(key, 0) + 1
-    if counts:
-        raise UnsupportedModelError([f"{key}, {n} times" for key, n in sorted(counts.items())])
+    for node in nodes_of(graph):
+        key = operator_key(node)
+        if key not in CONVERTERS:
+            key = key if "." in key else f"{key} (opset {opset})"
+            counts[key] = counts.get(key, 0) + 1
+    problems = [f"{key}, {n} times" for key, n in sorted(counts.items())]
+    problems += [
+        f"an input of type {kind}, {info.name!r}"
+        for info in graph.input
+        if info.name not in arrays and (kind := _strange_type(info))
+    ]
+    if problems:
+        raise UnsupportedModelError(problems)
+
+
+def _strange_type(info: Any) -> str:
+    """What an input is, if not a tensor of a known element type."""
+    from onnx import TensorProto
+
+    if not info.type.HasField("tensor_type"):
+        return str(info.type.WhichOneof("value") or "nothing").removesuffix("_type")
+    number = info.type.tensor_type.elem_type
+    if number in ELEMENT_TYPES:
+        return ""
+    names = TensorProto.DataType
+    return str(names.Name(number)).lower() if number in names.values() else str(number)
 
 
 def _declared(info: Any, limits: Limits) -> Declared:
-    if not info.type.HasField("tensor_type"):
-        raise GraphError(f"input {info.name!r} is no tensor")
     kind = info.type.tensor_type
-    dtype = ELEMENT_TYPES.get(kind.elem_type)
-    if dtype is None:
-        raise GraphError(f"input {info.name!r} has element type {kind.elem_type}")
+    dtype = ELEMENT_TYPES[kind.elem_type]
     if not kind.HasField("shape"):
         return Declared(info.name, BY_NAME[dtype.name], None)
     if len(kind.shape.dim) > limits.rank:

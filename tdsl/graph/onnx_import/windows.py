@@ -8,8 +8,17 @@ from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Value
 from tdsl.graph.onnx_import.call import Call, operator
 from tdsl.graph.ops.linear import Conv, ConvTranspose
+from tdsl.graph.ops.movement import Pad
 from tdsl.graph.ops.reductions import ReduceKind
-from tdsl.graph.ops.windows import AveragePool, LpPool, MaxPool, Window
+from tdsl.graph.ops.windows import (
+    AveragePool,
+    ColumnsToImage,
+    LpPool,
+    MaxPool,
+    MaxPoolPlaces,
+    MaxUnpool,
+    Window,
+)
 
 
 def window_of(call: Call, kernel: Sequence[int], extents: Sequence[int]) -> Window:
@@ -97,11 +106,53 @@ def _with_bias(call: Call, made: Value) -> Value:
 
 
 @operator("MaxPool")
-def max_pool(call: Call) -> Value:
-    """Pooling by the greatest element."""
+def max_pool(call: Call) -> Sequence[Value]:
+    """Pooling by the greatest element; where it was, if that is asked for."""
+    window = _pool_window(call)
+    made = [call.graph.one(MaxPool(window), call[0])]
     if call.wants(1):
-        raise GraphError("MaxPool with indices is not supported")
-    return call.graph.one(MaxPool(_pool_window(call)), call[0])
+        places = MaxPoolPlaces(window, bool(call.integer("storage_order")))
+        made.append(call.graph.one(places, call[0]))
+    return made
+
+
+@operator("MaxUnpool")
+def max_unpool(call: Call) -> Value:
+    """Elements back to where a pooling took them from."""
+    x, kernel = call[0], call.integer_list("kernel_shape") or []
+    strides = call.integer_list("strides") or [1] * len(kernel)
+    pads = call.integer_list("pads") or [0] * (2 * len(kernel))
+    rank = len(kernel)
+    inferred = [
+        (n - 1) * s + k - pads[a] - pads[a + rank]
+        for a, (n, s, k) in enumerate(zip(x.shape[2:], strides, kernel, strict=True))
+    ]
+    shape = tuple(call.integers(2)) if call.has(2) else (*x.shape[:2], *inferred)
+    if call.has(2):  # indices count through the smaller result, the larger one keeps the places
+        return _unpooled_wider(call, (*x.shape[:2], *inferred), shape)
+    return call.graph.one(MaxUnpool(shape), x, call[1])
+
+
+def _unpooled_wider(call: Call, own: tuple[int, ...], shape: tuple[int, ...]) -> Value:
+    made = call.graph.one(MaxUnpool(own), call[0], call[1])
+    after = tuple(wanted - n for wanted, n in zip(shape, own, strict=True))
+    if min(after) < 0:
+        raise GraphError(f"MaxUnpool to {list(shape)}: smaller than {list(own)}")
+    return call.graph.one(Pad((0,) * len(own), after), made)
+
+
+@operator("Col2Im")
+def columns_to_image(call: Call) -> Value:
+    """Blocks added up where they lie."""
+    image, block = call.integers(1), call.integers(2)
+    rank = len(image)
+    pads = call.integer_list("pads") or [0] * (2 * rank)
+    strides, dilations = (
+        tuple(call.integer_list(name) or (1,) * rank) for name in ("strides", "dilations")
+    )
+    before, after = tuple(pads[:rank]), tuple(pads[rank:])
+    window = Window(tuple(block), strides, dilations, before, after)
+    return call.graph.one(ColumnsToImage(window, tuple(image)), call[0])
 
 
 @operator("AveragePool")

@@ -9,7 +9,6 @@ from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Op
 from tdsl.graph.ops.elementwise import broadcast, read, static
 from tdsl.graph.ops.windows import Window
-from tdsl.lang import sugar
 from tdsl.lang.compute import compute
 from tdsl.lang.reduce import sum as reduce_sum
 from tdsl.lang.tensor import Tensor, reduce_axis
@@ -96,12 +95,65 @@ class ConvTranspose(Op):
 
 @dataclass(frozen=True, slots=True)
 class Einsum(Op):
-    """numpy's einsum of letters, without dots and repeated letters in one operand."""
+    """Sums of products by subscripts, as numpy's einsum: with dots and with diagonals."""
 
     subscripts: str
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
-        return (sugar.einsum(self.subscripts, *inputs, name=name),)
+        terms, output = self._terms([x.ndim for x in inputs])
+        extents: dict[str, int] = {}
+        for term, x in zip(terms, inputs, strict=True):
+            for letter, extent in zip(term, static(x), strict=True):
+                known = extents.get(letter, 1)
+                if extent not in (1, known) and known != 1:
+                    raise GraphError(
+                        f"einsum {self.subscripts!r}: {letter} is {known} and {extent}"
+                    )
+                extents[letter] = max(known, extent) if 0 not in (known, extent) else 0
+        summed = {c: reduce_axis(n, name=_axis(c)) for c, n in extents.items() if c not in output}
+
+        def element(*at: Value) -> Value:
+            place: dict[str, Value] = {**dict(zip(output, at, strict=True)), **summed}
+            product: Value | None = None
+            for term, x in zip(terms, inputs, strict=True):
+                factor = read(x, [place[c] for c in term])
+                product = factor if product is None else product * factor
+            assert product is not None
+            return reduce_sum(product, axis=tuple(summed.values())) if summed else product
+
+        shape = tuple(extents[c] for c in output)
+        if not summed:
+            return (compute(shape, element, name=name),)
+        return (_narrowed(compute(shape, element, name=_inner(name, inputs[0])), inputs[0], name),)
+
+    def _terms(self, ranks: Sequence[int]) -> tuple[list[str], str]:
+        """A letter for each axis of the operands and of the result; dots become digits."""
+        left, arrow, output = self.subscripts.replace(" ", "").partition("->")
+        terms = left.split(",")
+        if len(terms) != len(ranks):
+            raise GraphError(f"einsum {self.subscripts!r} of {len(ranks)} operands")
+        most = 0
+        for n, (term, rank) in enumerate(zip(terms, ranks, strict=True)):
+            dots = rank - len(term.replace("...", ""))
+            if dots < 0 or (dots > 0 and "..." not in term) or dots > len(_DOTS):
+                raise GraphError(f"einsum {self.subscripts!r}: {term!r} for {rank} axes")
+            terms[n] = term.replace("...", _DOTS[len(_DOTS) - dots :])
+            most = max(most, dots)
+        if not arrow:
+            letters = "".join(terms)
+            output = "..." + "".join(c for c in sorted(set(letters)) if letters.count(c) == 1
+                                     and c.isalpha())  # fmt: skip
+        output = output.replace("...", _DOTS[len(_DOTS) - most :])
+        if len(set(output)) != len(output) or not set(output) <= set("".join(terms)):
+            raise GraphError(f"einsum {self.subscripts!r}: bad output {output!r}")
+        return terms, output
+
+
+_DOTS = "012345678"  # stand for the axes under dots
+
+
+def _axis(letter: str) -> str:
+    return f"d{letter}" if letter.isdigit() else letter
 
 
 def _inner(name: str, x: Tensor) -> str:

@@ -192,7 +192,7 @@ class Gather(Op):
         made = (*shape[:axis], *static(indices), *shape[axis + 1 :])
 
         def element(*at: Value) -> Value:
-            index = _wrapped(indices[at[axis : axis + rank]], shape[axis])
+            index = wrapped(indices[at[axis : axis + rank]], shape[axis])
             return x[(*at[:axis], index, *at[axis + rank :])]
 
         return (compute(made, element, name=name),)
@@ -209,7 +209,7 @@ class GatherElements(Op):
         extent = static(x)[self.axis]
 
         def element(*at: Value) -> Value:
-            index = _wrapped(indices[at], extent)
+            index = wrapped(indices[at], extent)
             return x[(*at[: self.axis], index, *at[self.axis + 1 :])]
 
         return (compute(indices.shape, element, name=name),)
@@ -228,7 +228,7 @@ class GatherND(Op):
         made = (*places[:-1], *shape[batch + depth :])
 
         def element(*at: Value) -> Value:
-            index = [_wrapped(indices[(*at[:lead], n)], shape[batch + n]) for n in range(depth)]
+            index = [wrapped(indices[(*at[:lead], n)], shape[batch + n]) for n in range(depth)]
             return x[(*at[:batch], *index, *at[lead:])]
 
         return (compute(made, element, name=name),)
@@ -252,7 +252,7 @@ class Trilu(Op):
         return (compute(x.shape, element, name=name),)
 
 
-def _wrapped(index: Value, extent: int) -> Value:
+def wrapped(index: Value, extent: int) -> Value:
     """An index of which negative ones count from the end."""
     wide = cast(index, "int64")
     return select(wide < 0, wide + extent, wide)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce as fold
+from math import prod
 
+from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Op
-from tdsl.lang import reduce
+from tdsl.graph.ops.elementwise import static
+from tdsl.lang import reduce, sugar
 from tdsl.lang.compute import compute
 from tdsl.lang.mathfns import abs as absolute, pow as power
-from tdsl.lang.tensor import Tensor
-from tdsl.lang.value import Value
+from tdsl.lang.tensor import Tensor, reduce_axis
+from tdsl.lang.update import update
+from tdsl.lang.value import Value, cast, select
 from tdsl.schedules import pooling, windows
 from tdsl.schedules.windows import Layout
 
@@ -89,3 +94,104 @@ class LpPool(Op):
             return power(reduce.sum(grown, axis=axes), 1.0 / self.p)
 
         return (compute((*x.shape[:2], *w.extents), element, name=name),)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPoolPlaces(Op):
+    """Where the greatest element of each window is, counted through the whole image.
+
+    `columns_first` counts the spatial axes of an image in the opposite order.
+    """
+
+    window: Window
+    columns_first: bool = False
+
+    def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
+        (x,), own = inputs, self.window
+        w = windows.window(
+            x.shape[2:], own.kernel, own.strides, own.pads, own.dilations, ceil=own.ceil
+        )
+        batch, channels, *spatial = static(x)
+        axes = windows.window_axes(w)
+
+        def corner(at: Sequence[Value], inner: Sequence[Value]) -> list[Value]:
+            places = zip(w.at(at, inner), w.before, strict=True)
+            return [place - before for place, before in places]
+
+        def best(*at: Value) -> Value:
+            places = corner(at[2:], axes)
+            inside = fold(
+                lambda a, b: a & b,
+                [(p >= 0) & (p < n) for p, n in zip(places, spatial, strict=True)],
+            )
+            return reduce.argmax(x[(*at[:2], *places)], axis=axes, where=inside)
+
+        shape = (batch, channels, *w.extents)
+        found = compute(shape, best, name=f"{name}.best")
+
+        def place(*at: Value) -> Value:
+            inner: list[Value] = []
+            rest = found[at]
+            for extent in reversed(w.kernel):
+                inner.insert(0, rest % extent)
+                rest = rest // extent
+            flat = cast(at[0] * channels + at[1], "int64")
+            pairs = list(zip(corner(at[2:], inner), spatial, strict=True))
+            total: Value = cast(0, "int64")
+            for where, extent in reversed(pairs) if self.columns_first else pairs:
+                total = total * extent + where
+            return flat * prod(spatial) + total
+
+        return (compute(shape, place, name=name),)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxUnpool(Op):
+    """Elements at places counted through the whole result; 0 elsewhere."""
+
+    shape: tuple[int, ...]
+
+    def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
+        x, places = inputs
+        zeros = compute((prod(self.shape),), lambda _: cast(0, x.dtype), name=f"{name}.zeros")
+        axes = tuple(reduce_axis(n, name=f"r{a}") for a, n in enumerate(static(x)))
+        filled = update(
+            zeros, over=axes, at=(places[axes],), value=x[axes], op="set", name=f"{name}.flat"
+        )
+        return (sugar.reshape(filled, self.shape, name=name),)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnsToImage(Op):
+    """Sums of blocks [batch, channels * block, blocks] where they lie in an image."""
+
+    window: Window
+    image: tuple[int, ...]
+
+    def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
+        (x,), w = inputs, self.window
+        batch, columns, count = static(x)
+        channels = columns // prod(w.kernel)
+        blocks = [
+            (n + b + a - d * (k - 1) - 1) // s + 1
+            for n, k, s, d, b, a in zip(
+                self.image, w.kernel, w.strides, w.dilations, w.before, w.after, strict=True
+            )
+        ]
+        if columns != channels * prod(w.kernel) or count != prod(blocks):
+            raise GraphError(f"{count} blocks of {columns} elements do not make {self.image}")
+        axes = tuple(reduce_axis(n, name=f"r{a}") for a, n in enumerate(w.kernel))
+
+        def element(n: Value, c: Value, *at: Value) -> Value:
+            row, column = c, cast(0, "int64")
+            inside: Value | None = None
+            for a, r in enumerate(axes):
+                offset = at[a] + w.before[a] - r * w.dilations[a]
+                place = offset // w.strides[a]
+                here = (offset % w.strides[a] == 0) & (place >= 0) & (place < blocks[a])
+                inside = here if inside is None else inside & here
+                row, column = row * w.kernel[a] + r, column * blocks[a] + place
+            assert inside is not None
+            return reduce.sum(select(inside, x[n, row, column], cast(0, x.dtype)), axis=axes)
+
+        return (compute((batch, channels, *self.image), element, name=name),)

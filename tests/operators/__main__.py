@@ -1,0 +1,56 @@
+"""Operators on random shapes, types and attributes, against numpy.
+
+python -m tests.operators --cases 2000 --seed 1
+python -m tests.operators --match scatter --cases 100
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+
+from tests.operators.running import FAMILIES, attempt
+
+
+def _plan(names, seed):
+    """Every operator in turn, with new seeds each time round."""
+    while True:
+        for name in names:
+            yield name, seed
+        seed += 1
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.operators", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--match", default="", help="operators in whose name this is found")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    names = [name for name in FAMILIES if re.search(chosen.match, name)]
+    plan = list(islice(_plan(names, 1_000_000 * chosen.seed), chosen.cases)) if names else []
+    found, counts = [], Counter()
+    with ProcessPoolExecutor(chosen.jobs) as pool:
+        results = pool.map(attempt, *zip(*plan, strict=True), chunksize=8) if plan else ()
+        for (name, seed), wrong in zip(plan, results, strict=True):
+            counts[name] += 1
+            if wrong is not None:
+                found.append({"operator": name, "seed": seed, "wrong": wrong})
+                print(f"{name} seed {seed}: {wrong[:600]}", file=sys.stderr, flush=True)
+    figures = {
+        "cases": len(plan), "operators": len(counts), "mismatches": len(found), "found": found,
+    }  # fmt: skip
+    if chosen.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        print(f"{len(plan)} cases of {len(counts)} operators: {len(found)} mismatches")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

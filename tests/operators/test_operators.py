@@ -1,0 +1,21 @@
+"""A few random cases of every operator; `python -m tests.operators --cases 2000` runs many."""
+
+import pytest
+
+pytest.importorskip("onnx")
+
+from tests.operators.running import FAMILIES, attempt
+
+GRAPHS = [name for name in FAMILIES if name.startswith("graph.")]  # the library has its own test
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_random_cases_agree_with_numpy(name):
+    assert attempt(name, 1) is None
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", GRAPHS)
+def test_many_random_cases(name):
+    for seed in range(2, 40):
+        assert attempt(name, seed) is None
