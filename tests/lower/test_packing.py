@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+import tdsl as td
+
+RNG = np.random.default_rng(5)
+
+LAYOUTS = [
+    ("i, j -> j // 64, i, j % 64", lambda x: panels(x, 1, 64)),
+    ("i, j -> i // 64, j, i % 64", lambda x: panels(x, 0, 64)),
+    ("i, j -> i // 48, j, i % 48", lambda x: panels(x, 0, 48)),
+    ("i, j -> i // 6, j, i % 6", lambda x: panels(x, 0, 6)),
+    ("i, j -> j, i", lambda x: x.T),
+    ("i, j -> j % 16, j // 16, i", lambda x: panels(x, 1, 16).transpose(2, 0, 1)),
+]
+
+
+def panels(x, axis, width):
+    """[panel, others, width], zero where x ends; one panel is no wider than x."""
+    moved = np.moveaxis(x, axis, 0)
+    count = -(-len(moved) // width)
+    padded = np.zeros((count * width, *moved.shape[1:]), x.dtype)
+    padded[: len(moved)] = moved
+    return np.moveaxis(padded.reshape(count, width, -1), 1, 2)[..., : len(moved)]
+
+
+@pytest.mark.parametrize(("layout", "want"), LAYOUTS)
+@pytest.mark.parametrize("shape", [(64, 128), (97, 33), (5, 7), (130, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8"])
+def test_arguments_are_packed_as_their_layout_says(layout, want, shape, dtype):
+    X = td.placeholder(shape, dtype, name="X")
+    Y = td.compute(shape, lambda i, j: X[i, j], name="Y")
+    s = td.Schedule(td.func("copy", [X], [Y]))
+    s.transform_layout("X", layout, prepacked=True)
+    kernel = td.build(s)
+    x = (RNG.standard_normal(shape) * 50).astype(dtype)
+    packed = kernel.pack("X", x)
+    np.testing.assert_array_equal(packed.array, want(x))
+    np.testing.assert_array_equal(kernel(packed), x)
+
+
+def test_other_layouts_are_packed_element_by_element():
+    X = td.placeholder((8, 12), "float32", name="X")
+    Y = td.compute((8, 12), lambda i, j: X[i, j], name="Y")
+    s = td.Schedule(td.func("copy", [X], [Y]))
+    s.transform_layout("X", "i, j -> j // 4, i // 2, (i % 2) * 4 + j % 4", prepacked=True)
+    kernel = td.build(s)
+    x = RNG.standard_normal((8, 12)).astype(np.float32)
+    want = x.reshape(4, 2, 3, 4).transpose(2, 0, 1, 3).reshape(3, 4, 8)
+    np.testing.assert_array_equal(kernel.pack("X", x).array, want)
+    np.testing.assert_array_equal(kernel(x), x)
