@@ -14,6 +14,9 @@ from tdsl.graph.kernels import KernelTable, canonical
 from tdsl.graph.kinds import Kind
 from tdsl.graph.passes.outputs import separate_outputs
 from tdsl.graph.passes.pipeline import PassReport, run_passes
+from tdsl.graph.recorded import tuned_or_default
+from tdsl.lang.func import Func
+from tdsl.runtime.kernel import Kernel
 from tdsl.schedules.default import default_schedule
 from tdsl.target import Target
 
@@ -23,7 +26,8 @@ class CompileReport:
     """What became of a model.
 
     Attributes: `passes`, `fusion`, `nodes` (imported), `kernels` (calls in a run), `different`
-    (kernels compiled), `fallbacks` (why a kernel runs as its algorithm is written), `memory`.
+    (kernels compiled), `tuned` (kernels with recorded schedules), `fallbacks` (why a kernel runs
+    as its algorithm is written), `memory`.
     """
 
     passes: tuple[PassReport, ...]
@@ -31,6 +35,7 @@ class CompileReport:
     nodes: int
     kernels: int
     different: int
+    tuned: tuple[str, ...]
     fallbacks: tuple[str, ...]
     memory: str
 
@@ -38,23 +43,32 @@ class CompileReport:
         lines = [*map(str, self.passes), ""]
         lines.append(f"{self.nodes} nodes, {self.kernels} kernels, {self.different} different")
         lines.append(self.memory)
+        lines += [f"tuned: {name}" for name in self.tuned]
         lines += [f"fallback: {text}" for text in self.fallbacks]
         return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A model that is ready to run."""
+    """A model that is ready to run, and the different algorithms of its kernels."""
 
     executable: Executable
     model: Model
     report: CompileReport
+    algorithms: tuple[Func, ...]
 
 
 def compile_model(
-    model: Model, target: Target | None = None, disabled: Collection[str] = ()
-) -> Compiled:
-    """Compile a graph; `disabled` names passes, or "fusion", that are left out.
+    model: Model, target: Target | None = None, disabled: Collection[str] = (), *,
+    tuned: bool = False,
+) -> Compiled:  # fmt: skip
+    """Compile a graph.
+
+    Args:
+        model: the graph.
+        target: what to compile for; None: this machine's processor.
+        disabled: names of passes, or "fusion", that are left out.
+        tuned: whether kernels get the schedules that the tuner recorded, where there are some.
 
     Raises:
         GraphError: an unknown name in `disabled`.
@@ -65,10 +79,15 @@ def compile_model(
     optimised, passes = run_passes(model, others)
     optimised = separate_outputs(optimised)
     fusion = plan_fusion(optimised, fuse="fusion" not in disabled)
+    recorded: list[str] = []
+
+    def build(f: Func, constants: frozenset[str]) -> Kernel:
+        if tuned:
+            return driver.build(tuned_or_default(f, target, constants, recorded), target)
+        return kept_kernel(f, constants, target, lambda: default_schedule(f, target, constants))
+
     table = KernelTable(
-        lambda f, constants: kept_kernel(
-            f, constants, target, lambda: default_schedule(f, target, constants)
-        ),
+        build,
         lambda f: driver.build(canonical(f), target),
         optimised.constants,
     )
@@ -84,7 +103,7 @@ def compile_model(
     constants = {**optimised.constants, **table.packed.arrays}
     executable = Executable(replace(optimised, constants=constants), steps, views)
     report = CompileReport(
-        passes, fusion, nodes, len(steps), table.built, tuple(table.fallbacks),
+        passes, fusion, nodes, len(steps), table.built, tuple(recorded), tuple(table.fallbacks),
         f"{executable.memory}, packed constants {table.packed.nbytes / (1 << 20):.2f} MiB",
     )  # fmt: skip
-    return Compiled(executable, optimised, report)
+    return Compiled(executable, optimised, report, table.algorithms)

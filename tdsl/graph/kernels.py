@@ -48,6 +48,7 @@ class KernelTable:
         self._constants = constants
         self.packed = PackedConstants(constants)
         self._kernels: dict[Hashable, Kernel] = {}
+        self._algorithms: list[Func] = []
         self.hits = 0
         self.fallbacks: list[str] = []
 
@@ -55,6 +56,11 @@ class KernelTable:
     def built(self) -> int:
         """How many different kernels there are."""
         return len(self._kernels)
+
+    @property
+    def algorithms(self) -> tuple[Func, ...]:
+        """What the different kernels compute."""
+        return tuple(self._algorithms)
 
     def kernel(self, group: Group) -> GroupKernel:
         """The kernel of a group."""
@@ -65,6 +71,7 @@ class KernelTable:
         kernel = self._kernels.get(key)
         if kernel is None:
             function = group_func(group, inputs, scalars)
+            self._algorithms.append(function)
             names = frozenset(map(argument_name, fixed))
             kernel = self._kernels[key] = self._made(function, names)
         else:

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tdsl.errors import TdslError
 from tdsl.graph.builder import Graph
 from tdsl.graph.compile import Compiled, CompileReport, compile_model
 from tdsl.graph.errors import FeedError, FeedTypeError, ValueNeededError
 from tdsl.graph.ir import Array, Model
 from tdsl.graph.onnx_import.importer import Declared, OnnxModel
 from tdsl.graph.profile import Profile, profile_of, stamps_for
+from tdsl.lang.func import Func
 from tdsl.runtime import pool
 from tdsl.target import Target, target as parse_target
 
@@ -31,7 +31,8 @@ class Session:
     Args:
         model: a path, the bytes of a file, an onnx.ModelProto, or a Graph.
         target: what to compile for; None: this machine's processor.
-        schedules: "default", or "tuned" for recorded schedules where there are some.
+        schedules: "default", or "tuned" for those that `tdsl tune` recorded, where there are some
+            (`report.tuned` names the kernels; `algorithms` are what to tune).
         threads: of parallel loops in this process; None leaves the number as it is.
         disabled_passes: names of passes to leave out (and "fusion"), for comparisons.
 
@@ -52,12 +53,11 @@ class Session:
     ) -> None:
         if schedules not in ("default", "tuned"):
             raise FeedError(f"schedules is 'default' or 'tuned', not {schedules!r}")
-        if schedules == "tuned":
-            raise TdslError("no tuned schedules are recorded", hint="schedules='default'")
         if threads is not None:
             pool.set_num_threads(threads)
         self._target = parse_target(target) if isinstance(target, str) else target
         self._disabled = tuple(disabled_passes)
+        self._tuned = schedules == "tuned"
         self._lock = threading.Lock()
         self._compiled: dict[tuple[_Shapes, tuple[bytes, ...]], Compiled] = {}
         self._known_inputs: tuple[str, ...] = ()
@@ -86,6 +86,17 @@ class Session:
             FeedError: it was not compiled yet.
         """
         return self._last().report
+
+    @property
+    def algorithms(self) -> tuple[Func, ...]:
+        """The different algorithms of the model's kernels, as it was last compiled.
+
+        `td.autotune.tune` takes them, and `schedules="tuned"` finds what it recorded.
+
+        Raises:
+            FeedError: it was not compiled yet.
+        """
+        return self._last().algorithms
 
     def run(
         self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None
@@ -173,7 +184,7 @@ class Session:
     ) -> Compiled:
         source = self._source
         model = source if isinstance(source, Model) else source.graph(shapes, known)
-        return compile_model(model, self._target, self._disabled)
+        return compile_model(model, self._target, self._disabled, tuned=self._tuned)
 
     def _compile_early(self) -> None:
         """Compile before the first run, unless shapes depend on data."""
