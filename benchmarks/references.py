@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import pipelines
 from benchmarks.workloads import Workload
 
 Array = NDArray[Any]
@@ -208,5 +209,9 @@ FAMILIES: dict[str, Family] = {
     "harris": Family(
         lambda rng, s: [rng.random((3, s["h"] + 4, s["w"] + 4), dtype=np.float32)], _harris
     ),
+    "chain8": Family(pipelines.chain_inputs, pipelines.chain),
+    "chain8_flat": Family(pipelines.chain_inputs, pipelines.chain),
+    "jacobi20": Family(pipelines.grid_inputs, pipelines.jacobi_steps),
+    "jacobi20_flat": Family(pipelines.grid_inputs, pipelines.jacobi_steps),
     "tiny": Family(_vectors(2), lambda a, _: a[0] + a[1]),
 }

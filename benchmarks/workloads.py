@@ -134,6 +134,7 @@ _GEMMS = (
 )  # fmt: skip
 _M1, _M16 = 1 << 20, 16 << 20
 _HD, _PHOTO = 1536 * 2560, 1920 * 2560  # pixels
+_GRID = {"h": 4096, "w": 4096}
 _SQUARE = {"r": 4096, "c": 4096}
 _CUBE = {"m": 1024, "n": 1024, "k": 1024}
 _BMM_COST = 2 * 12 * 384 * 384 * 64, 4 * 12 * (2 * 384 * 64 + 384 * 384)
@@ -166,6 +167,10 @@ WORKLOADS: tuple[Workload, ...] = (
          {"h": 2048, "w": 2048}, aliases=("jacobi5",)),
     _row("harris_f32_3x1536x2560", "image", "harris", (60 * _HD, 16 * _HD),
          {"h": 1536, "w": 2560}, aliases=("harris",)),
+    *(_row(f"{kind}_4096x4096", "pipeline", kind, (40 * _M16, 8 * _M16), _GRID)
+      for kind in ("chain8", "chain8_flat")),
+    *(_row(f"{kind}_4096x4096", "pipeline", kind, (100 * _M16, 8 * _M16), {**_GRID, "steps": 20})
+      for kind in ("jacobi20", "jacobi20_flat")),
     _row("int8_gemm_1024_u8s8s32", "lowp", "gemm_i8", (2 << 30, 6 << 20), _CUBE,
          tolerance=0, arithmetic=Arithmetic.U8S8, aliases=("int8_gemm_1024",)),
     _row("bf16_gemm_1024", "lowp", "gemm_bf16", (2 << 30, 6 << 20), _CUBE,

@@ -20,7 +20,7 @@ from tdsl.analysis.witness import element_at, two_moments, value_at
 from tdsl.errors import Witness
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.expr import Buffer, Expr
-from tdsl.ir.frames import Frame, IslMap, NotAffine, budget, isl
+from tdsl.ir.frames import Frame, IslMap, NotAffine, Unknown, budget, isl
 from tdsl.ir.stmt import Layout
 
 
@@ -135,11 +135,46 @@ def _check_reuse(state: State, buffer: Buffer) -> None:
         for access in state.deps.accesses[id(site.block)]
         if access.buffer is buffer and access.is_write
     ]
+    if len(writes) == 1 and _safe_in_turn(state, *writes[0]):
+        return
     for writer, access in writes:
         for other, taking in writes:
             if state.home(writer, buffer) is not state.home(other, buffer):
                 continue
             _check_pair(state, (writer, access), (other, taking))
+
+
+def _safe_in_turn(state: State, p: Site, access: Access) -> bool:
+    """Whether each place of the only copy is taken in the order of its elements, none too early.
+
+    Then the next element to take a place is the first that could destroy a value, and no other
+    need be looked at: a much smaller question, though not one that every schedule passes.
+    """
+    buffer = access.buffer
+    readers = [d for d in state.deps.of_buffer(buffer) if Hazard.RAW in d.hazards]
+    if state.home(p, buffer).depth or state.execution(p.block).twice is not None:
+        return False
+    try:
+        with budget():
+            written = _elements(state, access, p)
+            rivals = _rivals(state, buffer, p).intersect_range(written.range())
+            space = rivals.get_space().domain()
+            following = rivals.intersect(isl().Map.lex_lt(space)).lexmin()
+            turns = written.apply_range(following).apply_range(written.reverse())
+            levels = concurrency(p, len(p.levels))
+            if not unless_before(turns, levels, first=False).is_empty():
+                return False
+        for dep in readers:
+            for c in state.places(dep.target):
+                with budget():
+                    met = state.met(c, p)
+                    late = moments(dep, state.run(p), state.run(c)).reverse().apply_range(turns)
+                    common = concurrency(c, met.common)
+                    if not unless_before(late, common, first=met.first).is_empty():
+                        return False
+    except Unknown:
+        return False
+    return all(dep.source is p.block for dep in readers)
 
 
 def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Access]) -> None:

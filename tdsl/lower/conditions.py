@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from tdsl.ir.build import FALSE, TRUE, const, index, is_const, logical_and
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Load, Node, Select, Unary, UnaryOp
-from tdsl.ir.stmt import For, If, Seq, Stmt, Store
+from tdsl.ir.stmt import For, If, Let, Seq, Stmt, Store
 from tdsl.ir.visit import map_children, substitute, walk
 from tdsl.lower.facts import Facts
 
@@ -64,6 +64,9 @@ class _Settler:
             case Seq():
                 new = map_children(n, lambda child: self.stmt(child, facts))
                 return _without_nothing(new)
+            case Let():
+                under = facts.under(n)
+                return map_children(n, lambda child: self.stmt(child, under))
             case Store(mask=Expr() as mask):
                 return self._store(n, mask, facts)
             case Expr():

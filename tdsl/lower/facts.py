@@ -26,7 +26,7 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
-from tdsl.ir.stmt import For, Part, Program
+from tdsl.ir.stmt import For, Let, Part, Program
 from tdsl.ir.visit import walk
 
 # Steps of one proof. Goals about tiles and halos take fewer than twenty.
@@ -50,6 +50,18 @@ class Facts:
         # a loop of constant extent says nothing of the variables around it
         outer = self if all(isinstance(part.extent, Const) for part in ranges) else None
         return Facts((*self.vars, *(part.var for part in ranges)), (*self.forms, *forms), outer)
+
+    def under(self, let: Let) -> Facts:
+        """What is known where a variable is bound: how a bound of loops lies to its parts."""
+        me = linear(let.var)
+        match let.value:
+            case Binary(op=BinaryOp.MIN, a=a, b=b) if is_index(let.value):
+                forms = linear(a) - me, linear(b) - me
+            case Binary(op=BinaryOp.MAX, a=a, b=b) if is_index(let.value):
+                forms = me - linear(a), me - linear(b)
+            case _:
+                return self
+        return Facts((*self.vars, let.var), (*self.forms, *forms))
 
     def given(self, *conds: Expr) -> Facts:
         """What is known where the conditions hold."""

@@ -24,7 +24,7 @@ from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.conditions import conjuncts, settle
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.facts import Facts, holds, implied, program_facts
-from tdsl.lower.loop_bounds import greatest, least, solve
+from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
 from tdsl.target import Target
 
 # A region with more stores than this, once unrolled, keeps its conditions: a second copy would
@@ -35,6 +35,7 @@ FEW_STORES = 16
 # Versions of one statement: the steady one and what is left over at each level.
 MOST_VERSIONS = 4
 
+_BOUNDS = ("first", "last")
 _REPLICATED = (LoopKind.UNROLLED, LoopKind.VECTORIZED)
 
 
@@ -66,6 +67,8 @@ def _below(s: Stmt, facts: Facts, versions: int) -> Stmt:
             return map_statements(s, lambda n: _visit(n, inner, versions))
         case For():
             return map_statements(s, lambda n: _visit(n, facts.inside(s), versions))
+        case Let():
+            return map_statements(s, lambda n: _visit(n, facts.under(s), versions))
         case If(cond=cond, otherwise=None):
             return map_statements(s, lambda n: _visit(n, facts.given(cond), versions))
         case _:
@@ -76,7 +79,13 @@ def _split(
     loop: For, region: _Region, ranges: tuple[Expr, Expr], facts: Facts, versions: int
 ) -> Stmt:
     """Three loops over one range; those that are known to be empty are left out."""
-    first, last = ranges
+    lets = [
+        named(bound, f"{loop.var.name}.{what}") for what, bound in zip(_BOUNDS, ranges, strict=True)
+    ]
+    first, last = (
+        bound if let is None else let.var for let, bound in zip(lets, ranges, strict=True)
+    )
+    facts = facts.given(ge(first, 0), ge(last, first), ge(loop.extent, last))
     steady = region.steady(loop.body)
     pieces = [(index(0), first, None), (first, last, steady), (last, loop.extent, None)]
     done: list[Stmt] = []
@@ -95,7 +104,7 @@ def _split(
             inner = facts.inside(piece)
             inner = inner.given(substitute(region.cond, {loop.var: add(loop.var, start)}))
             done.append(dataclasses.replace(piece, body=_visit(piece.body, inner, versions + 1)))
-    return sequence(done)
+    return binding(lets, sequence(done))
 
 
 def _moved(loop: For, start: Expr) -> For:

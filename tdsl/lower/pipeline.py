@@ -26,10 +26,12 @@ from tdsl.lower.select_to_mask import select_to_mask
 from tdsl.lower.settle_conditions import settle_conditions
 from tdsl.lower.slide_windows import slide_windows
 from tdsl.lower.split_breakpoints import split_breakpoints
+from tdsl.lower.split_first_steps import split_first_steps
 from tdsl.lower.tidy_indices import tidy_indices
 from tdsl.lower.tighten_loops import tighten_loops
 from tdsl.lower.transpose_blocks import transpose_blocks
 from tdsl.lower.unroll import unroll
+from tdsl.lower.use_instructions import use_instructions
 from tdsl.lower.vectorise import vectorise
 from tdsl.lower.warn import LoweringWarning
 from tdsl.target import Target, TargetKind
@@ -48,6 +50,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(tighten_loops, "conditions that are bounds of loops need no version either"),
     Pass(select_to_mask, "a mask is a condition that partitioning can settle"),
     Pass(hoist_allocs, "serial iterations share their storage, unrolled copies too"),
+    Pass(split_first_steps, "a first step is no border: what follows treats both parts alike"),
     Pass(partition_loops, "what is left is worth a steady state"),
     Pass(settle_conditions, "ranges and branches decide more conditions"),
     Pass(unroll, "extents are as constant as they get"),
@@ -61,6 +64,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(forward_stores, "what a loop reads of its own results is not in its way any more"),
     Pass(carry_values, "what is invariant has left the loops; indices still have dimensions"),
     Pass(flatten_storage, "from here on an index has one dimension"),
+    Pass(use_instructions, "an operand is a run of memory; before tiles become slots"),
     Pass(transpose_blocks, "strides are those of memory; before tiles become slots"),
     Pass(promote_registers, "tiles have constant indices, or the schedule cannot be run"),
     Pass(drop_dead_storage, "slots of a tile that a smaller range never copies out show now"),

@@ -13,11 +13,13 @@ from tdsl.ir.build import TRUE, add, conjunction, index, sub
 from tdsl.ir.expr import Const, Expr
 from tdsl.ir.stmt import Alloc, For, If, LoopKind, Program, Seq, Stmt
 from tdsl.ir.visit import free_vars, loads, substitute
-from tdsl.lower.bodies import map_statements, with_body
+from tdsl.lower.bodies import map_statements, statements, with_body
 from tdsl.lower.conditions import conjuncts
 from tdsl.lower.facts import Facts, implied, not_negative, program_facts
-from tdsl.lower.loop_bounds import greatest, least, solve
+from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
 from tdsl.target import Target
+
+_WALKED = (LoopKind.SERIAL, LoopKind.PARALLEL)
 
 
 def tighten_loops(program: Program, target: Target) -> Program:
@@ -111,5 +113,8 @@ def _ranged(loop: For, body: Stmt, start: list[Expr], end: list[Expr], facts: Fa
             first = greatest(e, first or index(0), facts)
     if first is None:
         return dataclasses.replace(loop, extent=last, body=body)
+    inner = any(isinstance(n, For) and n.kind in _WALKED for n in statements(body))
+    let = named(first, f"{loop.var.name}.first", most=0 if inner else 1)
+    first = first if let is None else let.var
     shifted = substitute(body, {loop.var: add(loop.var, first)})
-    return dataclasses.replace(loop, extent=sub(last, first), body=shifted)
+    return binding([let], dataclasses.replace(loop, extent=sub(last, first), body=shifted))

@@ -3,6 +3,7 @@ import pytest
 
 import tdsl as td
 from tdsl.ir.interp import interpret
+from tdsl.scheduling import replay
 from tests.scheduling.algorithms import blur, chain, cumsum, histogram, increment, matmul
 from tests.scheduling.running import check, inputs_of, nest, scheduled
 
@@ -186,3 +187,30 @@ def test_a_skewed_reduction_keeps_its_init():
     s.skew("C.j", by="C.i", factor=-2)
     s.reorder("k", "C.j")
     built(s)
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_two_steps_are_enough_for_tiles_in_time_that_run_in_parallel(kept):
+    s = scheduled(jacobi(7, 40))
+    t, i = s.loops("H.h")
+    s.skew(i, by=t)
+    to, io, ti, ii = s.tile(t, i, 3, 8)
+    s.skew(io, by=to)
+    s.reorder(io, to)
+    s.parallel(to)
+    s.reorder(ii, ti)
+    last = td.compute((40,), lambda i: s.func.outputs[0][6, i], name="last")
+    s = replayed(s, td.func("last_step", s.func.inputs, [last]))
+    if kept == 1:
+        with pytest.raises(td.ScheduleError, match="overwrites"):
+            s.fold_storage("H.h", kept, dim=0)
+    else:
+        s.fold_storage("H.h", kept, dim=0)
+        built(s)
+
+
+def replayed(s, func):
+    """The same steps on another function that holds the same blocks."""
+    again = td.Schedule(func, s.target)
+    replay(s.trace.json(), again)
+    return again
