@@ -1,8 +1,8 @@
 """Ablation: leave out every step of the winner that makes no difference.
 
 All schedules that lack one step are built and timed first: what is clearly slower has shown that
-its step is needed. Then, from the last step to the first, a schedule without it is replayed. If it
-is still legal, and no slower than before by more than the noise, the step was decoration.
+its step is needed. The other steps are taken out together, or by halves: if the schedule without
+them is legal, and no slower than before by more than the noise, they were decoration.
 """
 
 from __future__ import annotations
@@ -32,35 +32,47 @@ class Pruned:
 
 def prune(schedule: RecordingSchedule, race: Race, screen: Screen, most: int) -> Pruned:
     """Leave out what makes no difference; at most `most` comparisons are made."""
-    kept = list(schedule.trace)
-    needed = _needed(schedule, screen)
-    dropped: list[str] = []
-    current = schedule
-    races = 0
-    for step in reversed(list(schedule.trace)):
-        if races == most:
-            break
-        if id(step) in needed:
-            continue
-        without = [other for other in kept if other is not step]
-        shorter = _replayed(schedule, without)
-        if shorter is None:
-            continue
-        races += 1
-        found = race(shorter, current)
-        if found is not None and not found.is_slower:
-            kept, current = without, shorter
-            dropped.append(str(step))
-    return Pruned(current, tuple(dropped))
-
-
-def _needed(schedule: RecordingSchedule, screen: Screen) -> set[int]:
-    """Steps (by id) without which the schedule is much slower; the others are worth a race."""
     steps = list(schedule.trace)
-    pairs = [(step, _replayed(schedule, [s for s in steps if s is not step])) for step in steps]
-    legal = [(step, shorter) for step, shorter in pairs if shorter is not None]
-    quick = screen([shorter for _, shorter in legal])
-    return {id(step) for (step, _), fine in zip(legal, quick, strict=True) if not fine}
+    alone = {id(step): _replayed(schedule, [s for s in steps if s is not step]) for step in steps}
+    legal = [step for step in steps if alone[id(step)] is not None]
+    quick = screen([shorter for shorter in alone.values() if shorter is not None])
+    doubtful = [step for step, fine in zip(legal, quick, strict=True) if fine]
+    left = _Left(schedule, race, most)
+    left.try_without(doubtful)
+    for step in reversed(steps):  # legal to leave out, if at all, now that others are gone
+        if alone[id(step)] is None:
+            left.try_without([step])
+    return Pruned(left.schedule, tuple(left.dropped))
+
+
+class _Left:
+    """What is left of a schedule while steps are taken out of it."""
+
+    def __init__(self, schedule: RecordingSchedule, race: Race, most: int) -> None:
+        self.schedule = schedule
+        self.dropped: list[str] = []
+        self._steps = list(schedule.trace)
+        self._race = race
+        self._most = most
+
+    def try_without(self, doubtful: Sequence[Step]) -> None:
+        """Take steps out: all of them if that is no slower, else one half and then the other."""
+        if not doubtful or not self._most:
+            return
+        steps = [step for step in self._steps if all(step is not other for other in doubtful)]
+        shorter = _replayed(self.schedule, steps)
+        if shorter is not None and self._is_as_quick(shorter):
+            self._steps, self.schedule = steps, shorter
+            self.dropped += [str(step) for step in reversed(doubtful)]
+        elif len(doubtful) > 1:
+            middle = len(doubtful) // 2
+            self.try_without(doubtful[middle:])
+            self.try_without(doubtful[:middle])
+
+    def _is_as_quick(self, shorter: RecordingSchedule) -> bool:
+        self._most -= 1
+        found = self._race(shorter, self.schedule)
+        return found is not None and not found.is_slower
 
 
 def _replayed(schedule: RecordingSchedule, steps: Sequence[Step]) -> RecordingSchedule | None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tdsl.analysis import Numerics
 from tdsl.autotune.ablation import prune
-from tdsl.autotune.duel import Duel, duel
-from tdsl.autotune.measure import Job, Measurer
+from tdsl.autotune.arena import Arena
+from tdsl.autotune.duel import duel
+from tdsl.autotune.measure import Measurer
 from tdsl.autotune.tasks import Task
 from tdsl.errors import TdslError
-from tdsl.ir.printer import print_program
-from tdsl.ir.stmt import Program
-from tdsl.records import Outcome, Record, RecordError, RecordingSchedule, Verdict, replay_steps
-from tdsl.records.schema import median
+from tdsl.records import Record, RecordError, RecordingSchedule, Verdict, replay_steps
 from tdsl.schedules.default import default_schedule as library_default
 from tdsl.scheduling import replay
 
 _ROUNDS = 9
 _ABLATION_ROUNDS = 5
 _MOST_ABLATIONS = 16
-_NEAR = 1.15  # times the winner: what is slower by itself gets no race
 
 Phase = Callable[[str], object]
 
@@ -40,7 +36,7 @@ def conclude(
     Raises:
         RecordError: not even the default schedule runs.
     """
-    arena = _Arena(measurer)
+    arena = Arena(measurer)
     default = default_schedule(task)
     alone = arena.seconds([default], _ROUNDS)
     if alone is None:
@@ -60,8 +56,9 @@ def conclude(
             lambda shorter: arena.near(shorter, winner),
             _MOST_ABLATIONS,
         )
-        winner, dropped = pruned.schedule, pruned.dropped
-        found = arena.race(winner, default, _ROUNDS) or found
+        again = arena.race(pruned.schedule, default, _ROUNDS)
+        if again is not None and again.is_quicker:
+            winner, dropped, found = pruned.schedule, pruned.dropped, again
     return Verdict(
         trials,
         exhausted,
@@ -94,60 +91,3 @@ def _replayed(task: Task, records: Sequence[Record]) -> list[tuple[Record, Recor
             continue
         found.append((record, schedule))
     return found
-
-
-class _Arena:
-    """Times schedules in turn; each is built, and timed by itself, once."""
-
-    def __init__(self, measurer: Measurer) -> None:
-        self._measurer = measurer
-        self._alone: dict[str, float | None] = {}
-
-    def race(
-        self, contestant: RecordingSchedule, other: RecordingSchedule, rounds: int
-    ) -> Duel | None:
-        """Time two schedules in turn; None where one of them fails."""
-        times = self.seconds([contestant, other], rounds)
-        return None if times is None else duel(*times)
-
-    def tournament(
-        self, rivals: Sequence[RecordingSchedule], default: RecordingSchedule, rounds: int
-    ) -> list[Duel | None]:
-        """Time rivals and the default in turn; one by one if not all of them run."""
-        if not rivals:
-            return []
-        times = self.seconds([default, *rivals], rounds)
-        if times is None:
-            return [self.race(rival, default, rounds) for rival in rivals]
-        return [duel(seconds, times[0]) for seconds in times[1:]]
-
-    def seconds(
-        self, schedules: Sequence[RecordingSchedule], rounds: int
-    ) -> list[tuple[float, ...]] | None:
-        """Seconds of each schedule, round by round; None where one of them fails."""
-        jobs = [_job(s.program, s.numerics, n) for n, s in enumerate(schedules)]
-        self._try(jobs)
-        if not all(self._alone[job.program] for job in jobs):
-            return None
-        results = self._measurer.compare(jobs, rounds)
-        if any(result.outcome is not Outcome.OK for result in results):
-            return None
-        return [result.seconds for result in results]
-
-    def near(self, schedules: Sequence[RecordingSchedule], winner: RecordingSchedule) -> list[bool]:
-        """Whether schedules, timed by themselves, are hardly slower than the winner."""
-        jobs = [_job(s.program, s.numerics, n) for n, s in enumerate((winner, *schedules))]
-        self._try(jobs)
-        best, *times = [self._alone[job.program] for job in jobs]
-        return [time is not None and best is not None and time < _NEAR * best for time in times]
-
-    def _try(self, jobs: Sequence[Job]) -> None:
-        """Find out, in the safety of deadlines, which programs build and run, and how fast."""
-        new = {job.program: job for job in jobs if job.program not in self._alone}
-        for job, result in self._measurer.measure(new.values()):
-            fine = result.outcome is Outcome.OK and result.seconds
-            self._alone[job.program] = median(list(result.seconds)) if fine else None
-
-
-def _job(program: Program, numerics: Numerics, number: int) -> Job:
-    return Job(f"#{number}", print_program(program), numerics is Numerics.EXACT)

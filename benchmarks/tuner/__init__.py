@@ -1,0 +1,1 @@
+"""How well the tuner searches: `python -m benchmarks.tuner --help`."""
