@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tdsl import driver
-from tdsl.errors import TypeMismatch
+from tdsl.errors import FormatError, TypeMismatch
 from tdsl.lang.func import Func
 from tdsl.runtime.kernel import Kernel
 from tdsl.schedules.default import default_schedule
@@ -41,6 +41,11 @@ def schedule_for(
         from tdsl.autotune.lookup import tuned_schedule
 
         return tuned_schedule(what, chosen)
+    if not Path(schedule).is_file():
+        raise FormatError(
+            f"there is no schedule file {str(schedule)!r}",
+            hint="schedule= is 'default', 'tuned', or the path of a schedule file",
+        )
     return load_schedule(schedule, what)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from tdsl.errors import DeclarationError
 from tdsl.ir.build import add, floordiv, floormod, index, mul
 from tdsl.ir.expr import Const, Expr
+from tdsl.lang.bounds import format_expr
 from tdsl.lang.compute import compute
 from tdsl.lang.reduce import sum as reduce_sum
 from tdsl.lang.tensor import Axis, Tensor, as_shape, reduce_axis
@@ -123,7 +124,11 @@ def reshape(x: Tensor, shape: object, name: str | None = None) -> Tensor:
             )
     inner_old, inner_new = _count(old[1:]), _count(new[1:])
     if mul(old[0] if old else 1, inner_old) != mul(new[0] if new else 1, inner_new):
-        raise DeclarationError(f"reshape of {x.name} changes the number of elements")
+        before, after = (", ".join(map(format_expr, extents)) for extents in (old, new))
+        raise DeclarationError(
+            f"reshape of {x.name} from ({before}) to ({after}) changes the number of elements",
+            hint="one extent may be -1: it follows from the others",
+        )
 
     def element(indices: tuple[Value, ...]) -> Value:
         flat: Expr = index(0)
@@ -214,5 +219,7 @@ def _subscripts(subscripts: str, operands: Sequence[Tensor]) -> tuple[list[str],
                 f"einsum {subscripts!r}: {term!r} does not fit {x.name} with {x.ndim} dimensions"
             )
     if len(set(output)) != len(output) or not set(output) <= set("".join(terms)):
-        raise DeclarationError(f"einsum {subscripts!r}: bad output {output!r}")
+        unknown = sorted(set(output) - set("".join(terms)))
+        why = f"no operand has {unknown[0]!r}" if unknown else "a letter stands there twice"
+        raise DeclarationError(f"einsum {subscripts!r}: bad output {output!r}: {why}")
     return terms, output

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from tdsl import dtypes
 from tdsl.dtypes import DType, as_dtype
 from tdsl.errors import DeclarationError, TypeMismatch
@@ -31,6 +33,13 @@ from tdsl.ir.expr import (
 )
 
 Scalar = int | float | bool
+_NUMPY_OPERATORS = frozenset(
+    (
+        "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power",
+        "less", "less_equal", "greater", "greater_equal", "equal", "not_equal",
+        "bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift",
+    )
+)  # fmt: skip
 Operand: TypeAlias = "Value | Scalar"
 
 
@@ -55,6 +64,24 @@ class Value:
             "a tdsl value has no truth at declaration time",
             hint="use td.select(cond, a, b), and & | ~ in place of and, or, not",
         )
+
+    def __float__(self) -> float:
+        raise TypeMismatch(
+            "a tdsl value is no number at declaration time",
+            hint="use td.exp, td.sqrt, ... in place of those of the module math",
+        )
+
+    def __array_ufunc__(self, function: Any, method: str, *operands: Any, **options: Any) -> Any:
+        """Operators whose left side is a number of numpy's come here, as do numpy's functions."""
+        if function.__name__ not in _NUMPY_OPERATORS or method != "__call__" or options:
+            raise TypeMismatch(
+                f"numpy's {function.__name__} does not take tdsl values",
+                hint=f"td.{function.__name__}, if there is such a function, or td.select",
+            )
+        boxed = [
+            x.astype(object) if hasattr(x, "astype") else np.asarray(x, object) for x in operands
+        ]
+        return function(*boxed, dtype=object)
 
     def __hash__(self) -> int:
         return id(self)

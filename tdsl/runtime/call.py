@@ -7,7 +7,7 @@ checks all again, in an order that gives the most useful message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -97,7 +97,7 @@ class Caller:
         """
         given = dict(keywords)
         out = given.pop("out", None)
-        self._check_count(args)
+        self._check_count(args, given)
         binding = _Binding()
         self._bind_keyword_sizes(given, binding)
         for value, param in zip(args, self._inputs, strict=True):
@@ -124,7 +124,7 @@ class Caller:
     def _where(self, kind: str, param: Param) -> str:
         return f"{self.signature.name}: {kind} {param.name!r}"
 
-    def _check_count(self, args: Sequence[Any]) -> None:
+    def _check_count(self, args: Sequence[Any], named: Collection[str]) -> None:
         inputs, outputs = self._inputs, self._outputs
         if len(args) == len(inputs):
             return
@@ -132,6 +132,8 @@ class Caller:
         hint = None
         if outputs and len(args) == len(inputs) + len(outputs):
             hint = "outputs go into out=" + ("..." if len(outputs) == 1 else "(..., ...)")
+        if any(param.name in named for param in inputs):
+            hint = "pass arrays by position, in this order; keywords are for sizes and out="
         noun = "argument" if len(inputs) == 1 else "arguments"
         raise ArgumentTypeError(
             f"{self.signature.name} takes {len(inputs)} {noun}{names}, got {len(args)}",

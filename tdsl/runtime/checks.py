@@ -8,7 +8,7 @@ import numpy as np
 
 from tdsl.runtime.convert import Array
 from tdsl.runtime.errors import ArgumentTypeError, ArgumentValueError
-from tdsl.runtime.signature import Dim, Param, shape_text
+from tdsl.runtime.signature import Dim, Param, Role, shape_text
 
 _OVERLAP_WORK = 10_000  # candidate solutions that numpy tries before we give up and refuse
 _LARGEST_EXTENT = (1 << 63) - 1
@@ -57,7 +57,9 @@ def _check_layout(array: Array, param: Param, where: str) -> None:
             f"{where} is not contiguous: shape {shape_text(array.shape)} has strides "
             f"{shape_text(array.strides)} bytes, row-major ones are "
             f"{shape_text(_row_major(array))}",
-            hint=f"pass np.ascontiguousarray({param.name}), or declare the placeholder with "
+            hint="pass an array that is, such as np.empty(shape, dtype)"
+            if param.role is Role.OUT
+            else f"pass np.ascontiguousarray({param.name}), or declare the placeholder with "
             'strides="any"',
         )
     if any(stride % array.itemsize for stride in array.strides):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tdsl.analysis import Numerics, Proof
-from tdsl.errors import ScheduleError, Span, caller_span
+from tdsl.errors import ScheduleError, Span, TypeMismatch, caller_span
 from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import For, Program, Stmt
@@ -47,6 +47,11 @@ class ScheduleCore:
     """What every primitive works on. Users see it as `Schedule`, which adds the primitives."""
 
     def __init__(self, func: Func, target: Target | str | None = None) -> None:
+        if not isinstance(func, Func):
+            raise TypeMismatch(
+                f"td.Schedule takes an algorithm, got {type(func).__name__}",
+                hint="td.func(name, inputs, outputs) makes one",
+            )
         self.func = func
         self.target = parse_target(target)
         self.trace = Trace(func.name, str(self.target))
@@ -116,7 +121,7 @@ class ScheduleCore:
         Raises:
             ScheduleError: there is no such block.
         """
-        name = self.leaf_name(block, "loops")
+        name = self.leaf_name(block, "find loops")
         return tuple(Loop(self, loop.var) for loop in self.index.loop_path(name))
 
     def span(self) -> Span | None:

@@ -53,6 +53,8 @@ def tune(console: Console, output: Path, seconds: float, trials: int) -> td.auto
         (result,) = td.autotune.tune(
             task, trials=trials, seconds=seconds, db=database, listener=report
         )
+    if result.stopped == "interrupted":  # what was measured is kept; the tour ends here
+        raise KeyboardInterrupt
     file = output / "unsharp.schedule"
     result.schedule.save(file, task.location)
     return replace(result, file=file)

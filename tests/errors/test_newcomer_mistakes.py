@@ -1,0 +1,89 @@
+"""Mistakes that people make in their first hour, and what they are told."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import tdsl as td
+
+M, N = td.sizes("M N")
+A = td.placeholder((M, N), "float32", name="A")
+B = td.compute((M, N), lambda i, j: A[i, j] + 1.0, name="B")
+increment = td.func("increment", [A], [B])
+
+
+def told(action) -> str:
+    with pytest.raises(td.TdslError) as caught:
+        action()
+    assert caught.value.span is None or caught.value.span.file == __file__
+    return str(caught.value)
+
+
+def test_functions_of_numpy_and_math_name_those_of_tdsl() -> None:
+    def computed(function):
+        return lambda: td.compute((M, N), lambda i, j: function(A[i, j]), name="C")
+
+    assert "numpy's exp does not take tdsl values" in told(computed(np.exp))
+    assert "td.exp" in told(computed(np.exp))
+    assert "td.maximum" in told(computed(lambda x: np.maximum(x, 0)))
+    assert "td.exp, td.sqrt" in told(computed(math.exp))
+
+
+@pytest.mark.parametrize("two", [np.float32(2), np.float64(2), np.array(2.0), np.int64(2)])
+def test_numbers_of_numpy_may_stand_on_either_side(two) -> None:
+    C = td.compute(
+        (M, N), lambda i, j: td.select(two < A[i, j], two * A[i, j], A[i, j] - two), name="C"
+    )
+    a = np.array([[1, 3]], np.float32)
+    np.testing.assert_array_equal(td.reference(td.func("f", [A], [C]))(a), [[-1, 6]])
+
+
+def test_an_array_of_numpy_times_a_value_is_an_array_of_values() -> None:
+    weights = np.array([1.0, 2.0])
+    C = td.compute((M, N), lambda i, j: (weights * A[i, j]).sum(), name="C")
+    a = np.ones((1, 1), np.float32)
+    assert td.reference(td.func("f", [A], [C]))(a) == 3
+
+
+def test_arguments_by_name_are_answered_with_how_to_pass_them() -> None:
+    kernel = td.build(increment)
+    assert "pass arrays by position" in told(lambda: kernel(A=np.ones((2, 2), np.float32)))
+
+
+def test_a_strided_output_is_answered_with_what_an_output_is() -> None:
+    kernel = td.build(increment)
+    message = told(lambda: kernel(np.ones((2, 2), np.float32), out=np.ones((2, 4), "f4")[:, ::2]))
+    assert "np.empty(shape, dtype)" in message
+    assert "ascontiguousarray" not in message
+
+
+def test_a_schedule_of_something_else() -> None:
+    assert "td.Schedule takes an algorithm, got Kernel" in told(
+        lambda: td.Schedule(td.build(increment))
+    )
+
+
+def test_a_misspelt_schedule_lists_the_words() -> None:
+    message = told(lambda: td.build(increment, schedule="tunned"))
+    assert "there is no schedule file 'tunned'" in message
+    assert "'default', 'tuned'" in message
+
+
+def test_a_block_that_is_not_there_when_loops_are_asked_for() -> None:
+    message = told(lambda: td.Schedule(increment).loops("C"))
+    assert message.startswith("cannot find loops: there is no block 'C'")
+
+
+def test_shapes_that_do_not_fit_are_shown() -> None:
+    x = td.placeholder((4, 6), "float32", name="x")
+    assert "from (4, 6) to (5, 5)" in told(lambda: td.reshape(x, (5, 5)))
+    assert "no operand has 'l'" in told(lambda: td.einsum("ij,jk->il", x, x))
+
+
+def test_a_misspelt_name_proposes_the_right_one() -> None:
+    with pytest.raises(AttributeError) as caught:
+        td.plceholder  # noqa: B018 - the lookup itself is tested
+    assert (caught.value.name, caught.value.obj) == ("plceholder", td)
