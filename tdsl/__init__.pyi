@@ -47,6 +47,9 @@ from tdsl.lang.func import (
     Func as Func,
     func as func,
 )
+from tdsl.lang.instruction import (
+    instruction as instruction,
+)
 from tdsl.lang.mathfns import (
     abs as abs,
     acos as acos,

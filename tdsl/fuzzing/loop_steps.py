@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tdsl.fuzzing.step import Step, View, tail_option
+from tdsl.ir.instruction import INSTRUCTIONS, size_of
 from tdsl.ir.stmt import BlockKind, For, IterKind
 from tdsl.scheduling.arguments import AXES
 
@@ -146,6 +147,27 @@ def specialize(v: View) -> Step | None:
     condition = v.draw.choice([f"{name} % {number} == 0", f"{name} <= {number}"])
     loop = v.loop() if v.draw.chance(0.6) else None
     return Step("specialize", (condition,), () if loop is None else (("loop", loop),))
+
+
+def tensorize(v: View) -> Step | None:
+    """Mostly loops of the extents of an instruction that is declared."""
+    found: list[tuple[str, str]] = []
+    for block in v.blocks:
+        for depth in range(1, len(block.loops) + 1):
+            nest = block.loops[-depth:]
+            extents = sorted(str(loop.extent) for loop in nest)
+            found += [
+                (nest[0].label, name)
+                for name, known in INSTRUCTIONS.items()
+                if sorted(str(size_of(it)) for it in known.block.iters) == extents
+                and known.output.dtype is block.writes[0].buffer.dtype
+            ]
+    loop = v.loop()
+    if not INSTRUCTIONS or loop is None:
+        return None
+    if not found or v.draw.chance(0.1):
+        found = [(loop, v.draw.choice(sorted(INSTRUCTIONS)))]
+    return Step("tensorize", v.draw.choice(found))
 
 
 def split_scan(v: View) -> Step | None:

@@ -92,6 +92,7 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "compute_with": (3, placing_steps.compute_with),
     "reverse_inline": (4, placing_steps.reverse_inline),
     "split_scan": (1.5, loop_steps.split_scan),
+    "tensorize": (1.5, loop_steps.tensorize),
 }
 
 

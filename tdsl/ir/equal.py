@@ -159,7 +159,7 @@ class _Encoder:
         self._fields("body", p.assume, p.body)
 
     def _for(self, loop: For) -> None:
-        self._fields("for", loop.kind)
+        self._fields(f"for {loop.instruction}".strip(), loop.kind)
         for part in loop.parts:
             self._part(part)
         self._value(loop.extent)

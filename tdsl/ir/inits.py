@@ -144,9 +144,9 @@ def _copy_loops(inside: list[For], wanted: set[Var]) -> _Copy:
             )
             extent = substitute(loop.extent, copy.renamed)
             var = Var(loop.var.name, loop.var.type)
-            copy.loops.append(For(var, extent, loop.body, loop.kind, parts, loop.span))
+            copy.loops.append(For(var, extent, loop.body, loop.kind.of_copies, parts, loop.span))
         else:
-            _add_loop(copy, loop.var, loop.extent, loop.kind, loop)
+            _add_loop(copy, loop.var, loop.extent, loop.kind.of_copies, loop)
     return copy
 
 

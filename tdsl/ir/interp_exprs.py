@@ -32,6 +32,7 @@ from tdsl.ir.expr import (
     Unary,
     Var,
 )
+from tdsl.ir.instruction import PREFIX, instruction_of
 from tdsl.ir.interp_memory import Code, Frame, Memory
 from tdsl.ir.interp_values import Scalar
 
@@ -113,6 +114,9 @@ class ExprCompiler:
                 return self._lift(values.bitcast(a.dtype, dtype), [a], e.lanes)
             case Math(fn, args):
                 return self._lift(values.math_function(fn, e.dtype), args, e.lanes)
+            case Extern(symbol, args, _) if symbol.startswith(PREFIX):
+                meaning = instruction_of(symbol.removeprefix(PREFIX))
+                return self.code(meaning.expansion(args[0], args[1:]))
             case Extern(symbol, args, _):
                 if symbol not in self.externs:
                     raise TdslError(

@@ -139,6 +139,8 @@ class _Nest:
         extent = self.exprs.index(loop.extent)
         if loop.kind is not LoopKind.SERIAL:
             extent = f"{loop.kind.value}({extent})"
+        if loop.instruction:
+            note = f"  # {loop.instruction.partition('.v')[0]}"
         return f"for {self.names.open(loop.var)} in {extent}:{note}"
 
     def _leaf(self, leaf: Leaf) -> Iterable[str]:

@@ -6,6 +6,8 @@ not part of the text.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tdsl import dtypes
 from tdsl.dtypes import DType
 from tdsl.errors import FormatError
@@ -356,7 +358,7 @@ class _Parser:
         body = self._block(depth + 1)
         self._leave(saved)
         for loop in reversed(loops):
-            body = For(loop.var, loop.extent, body, loop.kind, loop.parts)
+            body = replace(loop, body=body)
         return body
 
     def _head(self, c: Cursor) -> For:
@@ -371,7 +373,8 @@ class _Parser:
         extent = self.exprs.index(c)
         if kind is not LoopKind.SERIAL:
             c.expect(")")
-        return For(self._open(name, dtype, extent), extent, Seq(()), kind)
+        word = c.name("an instruction").text if c.accept("by") else ""
+        return For(self._open(name, dtype, extent), extent, Seq(()), kind, instruction=word)
 
     def _fused(self, c: Cursor, name: str, dtype: DType, kind: LoopKind) -> For:
         c.next()

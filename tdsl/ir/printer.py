@@ -216,7 +216,8 @@ class _Printer:
         extent = self.exprs.index(loop.extent)
         if loop.kind is not LoopKind.SERIAL:
             extent = f"{LOOP_WORDS[loop.kind]}({extent})"
-        return f"{self._loop_var(loop.var, loop.extent)} in {extent}"
+        name = f" by {loop.instruction}" if loop.instruction else ""
+        return f"{self._loop_var(loop.var, loop.extent)} in {extent}{name}"
 
     def _fused_head(self, loop: For) -> str:
         total = (

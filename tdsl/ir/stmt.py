@@ -35,11 +35,17 @@ class LoopKind(Enum):
     LOCAL_X = "local.x"
     LOCAL_Y = "local.y"
     LOCAL_Z = "local.z"
+    INSTRUCTION = "instruction"  # all iterations together are one machine instruction
 
     @property
     def concurrent(self) -> bool:
         """Whether iterations may run at the same time or in any order."""
-        return self not in (LoopKind.SERIAL, LoopKind.UNROLLED)
+        return self not in (LoopKind.SERIAL, LoopKind.UNROLLED, LoopKind.INSTRUCTION)
+
+    @property
+    def of_copies(self) -> LoopKind:
+        """How a copy of the loop around another block runs, such as the init of a reduction."""
+        return LoopKind.VECTORIZED if self is LoopKind.INSTRUCTION else self
 
 
 class IterKind(Enum):
@@ -197,7 +203,8 @@ class For(Stmt):
     """`for var in range(extent): body`. Loops start at zero and step by one.
 
     A fused loop has `parts`, outermost first: it walks their product in lexicographic order, the
-    body mentions the parts' variables, never `var`, and `extent` is the product.
+    body mentions the parts' variables, never `var`, and `extent` is the product. The outermost of
+    the loops that one instruction runs has its name.
     """
 
     var: Var
@@ -206,6 +213,7 @@ class For(Stmt):
     kind: LoopKind = LoopKind.SERIAL
     parts: tuple[Part, ...] = ()
     span: Span | None = field(default=None, compare=False)
+    instruction: str = ""
 
 
 @node

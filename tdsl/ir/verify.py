@@ -46,7 +46,7 @@ class Stage(Enum):
 
 
 _LOWERED_ONLY = (Store, If, Let, Prefetch, Barrier)
-_REALISED = (LoopKind.VECTORIZED, LoopKind.UNROLLED)
+_REALISED = (LoopKind.VECTORIZED, LoopKind.UNROLLED, LoopKind.INSTRUCTION)
 
 
 @deep_recursion()

@@ -30,10 +30,12 @@ from tdsl.lower.split_breakpoints import split_breakpoints
 from tdsl.lower.tidy_indices import tidy_indices
 from tdsl.lower.tighten_loops import tighten_loops
 from tdsl.lower.unroll import unroll
+from tdsl.lower.use_instructions import serial_instructions
 from tdsl.lower.vectorise import vectorise
 
 OPENCL_PIPELINE: tuple[Pass, ...] = (
     Pass(inits, "every statement that will run is in the tree from here on"),
+    Pass(serial_instructions, "devices have no instructions that a program may name"),
     Pass(unfuse_serial, "ranges of loops are read off more easily without divisions"),
     Pass(fit_vectors, "devices have vectors of certain lengths; guards still name the loops"),
     Pass(relax_guards, "logical indices still tell what nobody reads; before boxes are fitted"),

@@ -45,6 +45,7 @@ ScopeArg: TypeAlias = str
 AxisArg: TypeAlias = str
 MaybeLoopArg: TypeAlias = "Loop | str | None"
 ConditionArg: TypeAlias = str
+InstructionArg: TypeAlias = str
 IndexMapArg: TypeAlias = "str | Callable[..., object]"
 FlagArg: TypeAlias = bool
 
@@ -202,7 +203,7 @@ def _flag(_core: ScheduleCore, value: object, _primitive: str) -> object:
     return value
 
 
-def _condition(_core: ScheduleCore, value: object, _primitive: str) -> object:
+def _text(_core: ScheduleCore, value: object, _primitive: str) -> object:
     if not isinstance(value, str):
         raise _Unfit
     return value
@@ -234,7 +235,8 @@ KINDS: dict[str, Kind] = {
     "ScopeArg": Kind("one of " + ", ".join(SCOPES), _one_of(SCOPES)),
     "AxisArg": Kind("one of " + ", ".join(AXES), _one_of(AXES)),
     "IndexMapArg": Kind("an index map such as 'i, k -> i // 6, k, i % 6'", _index_map),
-    "ConditionArg": Kind("a comparison of sizes such as 'N % 16 == 0'", _condition),
+    "InstructionArg": Kind("the name of a declared instruction", _text),
+    "ConditionArg": Kind("a comparison of sizes such as 'N % 16 == 0'", _text),
     "FlagArg": Kind("True or False", _flag),
     "bool": Kind("True or False", _flag),
 }

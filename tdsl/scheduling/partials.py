@@ -38,7 +38,8 @@ def data_nest(edit: Edit, path: tuple[Stmt, ...], at: Stmt, leaf: Leaf, block: B
             renamed |= {old.var: new.var for old, new in zip(loop.parts, parts, strict=True)}
         else:
             renamed[loop.var] = fresh
-        loops.append(For(fresh, loop.extent, loop, loop.kind, parts, edit.core.span()))
+        kind = loop.kind.of_copies
+        loops.append(For(fresh, loop.extent, loop, kind, parts, edit.core.span()))
     bindings = _bindings(edit, leaf, reduced | skipped, renamed)
     guards = tuple(
         Guard(substitute(guard.cond, renamed), guard.tail)

@@ -19,6 +19,7 @@ from tdsl.scheduling.primitives import (
     inlining,
     jams,
     lifetimes,
+    mapping,
     marks,
     orders,
     pieces,
@@ -84,6 +85,7 @@ class Schedule(ScheduleCore):
     atomic = stores.atomic
     stream = stores.stream
     prefetch = stores.prefetch
+    tensorize = mapping.tensorize
     set_scope = storage.set_scope
     transform_layout = storage.transform_layout
     cache_read = caches.cache_read

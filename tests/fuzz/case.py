@@ -12,10 +12,12 @@ from tdsl.fuzzing.differences import Disagreement
 from tdsl.fuzzing.draw import Draw, RandomDraw
 from tdsl.fuzzing.makers import random_step
 from tdsl.fuzzing.step import Step
-from tests.fuzz import brute, kernels, lowering, texts, witnesses
+from tests.fuzz import brute, instructions, kernels, lowering, texts, witnesses
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.generate import random_algorithm
 from tests.fuzz.oracles import canonical_against_reference
+
+instructions.declare()
 
 MOST_STEPS = 14
 _TRIES = 3

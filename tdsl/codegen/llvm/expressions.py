@@ -38,6 +38,7 @@ from tdsl.ir.expr import (
     Unary,
     Var,
 )
+from tdsl.ir.instruction import PREFIX, instruction_of
 from tdsl.ir.visit import walk
 
 
@@ -190,6 +191,8 @@ def _widen(f: Frame, v: Value, width: int) -> Value:
 
 def _extern(f: Frame, e: Extern) -> Value:
     """Call a C function; the vectoriser has left its loops scalar."""
+    if e.symbol.startswith(PREFIX):
+        return _instruction(f, e)
     b = f.builder
     args = ", ".join(f"{_c_type(a.dtype)} {f.value(a).text}" for a in e.args)
     kinds = ", ".join(_c_type(a.dtype) for a in e.args)
@@ -199,6 +202,22 @@ def _extern(f: Frame, e: Extern) -> Value:
     typed = f"{attribute} {result}".strip()
     b.module.declare(e.symbol, f"{typed} @{e.symbol}({kinds})")
     return b.emit(f"call {typed} @{e.symbol}({args})", result)
+
+
+def _instruction(f: Frame, e: Extern) -> Value:
+    """Call the intrinsic of a declared instruction; operands that are too short are repeated."""
+    b = f.builder
+    found = instruction_of(e.symbol.removeprefix(PREFIX))
+    args = []
+    for operand, type_ in zip(e.args, found.types, strict=True):
+        bits = memory.stored(f, operand) if isinstance(operand, Load) else f.value(operand)
+        lanes = lane_count(bits.type)
+        if lane_count(type_) != lanes:
+            bits = memory.shuffle(f, [bits], [n % lanes for n in range(lane_count(type_))])
+        args.append(bits if bits.type == type_ else b.convert("bitcast", bits, type_))
+    result = found.types[0]
+    b.module.declare(found.symbol, f"{result} @{found.symbol}({', '.join(found.types)})")
+    return b.pure(f"call {result} @{found.symbol}({', '.join(a.typed for a in args)})", result)
 
 
 def _c_type(dtype: DType) -> str:

@@ -35,6 +35,11 @@ def load(f: Frame, e: Load) -> Value:
     return floats.from_memory(f.builder, stored, e.dtype)
 
 
+def stored(f: Frame, e: Load) -> Value:
+    """The elements of a load as they lie in memory: narrow floats are not widened."""
+    return _load(f, e, None) if e.mask is None else f.value(e)
+
+
 def where_something_is(f: Frame, index: Expr, mask: Value | None) -> Value | None:
     """`mask`, false where a checked index had no element at all to be clamped to."""
     b = f.builder

@@ -21,6 +21,7 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
+from tdsl.ir.instruction import PREFIX
 from tdsl.ir.stmt import Alloc, For, If, Let, Scope, Seq, Stmt, Store
 from tdsl.ir.visit import allocated, children, substitute
 
@@ -93,8 +94,9 @@ class _Costs:
                 return (_DIVISION if op is UnaryOp.SQRT else _INSTRUCTION) * _registers_of(e)
             case Fma():
                 return _INSTRUCTION * _registers_of(e)
-            case Extern():
-                return _CALL
+            case Extern(symbol=symbol):
+                whole = symbol.startswith(PREFIX)
+                return _INSTRUCTION * _registers_of(e) if whole else _CALL
             case _:
                 return 0
 
