@@ -1,0 +1,151 @@
+"""tensorize: run a loop nest as machine instructions that are declared outside of the compiler."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tdsl.analysis import Numerics
+from tdsl.ir.expr import Const, Var
+from tdsl.ir.instruction import (
+    Instruction,
+    UnknownInstructionError,
+    instruction_of,
+    match_update,
+    with_bindings,
+)
+from tdsl.ir.stmt import BlockKind, For, Leaf, LoopKind, Stmt
+from tdsl.ir.visit import free_vars
+from tdsl.scheduling.arguments import InstructionArg, LoopArg
+from tdsl.scheduling.edit import Edit
+from tdsl.scheduling.primitive import primitive
+from tdsl.scheduling.tree import swap
+
+
+@primitive
+def tensorize(edit: Edit, loop: LoopArg, instruction: InstructionArg, unsafe: bool = False) -> None:
+    """Run a loop and all loops inside it as one machine instruction.
+
+    The nest must hold one reduction and nothing else, and its loops must be the instruction's: it
+    is proven that both compute the same, operand for operand. The elements of each operand must
+    lie side by side in memory when the kernel is built (transform_layout); building refuses
+    otherwise, and names the strides. Targets without the instruction run what it means.
+
+    Args:
+        loop: the outermost loop of the nest.
+        instruction: the name of one declared by td.instruction.
+        unsafe: skip the proof of the program; that the nest matches is checked all the same.
+
+    >>> import tdsl as td
+    >>> from tdsl.schedules import instructions  # declares vpdpbusd
+    >>> A = td.placeholder((8, 64), "uint8", name="A")
+    >>> B = td.placeholder((64, 16), "int8", name="B")
+    >>> k = td.reduce_axis(64, name="k")
+    >>> C = td.compute(
+    ...     (8, 16),
+    ...     lambda i, j: td.sum(td.cast(A[i, k], "int32") * td.cast(B[k, j], "int32"), axis=k),
+    ...     name="C",
+    ... )
+    >>> s = td.Schedule(td.func("matmul_u8s8", [A, B], [C]))
+    >>> ko, ki = s.split("k", 4)
+    >>> _ = s.reorder(ko, "j", ki)
+    >>> s.transform_layout("B", "k, j -> k // 4, j, k % 4", prepacked=True)
+    >>> s.tensorize("j", "vpdpbusd")
+    >>> print(s.nest)
+    for i in 8:
+      for j in 16:
+        C[i, j] = 0
+      for ko in 16:  # reduction
+        for j in instruction(16):  # vpdpbusd
+          for ki in instruction(4):  # reduction
+            C[i, j] += int32(A[i, ko * 4 + ki]) * int32(B[ko * 4 + ki, j])
+
+    Raises:
+        ScheduleError: the nest is not what the instruction does; the reason names the operand or
+            the loop.
+    """
+    found = _known(edit, instruction)
+    target = edit.loop(loop)
+    loops, leaf = _perfect_nest(edit, target, found)
+    _check_leaf(edit, leaf, loops, found)
+    here, value = with_bindings(leaf.block, leaf.bindings)
+    counted = [(x.var, _extent(edit, x, found)) for x in loops]
+    matched = match_update(found, value, here, counted)
+    if isinstance(matched, str):
+        raise edit.error(f"{leaf.block.name!r} is not {found.name!r}: {matched}", _help(found))
+    body: Stmt = leaf
+    for inner in reversed(loops):
+        name = found.key if inner is target else ""
+        body = replace(inner, body=body, kind=LoopKind.INSTRUCTION, instruction=name)
+    edit.commit(swap(edit.body, target, body), floor=Numerics(found.label), unsafe=unsafe)
+
+
+def _known(edit: Edit, name: str) -> Instruction:
+    try:
+        return instruction_of(name)
+    except UnknownInstructionError as error:
+        raise edit.error(error.message, error.hint) from None
+
+
+def _help(found: Instruction) -> str:
+    extents = ", ".join(f"{it.var.name} in {it.extent.value}" for it in found.block.iters
+                        if isinstance(it.extent, Const))  # fmt: skip
+    return f"its loops are {extents}, and it does {_text(found)}"
+
+
+def _text(found: Instruction) -> str:
+    operands = found.operands()
+    output = found.output
+    shown = [f"{b.name}[{', '.join(v.name for v in operands[b])}]" for b in (output, *found.inputs)]
+    kinds = [str(b.dtype) for b in (output, *found.inputs)]
+    named = [f"{kind} {text}" for kind, text in zip(kinds, shown, strict=True)]
+    return f"{named[0]} from {' and '.join(named[1:])}"
+
+
+def _perfect_nest(edit: Edit, target: For, found: Instruction) -> tuple[list[For], Leaf]:
+    loops: list[For] = []
+    stmt: Stmt = target
+    while isinstance(stmt, For):
+        loops.append(stmt)
+        stmt = stmt.body
+    if not isinstance(stmt, Leaf):
+        names = ", ".join(edit.blocks_below(target))
+        raise edit.error(
+            f"loop {target.var.name!r} holds more than one block: {names}",
+            "fission first, or compute_at the others further out",
+        )
+    for loop in loops:
+        if loop.kind not in (LoopKind.SERIAL, LoopKind.UNROLLED) or loop.parts:
+            raise edit.error(
+                f"loop {loop.var.name!r} is {loop.kind.value}; {found.name!r} runs it whole",
+                "tensorize before marking the loop",
+            )
+    return loops, stmt
+
+
+def _check_leaf(edit: Edit, leaf: Leaf, loops: list[For], found: Instruction) -> None:
+    block = leaf.block
+    own: set[Var] = {loop.var for loop in loops}
+    if block.kind is not BlockKind.REDUCE or len(block.writes) != 1 or block.where is not None:
+        raise edit.error(
+            f"{block.name!r} is no plain reduction, and {found.name!r} is one", _help(found)
+        )
+    if leaf.atomic or leaf.fetches:
+        word = "atomic" if leaf.atomic else "prefetching"
+        raise edit.error(f"{block.name!r} is {word}; {found.name!r} is not")
+    for guard in leaf.guards:
+        named = free_vars(guard.cond) & own
+        if named:
+            names = ", ".join(sorted(repr(var.name) for var in named))
+            raise edit.error(
+                f"{block.name!r} stops before the end of {names}, and {found.name!r} always runs "
+                "all of its lanes",
+                "split by factors that divide the extents, or partition the tail off",
+            )
+
+
+def _extent(edit: Edit, loop: For, found: Instruction) -> int:
+    if not isinstance(loop.extent, Const):
+        raise edit.error(
+            f"the extent of {loop.var.name!r} is not a constant", f"split it: {_help(found)}"
+        )
+    return int(loop.extent.value)
