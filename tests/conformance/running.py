@@ -40,15 +40,14 @@ def _run_share(cases, names, put):
     rest = list(names)
     while rest:
         command = [sys.executable, "-m", "tests.conformance.worker", str(cases)]
-        worker = subprocess.Popen(
+        with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        worker.stdin.write("\n".join(rest))
-        worker.stdin.close()
-        for line in worker.stdout:
-            if line.startswith("{"):
-                put(Result.from_json(json.loads(line)))
-                rest.pop(0)
-        code = worker.wait()
+        ) as worker:
+            worker.stdin.write("\n".join(rest))
+            worker.stdin.close()
+            for line in worker.stdout:
+                if line.startswith("{"):
+                    put(Result.from_json(json.loads(line)))
+                    rest.pop(0)
         if rest:
-            put(Result(rest.pop(0), Outcome.CRASHED, (f"exit code {code}",)))
+            put(Result(rest.pop(0), Outcome.CRASHED, (f"exit code {worker.returncode}",)))
