@@ -80,7 +80,7 @@ def caller_span() -> Span | None:
     return Span(frame.f_code.co_filename, line, column, end_column)
 
 
-_warned: dict[str, object] = {}
+_warned: dict[str | tuple[str, type[Warning], int], int] = {}
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
