@@ -52,12 +52,12 @@ def tensorize(edit: Edit, loop: LoopArg, instruction: InstructionArg, unsafe: bo
     >>> s.tensorize("j", "vpdpbusd")
     >>> print(s.nest)
     for i in 8:
-      for j in 16:
+      for j in vectorized(16):
         C[i, j] = 0
       for ko in 16:  # reduction
         for j in instruction(16):  # vpdpbusd
           for ki in instruction(4):  # reduction
-            C[i, j] += int32(A[i, ko * 4 + ki]) * int32(B[ko * 4 + ki, j])
+            C[i, j] += i32(A[i, ko * 4 + ki]) * i32(B[ko * 4 + ki, j])
 
     Raises:
         ScheduleError: the nest is not what the instruction does; the reason names the operand or
