@@ -31,6 +31,8 @@ from tdsl.target import Target, TargetKind
 
 _SIDE = 16  # of the squares that are turned
 
+_IDLE = 2.0  # vectors for each whole one, from which on a plain product is turned
+
 
 @combinator
 def tile_windows(
@@ -176,7 +178,9 @@ def _pays(view: Contraction, target: Target) -> bool:
     if length is None or depth is None:
         return False
     used = length / (-(-length // lanes) * lanes)
-    return 1 / used > 1 + lanes / max(depth, 1)
+    plain = sum(facts.extent(v) != 1 for v in view.rows) == 1
+    least = _IDLE if plain else 1.0  # masked lanes of a product cost less than turning it
+    return 1 / used > max(least, 1 + lanes / max(depth, 1))
 
 
 def _plan(group: Group, view: Contraction, target: Target) -> Windows:

@@ -12,17 +12,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tdsl.schedules.rules.blocks import BlockFacts
+from tdsl.ir.expr import Var
+from tdsl.schedules.rules.blocks import Access, BlockFacts, constant
 from tdsl.schedules.rules.contraction import Contraction, find_contraction
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.rule import Plan, Rule
-from tdsl.schedules.rules.steps import hold_tile, pack_operand, pass_packed, spread
+from tdsl.schedules.rules.steps import (
+    hold_tile,
+    pack_operand,
+    pass_packed,
+    spread,
+    turn_operand,
+)
 from tdsl.schedules.rules.tiles import register_tile
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.combinator import combinator
 from tdsl.target import Target, TargetKind
 
 _REUSES = 3  # panels of rows from which on packing pays
+_EVEN = 0.8  # of the cores' time that panels of columns must fill, or rows are shared out
+_LINE = 64
+_PAGE = 4096
+_ALIASED = 2048  # bytes between rows that meet in few sets of the L1 cache
 
 
 @combinator
@@ -39,6 +50,7 @@ def tile_product(
     dimension: int = -1,
     by_rows: bool = False,
     ahead: bool = False,
+    turn: tuple[str, int] = ("", 0),
     tasks: int = 8,
 ) -> None:
     """Compute the product *block* in register tiles where *sink* uses them.
@@ -55,8 +67,11 @@ def tile_product(
         dimension: the dimension of that operand which the columns walk.
         by_rows: whether tasks are panels of rows; then all of the operand is packed beforehand.
         ahead: whether the operand is an argument that is passed packed.
+        turn: the other operand, where it is first copied so that a dimension of it is dense.
         tasks: how many parallel tasks are enough.
     """
+    if turn[0]:
+        turn_operand(s, block, *turn, tasks)
     if sink == block:
         sink = s.cache_write(block, "register")
     loops = s.loops(sink)
@@ -94,12 +109,14 @@ class Product(Plan):
     dimension: int
     by_rows: bool
     ahead: bool
+    turn: tuple[str, int]
     tasks: int
 
     @property
     def reason(self) -> str:
         packed = f"{self.pack} packed" if self.pack else "operands in place"
         packed += " ahead" if self.ahead else ""
+        packed += f", {self.turn[0]} turned" if self.turn[0] else ""
         fused = "" if self.sink == self.block else f", {self.sink} applied to each tile"
         return f"a product: tiles of {self.rows} x {self.columns}, {packed}{fused}"
 
@@ -107,7 +124,7 @@ class Product(Plan):
         tile_product(
             s, self.block, self.sink, self.own, self.axes, (self.rows, self.columns), self.lanes,
             tail=self.tail, pack=self.pack, dimension=self.dimension, by_rows=self.by_rows,
-            ahead=self.ahead, tasks=self.tasks,
+            ahead=self.ahead, turn=self.turn, tasks=self.tasks,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -139,12 +156,12 @@ def plan_product(group: Group, view: Contraction, target: Target) -> Product:
             outside *= facts.extent(var) or 1
     panels = -(-(width or 1 << 20) // tile.columns)
     tasks = 4 * target.cores
-    by_rows = panels * outside < 2 * target.cores
+    by_rows = _evenness(panels * outside, target.cores) < _EVEN
     operand = view.vectors[0]
     dimension = operand.dimension(view.column)
     dense = operand.is_dense(view.column)
     reuses = -(-(height or 1 << 20) // tile.rows)
-    worth = not dense or (reuses > _REUSES and panels > 1)
+    worth = not dense or (reuses > _REUSES and panels > 1 and not _is_near(operand, target))
     ahead = operand.buffer in group.constants
     pack = operand.buffer.name if (worth or ahead) and dimension is not None else ""
     back = {mine: theirs for theirs, mine in group.ties[facts.name].items()}
@@ -154,8 +171,36 @@ def plan_product(group: Group, view: Contraction, target: Target) -> Product:
         (position(back[row]), position(back[view.column])),
         tile.rows, tile.columns, lanes, "guard" if height is None else "balance",
         pack, -1 if dimension is None else dimension, by_rows, ahead and bool(pack),
-        tasks,
+        _turned(view, row) if panels > _REUSES else ("", 0), tasks,
     )  # fmt: skip
+
+
+def _turned(view: Contraction, row: Var) -> tuple[str, int]:
+    """The operand of broadcast scalars, where each of a column of them is on a page of its own."""
+    facts = view.facts
+    if len(view.scalars) != 1 or len(facts.reduced) != 1:
+        return "", 0
+    (operand,) = view.scalars
+    deep, pitch = operand.dimension(facts.reduced[0]), constant(operand.buffer.shape[-1])
+    far = pitch is not None and pitch * operand.buffer.dtype.bytes >= _PAGE
+    if deep is None or deep == len(operand.forms) - 1 or not far or not operand.is_dense(row):
+        return "", 0
+    return operand.buffer.name, deep
+
+
+def _evenness(tasks: int, cores: int) -> float:
+    """The share of the time that cores are busy with tasks of one size."""
+    return tasks / (-(-tasks // cores) * cores)
+
+
+def _is_near(operand: Access, target: Target) -> bool:
+    """Whether an operand stays in the L2 cache beside others, its rows lines of different sets."""
+    shape = [constant(extent) for extent in operand.buffer.shape[-2:]]
+    if None in shape:
+        return False
+    pitch = (shape[-1] or 0) * operand.buffer.dtype.bytes
+    whole = pitch % _LINE == 0 and pitch % _ALIASED != 0
+    return whole and (shape[0] or 0) * pitch <= target.l2 // 8
 
 
 def _own(facts: BlockFacts, row: object, view: Contraction) -> tuple[int, int, int]:

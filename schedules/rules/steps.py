@@ -84,6 +84,21 @@ def pack_operand(
     s.vectorize(ci, _TURN)
 
 
+def turn_operand(s: Schedule, block: str, tensor: str, deep: int, tasks: int) -> None:
+    """Let *block* read a copy of an operand in which the dimension `deep` is the dense one."""
+    copy = s.cache_read(block, tensor)
+    rank = len(s.nest.block(copy).reads[0].indices)
+    loops = own_loops(s, copy, rank)
+    s.transform_layout(copy, panel_layout(rank, deep, None))
+    others = [loop for n, loop in enumerate(loops) if n not in (deep, rank - 1)]
+    ko, ki = s.split(loops[deep], _TURN, tail="mask")
+    io, ii = s.split(loops[-1], _TURN, tail="mask")
+    s.reorder(*others, io, ko, ii, ki)
+    s.unroll(ii)
+    s.vectorize(ki, _TURN)
+    spread(s, (*others, io), tasks)
+
+
 def pass_packed(
     s: Schedule, tensor: str, column: int, width: int, order: tuple[int, ...] = ()
 ) -> None:

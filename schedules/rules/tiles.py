@@ -9,7 +9,7 @@ from tdsl.target import Target
 _LATENCY = 4  # cycles that a fused multiply-add takes; two start in each
 _LOAD = 0.02  # cycles that a load costs beside the products; 6 x 64 beats 8 x 48 by 2 %
 _MOST_ROWS = 14
-_MANY = 1 << 20  # what a symbolic extent counts as
+_MANY = 512  # what a symbolic extent counts as
 _MOST_VECTORS = 6
 
 
