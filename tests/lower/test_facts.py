@@ -18,9 +18,10 @@ from tdsl.ir.build import (
     mul,
     sub,
 )
-from tdsl.ir.expr import BinaryOp, Const, Load, Var
-from tdsl.ir.stmt import For, Seq
-from tdsl.lower.facts import Facts, decide, holds
+from tdsl.ir.expr import Binary, BinaryOp, Checked, Const, Load, Select, Unary, UnaryOp, Var
+from tdsl.ir.stmt import For, Let, Seq
+from tdsl.lower.facts import Facts, decide, holds, in_range
+from tdsl.lower.loop_bounds import greatest, least, solve
 
 M, N, I, J = (Var(name) for name in "MNij")
 SIZES = Facts((M, N), (linear(M), linear(N)))
@@ -34,6 +35,46 @@ PROVEN = [
     ([], ge(floordiv(M, 16), 0)),
     ([], ge(mul(ceildiv(M, 16), 16), M)),
     ([(I, M), (J, add(I, 1))], lt(J, M)),
+    ([(I, floordiv(M, 6))], ge(M, 6)),
+    ([(I, floordiv(add(M, 5), 6))], ge(M, 1)),
+    ([(I, M)], compare(BinaryOp.NE, I, M)),
+    ([(I, M)], compare(BinaryOp.NE, M, I)),
+    ([(I, index(1))], compare(BinaryOp.EQ, I, index(0))),
+    ([(I, M)], compare(BinaryOp.GT, M, I)),
+    ([(I, M)], compare(BinaryOp.LE, I, sub(M, 1))),
+    ([(I, M)], lt(minimum(I, N), M)),
+    ([(I, M)], ge(maximum(sub(I, 3), 0), 0)),
+    ([(I, M)], lt(maximum(sub(I, 1), sub(I, N)), M)),
+    ([(I, M)], ge(minimum(I, add(I, 2)), 0)),
+    ([(I, M)], ge(minimum(I, N), 0)),
+    ([(I, M)], lt(floormod(I, 4), 4)),
+    ([(I, M)], ge(floormod(sub(I, 9), 4), 0)),
+    ([], compare(BinaryOp.LE, mul(floordiv(M, 5), 5), M)),
+    ([], lt(sub(M, mul(floordiv(M, 5), 5)), 5)),
+    ([(I, index(9))], compare(BinaryOp.LE, mul(floordiv(I, 3), 2), index(5))),
+    ([(I, index(9))], ge(add(mul(floordiv(I, 3), -2), 5), 0)),
+    ([(I, M)], ge(Select(lt(I, 3), I, sub(M, I)), 0)),
+    ([(I, N), (J, sub(N, I))], lt(add(I, J), N)),
+    ([(I, M)], ge(Checked(sub(I, 5), N), 0)),
+    ([(I, M)], lt(Checked(sub(I, 5), N), N)),
+]
+UNKNOWN = [
+    ([(I, floordiv(M, 6))], ge(M, 7)),
+    ([(I, ceildiv(M, 6))], ge(M, 2)),
+    ([(I, M)], compare(BinaryOp.EQ, I, index(0))),
+    ([(I, M)], compare(BinaryOp.NE, I, sub(M, 1))),
+    ([(I, M)], lt(maximum(I, N), M)),
+    ([(I, M)], ge(minimum(I, sub(N, 1)), 0)),
+    ([(I, M)], lt(floormod(I, 4), 3)),
+    ([(I, M)], ge(floormod(I, 4), 1)),
+    ([], ge(mul(floordiv(M, 5), 5), M)),
+    ([], lt(sub(M, mul(floordiv(M, 5), 5)), 4)),
+    ([(I, index(9))], compare(BinaryOp.LE, mul(floordiv(I, 3), 2), index(3))),
+    ([(I, M)], ge(Select(lt(I, 3), I, sub(N, I)), 0)),
+    ([(I, M)], ge(Select(lt(I, 3), sub(N, I), I), 0)),
+    ([(I, M)], lt(Checked(I, N), sub(N, 1))),
+    ([(I, M)], ge(Checked(I, N), 1)),
+    ([(I, minimum(M, N)), (J, I)], lt(add(I, J), M)),
 ]
 
 
@@ -47,6 +88,102 @@ def known(loops):
 @pytest.mark.parametrize(("loops", "goal"), PROVEN)
 def test_what_ranges_of_loops_imply_is_proven(loops, goal):
     assert holds(known(loops), goal)
+
+
+@pytest.mark.parametrize(("loops", "goal"), UNKNOWN)
+def test_what_may_be_false_is_not_proven(loops, goal):
+    assert decide(known(loops), goal) is None
+
+
+def test_conditions_that_are_put_together():
+    facts = known([(I, M)])
+    yes, no, maybe = lt(I, M), lt(M, I), lt(I, N)
+
+    def both(a, b):
+        return Binary(BinaryOp.AND, a, b)
+
+    def either(a, b):
+        return Binary(BinaryOp.OR, a, b)
+
+    answers = {
+        both(yes, yes): True, both(yes, no): False, both(no, maybe): False,
+        both(maybe, no): False, both(yes, maybe): None, both(maybe, yes): None,
+        either(no, yes): True, either(maybe, yes): True, either(yes, maybe): True,
+        either(no, no): False, either(no, maybe): None, either(maybe, no): None,
+    }  # fmt: skip
+    for cond, answer in answers.items():
+        assert decide(facts, cond) is answer
+        opposite = None if answer is None else not answer
+        assert decide(facts, Unary(UnaryOp.NOT, cond)) is opposite
+    assert decide(facts, Const(True, yes.dtype)) is True
+    assert decide(facts, Const(False, yes.dtype)) is False
+
+
+def test_what_a_condition_says_is_known_where_it_holds():
+    facts = known([(I, M)])
+    for op, implied in {
+        BinaryOp.LT: lt(I, add(N, 1)),
+        BinaryOp.LE: lt(I, add(N, 1)),
+        BinaryOp.GT: ge(I, add(N, 1)),
+        BinaryOp.GE: ge(I, N),
+        BinaryOp.EQ: ge(I, N),
+    }.items():
+        cond = compare(op, I, N)
+        assert holds(facts.given(cond), implied)
+        assert not holds(facts, implied)
+        assert holds(facts.given(Binary(BinaryOp.AND, ge(M, 9), cond)), implied)
+        assert not holds(facts.given(Binary(BinaryOp.OR, ge(M, 9), cond)), implied)
+        assert decide(facts.given(Unary(UnaryOp.NOT, cond)), cond) in (False, None)
+    assert holds(facts.given(Unary(UnaryOp.NOT, lt(I, N))), ge(I, N))
+    assert holds(facts.given(Unary(UnaryOp.NOT, ge(I, N))), lt(I, N))
+    assert decide(facts.given(compare(BinaryOp.EQ, I, N)), compare(BinaryOp.NE, I, N)) is False
+
+
+def test_an_index_is_in_range_on_both_sides():
+    facts = known([(I, M)])
+    assert in_range(facts, I, M)
+    assert in_range(facts, I, add(M, 1))
+    assert not in_range(facts, I, sub(M, 1))
+    assert not in_range(facts, sub(I, 1), M)
+    assert in_range(facts, sub(sub(M, I), 1), M)
+    assert not in_range(facts, sub(M, I), M)
+
+
+@pytest.mark.parametrize("pick", [minimum, maximum])
+def test_a_bound_with_a_name_lies_below_or_above_its_parts(pick):
+    bound = Var("bound")
+    facts = known([(I, M)]).under(Let(bound, pick(add(I, 2), N), Seq(())))
+    below = pick is minimum
+    assert holds(facts, compare(BinaryOp.LE, bound, N)) is below
+    assert holds(facts, compare(BinaryOp.LE, bound, add(I, 2))) is below
+    assert holds(facts, ge(bound, N)) is not below
+    assert holds(facts, ge(bound, add(I, 2))) is not below
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_solved_conditions_start_and_stop_where_they_say(seed):
+    rng = random.Random(seed)
+    for _ in range(60):
+        k = rng.choice([-7, -3, -2, -1, 1, 2, 3, 7])
+        form = linear(add(add(mul(I, k), mul(M, rng.randint(-3, 3))), rng.randint(-9, 9)))
+        bound = solve(form, I)
+        for m in range(6):
+            at = value(bound, {M: m})
+            for i in range(-30, 31):
+                true = value(form.expr(), {M: m, I: i}) >= 0
+                assert true == (i >= at if k > 0 else i < at)
+    assert solve(linear(M), I) is None
+    assert solve(linear(add(I, floordiv(I, 2))), I) is None
+
+
+def test_the_least_and_the_greatest_are_picked_where_they_are_known():
+    facts = known([(I, M)])
+    assert least(I, M, facts) is I
+    assert least(M, I, facts) is I
+    assert greatest(I, M, facts) is M
+    assert greatest(M, I, facts) is M
+    assert least(I, N, facts) == minimum(I, N)
+    assert greatest(I, N, facts) == maximum(I, N)
 
 
 def test_a_guard_is_a_fact():
