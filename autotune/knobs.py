@@ -200,6 +200,10 @@ class Knobs:
     def choice(self, name: str, options: Sequence[T]) -> T:
         """One of several ways to schedule; the template may branch on it.
 
+        Args:
+            name: of the knob, in records and reports.
+            options: what to choose from; the first is what a template does by itself.
+
         Raises:
             KnobError: no options, or a name that is used twice.
         """
@@ -212,7 +216,9 @@ class Knobs:
         return options[taken]
 
     def int(self, name: str, low: Integer, high: Integer, step: Integer = 1) -> Any:
-        """An integer (a `KnobInt`) from `low` to `high`, both included.
+        """An integer (a `KnobInt`) from `low` to `high`, both included, in steps of `step`.
+
+        It may be computed with and passed to primitives; branching on it raises.
 
         Raises:
             KnobError: an empty range, or a name that is used twice.

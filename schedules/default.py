@@ -85,6 +85,9 @@ def default_schedule(
     >>> s = td.default_schedule(td.func("double", [A], [B]))
     >>> s.why.rule_of("B")
     'elementwise'
+
+    Raises:
+        TargetError: a target that names nothing known.
     """
     return DefaultSchedule(func, target, constants)
 

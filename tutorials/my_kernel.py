@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tdsl as td
 
 BELL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
@@ -35,7 +33,7 @@ def edges(height: int = 1024, width: int = 1024) -> td.Func:
 
 
 @td.template(edges)
-def strips(s: td.Schedule, knob: Any) -> None:
+def strips(s: td.Schedule, knob: td.autotune.Knobs) -> None:
     """Strips of rows that threads share; their height, and what is computed with what, are open."""
     y, x = s.loops("edge")
     _, rows = knob.tile("rows", y, parts=2, max_inner=128)

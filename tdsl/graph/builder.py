@@ -18,7 +18,10 @@ from tdsl.graph.ops.windows import AveragePool, MaxPool, Window
 
 
 class Graph:
-    """A model under construction.
+    """A model under construction: `td.Session(graph)` compiles it.
+
+    Each method that adds an operator returns its result, a value with a `shape` (numbers) and a
+    `dtype`, and raises a TdslError where the operator refuses the shapes or types it is given.
 
     >>> import tdsl as td
     >>> g = td.graph.Graph()
@@ -132,41 +135,63 @@ class Graph:
     # -- operators by name ---------------------------------------------------------------------
 
     def apply(self, function: str, *operands: Value, numbers: Sequence[float] = ()) -> Value:
-        """An elementwise function (`tdsl.graph.ops.elementwise.FUNCTIONS`) with broadcasting."""
+        """An elementwise function of values of one dtype, their shapes broadcast as numpy's are.
+
+        Args:
+            function: a key of `tdsl.graph.ops.elementwise.FUNCTIONS`, such as "add" or "relu".
+            operands: as many as the function takes.
+            numbers: further parameters, such as the slope of "leaky_relu".
+        """
         return self.one(Elementwise(function, tuple(numbers)), *operands)
 
     def cast(self, x: Value, dtype: DType | str) -> Value:
-        """Another element type."""
+        """Another element type: floats to integers saturate, integers wrap."""
         kind = as_dtype(dtype)
         return x if x.dtype is kind else self.one(Cast(kind), x)
 
     def matmul(
         self, a: Value, b: Value, *, transpose_a: bool = False, transpose_b: bool = False
     ) -> Value:
-        """The product of matrices; leading axes are broadcast."""
+        """The product a[..., m, k] by b[..., k, n], of shape [..., m, n]; leading axes broadcast.
+
+        With `transpose_a` a is [..., k, m], with `transpose_b` b is [..., n, k].
+        """
         return self.one(MatMul(transpose_a, transpose_b), a, b)
 
     def conv(self, x: Value, w: Value, window: Window | None = None, groups: int = 1) -> Value:
-        """The convolution of images x[n, channel, ...] by w[channel out, channel, ...]."""
+        """The convolution of images x[n, channels, ...] by w[channels out, channels / groups, ...].
+
+        Without a window it moves by one and has no borders.
+        """
         return self.one(Conv(window or plain_window(w.shape[2:]), groups), x, w)
 
     def max_pool(self, x: Value, window: Window) -> Value:
-        """The greatest element of each window."""
+        """The greatest element of each window of x[n, channels, ...]."""
         return self.one(MaxPool(window), x)
 
     def average_pool(self, x: Value, window: Window, *, with_borders: bool = False) -> Value:
-        """The mean of each window."""
+        """The mean of each window of x[n, channels, ...], over elements of the image.
+
+        With `with_borders` the elements of the borders count, as zeros.
+        """
         return self.one(AveragePool(window, with_borders), x)
 
     def reduce(
         self, kind: ReduceKind | str, x: Value, axes: Sequence[int], *, keep: bool = True
     ) -> Value:
-        """A reduction over axes; with none it is the operand itself."""
+        """A reduction over axes (negative ones count from the end); with none, the operand itself.
+
+        Args:
+            kind: "sum", "mean", "max", ... (`td.graph.ReduceKind`).
+            x: what is reduced.
+            axes: over which axes.
+            keep: whether they stay, with an extent of 1.
+        """
         places = tuple(sorted({axis % len(x.shape) for axis in axes}))
         return self.one(Reduce(ReduceKind(kind), places, keep), x)
 
     def softmax(self, x: Value, axis: int = -1, *, log: bool = False) -> Value:
-        """Softmax along an axis, or its logarithm."""
+        """Softmax along an axis, or (`log`) its logarithm; the shape stays."""
         return self.one(Softmax(axis % len(x.shape), log), x)
 
     def layer_norm(
@@ -179,15 +204,15 @@ class Graph:
         return made if bias is None else self.apply("add", made, bias)
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
-        """Another shape of as many elements."""
+        """Another shape, of numbers, with as many elements in the same order."""
         return x if tuple(shape) == x.shape else self.one(Reshape(tuple(map(int, shape))), x)
 
     def transpose(self, x: Value, order: Sequence[int]) -> Value:
-        """Axes in another order."""
+        """Axes in another order: axis `order[n]` of the operand becomes axis n."""
         return x if list(order) == sorted(order) else self.one(Transpose(tuple(order)), x)
 
     def concat(self, parts: Sequence[Value], axis: int) -> Value:
-        """The parts one after the other along an axis."""
+        """The parts one after the other along an axis; they agree in all others."""
         if len(parts) == 1:
             return parts[0]
         return self.one(Concat(axis % len(parts[0].shape)), *parts)

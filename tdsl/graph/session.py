@@ -36,6 +36,14 @@ class Session:
         threads: of parallel loops in this process; None leaves the number as it is.
         disabled_passes: names of passes to leave out (and "fusion"), for comparisons.
 
+    >>> import numpy as np
+    >>> import tdsl as td
+    >>> g = td.graph.Graph()
+    >>> g.output("y", g.apply("relu", g.input("x", (3,))))
+    >>> session = td.Session(g)
+    >>> session.run({"x": np.array([-1, 0, 2], np.float32)})
+    {'y': array([0., 0., 2.], dtype=float32)}
+
     Raises:
         ModelFormatError: no model, or one beyond the limits.
         UnsupportedModelError: operators that tdsl lacks, all at once.
@@ -101,7 +109,11 @@ class Session:
     def run(
         self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None
     ) -> dict[str, Array]:
-        """Compute the outputs, or those named.
+        """Compute the outputs, or those named, as arrays by name.
+
+        Args:
+            feeds: an array for each input, by name, of its dtype and shape (`session.inputs`).
+            outputs: names of the outputs wanted (`session.output_names`); None: all.
 
         Raises:
             FeedError: an input is missing, unknown, or of a wrong shape; an unknown output.
@@ -115,7 +127,7 @@ class Session:
         return {name: made[name] for name in wanted}
 
     def profile(self, feeds: Mapping[str, Any], runs: int = 10) -> Profile:
-        """Time each kernel in some runs after a first one.
+        """Time each kernel in some runs after a first one; the median of each counts, in seconds.
 
         Raises:
             FeedError, FeedTypeError: as `run`.

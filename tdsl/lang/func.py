@@ -70,6 +70,22 @@ def func(
     With `fp_contract`, floating-point `a * b + c` becomes one fused multiply-add here, so that no
     schedule step can change which products are rounded.
 
+    Args:
+        name: of the function, and of the symbol in the object file.
+        inputs: placeholders, in the order in which a call passes arrays.
+        outputs: tensors, in the order in which a call returns them.
+        assume: facts about sizes, such as "M % 16 == 0": checked at each call, used by proofs.
+        fp_contract: whether `a * b + c` of floats becomes one operation.
+
+    >>> import tdsl as td
+    >>> n = td.sizes("n")
+    >>> x = td.placeholder((n,), "float32", name="x")
+    >>> y = td.compute((n,), lambda i: x[i] * 2.0 + 1.0, name="y")
+    >>> line = td.func("line", [x], [y], assume=["n % 16 == 0"])
+    >>> print(td.Schedule(line).nest)
+    for i in n:
+      y[i] = fma(x[i], 2, 1)
+
     Raises:
         DeclarationError: a placeholder that is used but not listed, an output that is an argument,
             two tensors or two sizes of one name, an index that may leave its tensor.

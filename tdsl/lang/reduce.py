@@ -112,8 +112,25 @@ def sum(  # noqa: A001 - numpy's name
 ) -> Value:
     """Sum over axes in canonical order; 0 for an empty domain.
 
-    The accumulator is float32 for 16-bit floats, int32/uint32 for narrower integers and bool,
-    else the operand's dtype, unless `dtype` says otherwise.
+    Args:
+        expr: what is added up, a value of the axes.
+        axis: a `td.reduce_axis`, or a tuple of them, the outermost first: their order is the order
+            in which the unscheduled kernel adds.
+        where: a bool value; only where it holds is something added.
+        dtype: of the accumulator and of the result. None: float32 for 16-bit floats, int32 or
+            uint32 for narrower integers and bool, else the operand's own.
+
+    >>> import numpy as np
+    >>> import tdsl as td
+    >>> x = td.placeholder((4, 4), "float32", name="x")
+    >>> k = td.reduce_axis(4, name="k")
+    >>> y = td.compute((4,), lambda i: td.sum(x[i, k], axis=k, where=k <= i), name="y")
+    >>> td.build(td.func("lower_sums", [x], [y]))(np.ones((4, 4), np.float32))
+    array([1., 2., 3., 4.], dtype=float32)
+
+    Raises:
+        TypeMismatch: an axis that is none, or a `where` that is no bool.
+        DeclarationError: no axis, or one twice.
     """
     e = as_expr_value(expr)
     acc = as_dtype(dtype) if dtype is not None else accumulator(e.dtype)  # type: ignore[arg-type]
@@ -121,7 +138,7 @@ def sum(  # noqa: A001 - numpy's name
 
 
 def prod(expr: object, axis: object, where: object = None, dtype: object = None) -> Value:
-    """Product over axes; 1 for an empty domain. Accumulators as in `sum`."""
+    """Product over axes; 1 for an empty domain. Arguments, dtypes and errors as for `sum`."""
     e = as_expr_value(expr)
     acc = as_dtype(dtype) if dtype is not None else accumulator(e.dtype)  # type: ignore[arg-type]
     return _simple("prod", BinaryOp.MUL, lambda _: 1, e, axis, where, acc)
@@ -130,7 +147,10 @@ def prod(expr: object, axis: object, where: object = None, dtype: object = None)
 def min(  # noqa: A001 - numpy's name
     expr: object, axis: object, where: object = None, dtype: object = None
 ) -> Value:
-    """Least value over axes; NaN if any is NaN; the dtype's greatest for an empty domain."""
+    """Least value over axes; NaN if any is NaN; the dtype's greatest for an empty domain.
+
+    The result has the operand's dtype, or `dtype`; other arguments and errors as for `sum`.
+    """
     e = as_expr_value(expr)
     acc = as_dtype(dtype) if dtype is not None else e.dtype  # type: ignore[arg-type]
     return _simple("min", BinaryOp.MIN, lambda d: d.max, e, axis, where, acc)
@@ -139,7 +159,18 @@ def min(  # noqa: A001 - numpy's name
 def max(  # noqa: A001 - numpy's name
     expr: object, axis: object, where: object = None, dtype: object = None
 ) -> Value:
-    """Greatest value over axes; NaN if any is NaN; the dtype's least for an empty domain."""
+    """Greatest value over axes; NaN if any is NaN; the dtype's least for an empty domain.
+
+    The result has the operand's dtype, or `dtype`; other arguments and errors as for `sum`.
+
+    >>> import numpy as np
+    >>> import tdsl as td
+    >>> x = td.placeholder((2, 3), "int32", name="x")
+    >>> k = td.reduce_axis(3, name="k")
+    >>> y = td.compute((2,), lambda i: td.max(x[i, k], axis=k), name="y")
+    >>> td.build(td.func("row_max", [x], [y]))(np.array([[3, 1, 2], [-5, -4, -6]], np.int32))
+    array([ 3, -4], dtype=int32)
+    """
     e = as_expr_value(expr)
     acc = as_dtype(dtype) if dtype is not None else e.dtype  # type: ignore[arg-type]
     return _simple("max", BinaryOp.MAX, lambda d: d.min, e, axis, where, acc)
@@ -151,25 +182,51 @@ def _truth(expr: object) -> Value:
 
 
 def any(expr: object, axis: object, where: object = None) -> Value:  # noqa: A001
-    """Whether some value is non-zero; False for an empty domain."""
+    """Whether some value is non-zero, as a bool; False for an empty domain.
+
+    Arguments and errors as for `sum`.
+    """
     return _simple("any", BinaryOp.OR, lambda _: False, _truth(expr), axis, where, dtypes.bool_)
 
 
 def all(expr: object, axis: object, where: object = None) -> Value:  # noqa: A001
-    """Whether every value is non-zero; True for an empty domain."""
+    """Whether every value is non-zero, as a bool; True for an empty domain.
+
+    Arguments and errors as for `sum`.
+    """
     return _simple("all", BinaryOp.AND, lambda _: True, _truth(expr), axis, where, dtypes.bool_)
 
 
 def argmax(expr: object, axis: object, where: object = None, dtype: object = "int64") -> Value:
-    """Index of the greatest value: the first NaN, else the lowest index; -1 if empty.
+    """Index of the greatest value: of the first NaN, else of the lowest index; -1 if empty.
 
     Over several axes the index counts their product in row-major order.
+
+    Args:
+        expr: what is compared, a value of the axes.
+        axis: a `td.reduce_axis`, or a tuple of them, the outermost first.
+        where: a bool value; only where it holds does a value count.
+        dtype: of the result, "int64" or "int32".
+
+    >>> import numpy as np
+    >>> import tdsl as td
+    >>> x = td.placeholder((4,), "float32", name="x")
+    >>> k = td.reduce_axis(4, name="k")
+    >>> y = td.compute((1,), lambda i: td.argmax(x[k], axis=k), name="y")
+    >>> td.build(td.func("where_max", [x], [y]))(np.array([1, 7, 2, 7], np.float32))
+    array([1])
+
+    Raises:
+        TypeMismatch: another dtype, an axis that is none, or a `where` that is no bool.
     """
     return _arg("argmax", expr, axis, where, dtype, BinaryOp.GT)
 
 
 def argmin(expr: object, axis: object, where: object = None, dtype: object = "int64") -> Value:
-    """Index of the least value: the first NaN, else the lowest index; -1 if empty."""
+    """Index of the least value: of the first NaN, else of the lowest index; -1 if empty.
+
+    Arguments and errors as for `argmax`.
+    """
     return _arg("argmin", expr, axis, where, dtype, BinaryOp.LT)
 
 

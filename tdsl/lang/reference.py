@@ -55,6 +55,12 @@ def reference(func: Func) -> Callable[..., object]:
     the test suite. Outputs have the algorithm's dtypes; inout arguments are not changed, their new
     value is returned.
 
+    >>> import tdsl as td
+    >>> x = td.placeholder((3,), "float32", name="x")
+    >>> y = td.compute((3,), lambda i: x[i] * x[i], name="y")
+    >>> td.reference(td.func("squares", [x], [y]))(np.array([1, 2, 3], np.float32))
+    array([1., 4., 9.], dtype=float32)
+
     Raises:
         TypeMismatch: wrong number or dtypes of arrays.
         DeclarationError: shapes that do not fit each other.

@@ -123,7 +123,17 @@ class Unchecked:
 def unchecked(index_value: object) -> Unchecked:
     """Vouch for a data-dependent index: it is neither clamped nor checked.
 
-    Reading or writing outside the tensor is then undefined, as in C.
+    Reading or writing outside the tensor is then undefined, as in C. An index that is not vouched
+    for is clamped into the tensor, and the call raises IndexError afterwards.
+
+    >>> import numpy as np
+    >>> import tdsl as td
+    >>> x = td.placeholder((5,), "float32", name="x")
+    >>> at = td.placeholder((2,), "int32", name="at")
+    >>> y = td.compute((2,), lambda i: x[td.unchecked(at[i])], name="y")
+    >>> gather = td.build(td.func("gather", [x, at], [y]))
+    >>> gather(np.arange(5, dtype=np.float32), np.array([4, 0], np.int32))
+    array([4., 0.], dtype=float32)
     """
     return Unchecked(as_expr(index_value))
 
@@ -232,6 +242,17 @@ def placeholder(
 def inout(argument: Tensor) -> Tensor:
     """Let kernels change this placeholder: an update of it writes into the caller's array.
 
+    >>> import numpy as np
+    >>> import tdsl as td
+    >>> total = td.inout(td.placeholder((3,), "float32", name="total"))
+    >>> x = td.placeholder((3,), "float32", name="x")
+    >>> i = td.reduce_axis(3, name="i")
+    >>> new = td.update(total, over=i, at=(i,), value=x[i], op="add", name="new")
+    >>> array = np.ones(3, np.float32)
+    >>> _ = td.build(td.func("add_to", [total, x], [new]))(array, np.full(3, 2, np.float32))
+    >>> array
+    array([3., 3., 3.], dtype=float32)
+
     Raises:
         DeclarationError: the tensor is no placeholder.
     """
@@ -277,7 +298,14 @@ def reduce_axis(extent: object, name: str | None = None) -> Axis:
 
 
 def scan_axis(extent: object, name: str | None = None) -> ScanAxis:
-    """Declare the ordered axis of a `td.scan`."""
+    """Declare the ordered axis of a `td.scan`: an extent (a number or a size) and a name.
+
+    >>> scan_axis(8, name="t")
+    <axis t>
+
+    Raises:
+        DeclarationError: a range in place of an extent.
+    """
     return ScanAxis(_extent(extent), fresh_name(name))
 
 

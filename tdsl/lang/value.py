@@ -44,7 +44,13 @@ Operand: TypeAlias = "Value | Scalar"
 
 
 class Value:
-    """A scalar expression of the algorithm language."""
+    """A scalar expression of the algorithm language.
+
+    What indexing a tensor gives, and all that is computed from it. Python's operators work on it:
+    integers wrap, `//` and `%` round down, division of integers by zero gives 0, `&`, `|` and `~`
+    stand for and, or and not. Values of two dtypes do not mix (`td.cast`); numbers take the dtype
+    of the other operand.
+    """
 
     __slots__ = ("expr",)
 
@@ -359,8 +365,8 @@ def unary(op: UnaryOp, x: object) -> Value:
     return Value(Unary(op, a))
 
 
-def float_unary(op: UnaryOp) -> Callable[[object], Value]:
-    """A function that applies *op* to a float value."""
+def float_unary(op: UnaryOp, doc: str) -> Callable[[object], Value]:
+    """A function that applies *op* to a float value; *doc* says what it computes."""
 
     def apply(x: object) -> Value:
         a = as_expr(x)
@@ -369,7 +375,7 @@ def float_unary(op: UnaryOp) -> Callable[[object], Value]:
         return Value(Unary(op, a))
 
     apply.__name__ = op.value
-    apply.__doc__ = f"{op.value} of a float value."
+    apply.__doc__ = f"{doc}\n\nRaises:\n    TypeMismatch: no float.\n"
     return apply
 
 
@@ -386,6 +392,9 @@ def cast(x: object, dtype: object) -> Value:
 
     >>> cast(3, "float32").dtype.name
     'float32'
+
+    Raises:
+        TypeMismatch: there is no such dtype.
     """
     target = as_dtype(dtype)  # type: ignore[arg-type]
     if is_number(x):
@@ -396,6 +405,15 @@ def cast(x: object, dtype: object) -> Value:
 
 def select(cond: object, a: object, b: object) -> Value:
     """`a` where `cond` holds, else `b`; only the arm taken is evaluated.
+
+    An index in an arm is checked for the values that lead there: this does not leave `x`.
+
+    >>> import numpy as np
+    >>> import tdsl as td
+    >>> x = td.placeholder((3,), "float32", name="x")
+    >>> y = td.compute((4,), lambda i: td.select(i > 0, x[i - 1], 0.0), name="y")
+    >>> td.build(td.func("shifted", [x], [y]))(np.ones(3, np.float32))
+    array([0., 1., 1., 1.], dtype=float32)
 
     Raises:
         TypeMismatch: the condition is no bool, or the arms differ in dtype.
@@ -408,10 +426,18 @@ def select(cond: object, a: object, b: object) -> Value:
 
 
 def minimum(a: object, b: object) -> Value:
-    """The lesser of two values; NaN if either is NaN."""
+    """The lesser of two values; NaN if either is NaN.
+
+    Raises:
+        TypeMismatch: values of two dtypes (numbers take the other operand's).
+    """
     return binary(BinaryOp.MIN, a, b)
 
 
 def maximum(a: object, b: object) -> Value:
-    """The greater of two values; NaN if either is NaN."""
+    """The greater of two values; NaN if either is NaN.
+
+    Raises:
+        TypeMismatch: values of two dtypes (numbers take the other operand's).
+    """
     return binary(BinaryOp.MAX, a, b)

@@ -30,7 +30,26 @@ class Kernel:
     ``kernel(a, b)`` returns new arrays: one output: the array; several: a tuple; none: the arrays
     written in place. ``kernel(a, b, out=c)`` fills `c` (several: a tuple) and returns it.
     ``kernel(a, N=5)`` gives a size that no array fixes. Arrays are numpy arrays, or anything with
-    DLPack or the buffer protocol; a shape-() input takes a number. Made by `load_kernel`.
+    DLPack or the buffer protocol; a shape-() input takes a number. `td.build` makes kernels.
+
+    >>> import numpy as np
+    >>> import tdsl as td
+    >>> n = td.sizes("n")
+    >>> x = td.placeholder((n,), "float32", name="x")
+    >>> y = td.compute((n,), lambda i: x[i] * 2.0, name="y")
+    >>> double = td.build(td.func("double", [x], [y]))
+    >>> double
+    <Kernel double(x: float32[n]) -> y: float32[n]>
+    >>> double(np.arange(3, dtype=np.float32))
+    array([0., 2., 4.], dtype=float32)
+    >>> len(double.time(np.ones(3, np.float32), number=1, repeat=3))
+    3
+
+    A call raises:
+        ArgumentTypeError: too many or too few arguments, unknown keywords, wrong element types.
+        ArgumentValueError: shapes that do not fit, sizes that contradict each other, arrays that
+            are not contiguous, not aligned, or overlap with an output.
+        IndexError: an index that the data gave left its tensor; the outputs are filled.
     """
 
     __slots__ = ("__weakref__", "_caller", "_digest", "_hooks", "_packers", "_sources")
@@ -100,6 +119,9 @@ class Kernel:
 
         Returns:
             Seconds per call, one figure per measurement.
+
+        Raises:
+            ArgumentTypeError, ArgumentValueError: as a call.
         """
         bound, _ = self._caller.bind(args, keywords)
         address = self._caller.address
@@ -108,7 +130,8 @@ class Kernel:
     def pack(self, name: str, array: Any) -> PackedArray:
         """Convert an input to the layout that this kernel keeps it in.
 
-        Without it, a kernel with a prepacked layout packs that input in every call.
+        What it returns is passed in the array's place. Without it, a kernel with a prepacked layout
+        packs that input in every call.
 
         Raises:
             ArgumentValueError: no input of that name is packed.
@@ -128,7 +151,7 @@ class Kernel:
         return PackedArray(pack(array, out=made), tag)
 
     def source(self, kind: str) -> str:
-        """A stage of the kernel as text, such as ``"llvm"`` or ``"asm"``.
+        """A stage of the kernel as text: "ir", "lowered", and "llvm" and "asm", or "opencl".
 
         Raises:
             ArgumentValueError: the kernel has no such stage.

@@ -97,7 +97,11 @@ class ScheduleCore:
 
     @property
     def numerics(self) -> Numerics:
-        """The weakest numerics label among the steps so far."""
+        """What the steps so far do to the bits of the result: the weakest of their labels.
+
+        `exact` (bit-equal to the unscheduled kernel), `reassociates` (sums of floats in another
+        order), `approximates` or `unordered` (float atomics).
+        """
         proof = self._state.proof
         return self._state.floor if proof is None else max(self._state.floor, proof.numerics)
 
@@ -116,7 +120,13 @@ class ScheduleCore:
         return tuple(self.index.leaves)
 
     def loops(self, block: str) -> tuple[Loop, ...]:
-        """The loops around a block, outermost first.
+        """Handles of the loops around a block, outermost first.
+
+        >>> import tdsl as td
+        >>> A = td.placeholder((64, 64), "float32", name="A")
+        >>> B = td.compute((64, 64), lambda i, j: A[i, j] + 1.0, name="B")
+        >>> td.Schedule(td.func("increment", [A], [B])).loops("B")
+        (<Loop B.i>, <Loop B.j>)
 
         Raises:
             ScheduleError: there is no such block.

@@ -131,6 +131,9 @@ class Schedule(ScheduleCore):
             path: the file; it is replaced at once or not at all.
             algorithm: where the algorithm is found, if not where it was declared: `FILE.py:NAME`
                 relative to the file, or a library operator with its sizes.
+
+        Raises:
+            OSError: the file cannot be written.
         """
         save_schedule(self, path, algorithm)
 

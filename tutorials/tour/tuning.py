@@ -23,7 +23,7 @@ MOST_TRIALS = 400
 
 
 @td.template(unsharp_algorithm)
-def tiles(s: td.Schedule, knob: Any) -> None:
+def tiles(s: td.Schedule, knob: td.autotune.Knobs) -> None:
     """Tiles of the picture; their size, and where the earlier stages are computed, are open."""
     c, y, x = s.loops("sharp")
     _, rows = knob.tile("rows", y, parts=2, max_inner=128)
