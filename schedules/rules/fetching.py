@@ -62,7 +62,12 @@ def is_large(buffer: Buffer, target: Target) -> bool:
 
 
 def fetch_ahead(s: Schedule, block: str, tensor: str, dimension: int, distance: int) -> None:
-    """Let a block ask for what it will use: the element further on along a dimension."""
+    """Let a block ask for what it will use: the element further on along a dimension.
+
+    Tensors that live inside the kernel were just written, and are not asked for.
+    """
+    if tensor not in {param.buffer.name for param in s.func.program.params}:
+        return
     found = s.nest.block(block).leaf.block
     forms = _indices(found, tensor)
     names = {v: f"d{n}" for n, v in enumerate(found.vars)}

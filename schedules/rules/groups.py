@@ -16,6 +16,8 @@ from tdsl.schedules.rules.contraction import find_contraction
 
 Ties = Mapping[Var, Var]  # axis of the sink -> axis of the member
 _NEAR = 1 << 19  # bytes that stay in the L2 cache
+_SERVED = 1 << 22  # bytes that the L3 cache serves quickly enough, if
+_LARGE = 1 << 25  # so many would go through memory otherwise
 
 
 @dataclass(slots=True)
@@ -155,14 +157,14 @@ def _chain(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, la
         shared = tuple(v for v in group.sink.data if v is not view.column)
         if len(view.rows) != 1 or any(v not in ties for v in shared):
             return False
-        if not _is_near(group.sink):
+        if not _is_near(group.sink, block):
             return False
         if not any(load.buffer in block.written for load in view.scalars):
             return False
         group.shared, group.chained = shared, True
     else:
         product = group.chained and find_contraction(block) is not None
-        if not product or any(v not in ties for v in group.shared) or not _is_near(block):
+        if not product or any(v not in ties for v in group.shared) or not _is_near(block, block):
             return False
     group.members.insert(0, block)
     group.ties[block.name] = ties
@@ -186,13 +188,18 @@ def _near(group: Group, block: BlockFacts, readers: Sequence[BlockFacts]) -> boo
     return True
 
 
-def _is_near(block: BlockFacts) -> bool:
-    """Whether what the vectors of a product are loaded from fits a cache, for each batch."""
+def _is_near(block: BlockFacts, rows: BlockFacts) -> bool:
+    """Whether what the vectors of a product are loaded from fits a cache, for each batch.
+
+    `rows` makes what need not be kept then: where that is much, a slower cache will do.
+    """
     view = find_contraction(block)
     assert view is not None
     axes = [v for load in view.vectors for v in load.vars if v not in view.batch]
     size = block.count(tuple(v for v in axes if v in block.extents))
-    return size is None or size * block.bits // 8 <= _NEAR
+    kept = rows.count(rows.data)
+    much = kept is not None and kept * rows.bits // 8 > _LARGE
+    return size is None or size * block.bits // 8 <= (_SERVED if much else _NEAR)
 
 
 def _is_plane(block: BlockFacts, readers: Sequence[BlockFacts], group: Group) -> bool:

@@ -18,7 +18,7 @@ from tdsl.graph.recorded import tuned_or_default
 from tdsl.lang.func import Func
 from tdsl.runtime.kernel import Kernel
 from tdsl.schedules.default import default_schedule
-from tdsl.target import Target
+from tdsl.target import Target, target as parse_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ def compile_model(
     nodes = len(model.nodes)
     optimised, passes = run_passes(model, others)
     optimised = separate_outputs(optimised)
-    fusion = plan_fusion(optimised, fuse="fusion" not in disabled)
+    large = parse_target(target).l3
+    fusion = plan_fusion(optimised, fuse="fusion" not in disabled, large=large)
     recorded: list[str] = []
 
     def build(f: Func, constants: frozenset[str]) -> Kernel:

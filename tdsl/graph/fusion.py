@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tdsl.graph.attention import attention_chains
 from tdsl.graph.ir import Model, Node, Value
 from tdsl.graph.kinds import Kind, kind_of
 
@@ -71,18 +72,22 @@ class Fusion:
         return "\n".join(lines)
 
 
-def plan_fusion(model: Model, *, fuse: bool = True) -> Fusion:
-    """Divide the nodes into kernels."""
+def plan_fusion(model: Model, *, fuse: bool = True, large: int = 1 << 25) -> Fusion:
+    """Divide the nodes into kernels; scores of `large` bytes and more are made in parts."""
     readers = model.readers()
     home: dict[Node, Group] = {}
     refusals: list[Refusal] = []
     order = {node: n for n, node in enumerate(model.nodes)}
     kinds = {node: kind_of(node) for node in model.nodes}
     epilogues = _epilogues(model, readers, kinds)
+    chains = attention_chains(model, kinds, large) if fuse else {}
     for node in reversed(model.nodes):
         kind = kinds[node]
         target, reason = _target(node, kind, readers, home, model) if fuse else (None, "disabled")
-        if target is not None and node in epilogues and target.has(Kind.REDUCTION):
+        if node in chains:
+            target = home.get(chains[node])
+            reason = "it is the product of an attention"
+        elif target is not None and node in epilogues and target.has(Kind.REDUCTION):
             target, reason = None, "it is done on tiles of the product before it"
         if target is None:
             home[node] = Group([node], {node: kind})
