@@ -39,7 +39,7 @@ def fuse_stencil_chain(
     >>> C = td.compute((64, 64), lambda y, x: B[y, x] + B[y + 2, x], name="C")
     >>> s = td.Schedule(td.func("twice", [A], [C]), td.target("llvm"))
     >>> fuse_stencil_chain(s, ("B", "C"), strip=32, columns=0, rows=2, lanes=16)
-    <Loop C.yo>
+    <Loop B.yo>
 
     Raises:
         ScheduleError: a strip is not a whole number of steps.

@@ -118,10 +118,7 @@ def linear(e: Expr) -> Affine:
         case Select(cond, a, b):
             one, two = linear(a), linear(b)
             return one if one == two else _atom(Select(cond, one.expr(), two.expr()))
-        case Cast(a, dtype) if (
-            a.dtype.is_integer and dtype.is_integer
-            and a.dtype.min >= dtype.min and a.dtype.max <= dtype.max
-        ):  # fmt: skip
+        case Cast(a, dtype) if a.dtype is dtype:  # a narrower integer wraps where its own type does
             return linear(a)
         case _:
             return _atom(e)

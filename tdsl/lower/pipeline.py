@@ -23,6 +23,7 @@ from tdsl.lower.passes import Lowered, Pass, inits, run_passes
 from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.relax_guards import relax_guards
 from tdsl.lower.select_to_mask import select_to_mask
+from tdsl.lower.select_updates import select_updates
 from tdsl.lower.settle_conditions import settle_conditions
 from tdsl.lower.slide_windows import slide_windows
 from tdsl.lower.split_breakpoints import split_breakpoints
@@ -48,6 +49,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(settle_conditions, "guards that always hold must not make versions"),
     Pass(tidy_indices, "bindings were put in the place of variables"),
     Pass(tighten_loops, "conditions that are bounds of loops need no version either"),
+    Pass(select_updates, "conditions that are bounds have gone; before selects get their masks"),
     Pass(select_to_mask, "a mask is a condition that partitioning can settle"),
     Pass(hoist_allocs, "serial iterations share their storage, unrolled copies too"),
     Pass(split_first_steps, "a first step is no border: what follows treats both parts alike"),
