@@ -12,6 +12,7 @@ from tdsl.graph.ir import Model, Value
 from tdsl.graph.kept import kept_kernel
 from tdsl.graph.kernels import KernelTable, canonical
 from tdsl.graph.kinds import Kind
+from tdsl.graph.packing import PackedConstants
 from tdsl.graph.passes.outputs import separate_outputs
 from tdsl.graph.passes.pipeline import PassReport, run_passes
 from tdsl.graph.recorded import tuned_or_default
@@ -60,7 +61,7 @@ class Compiled:
 
 def compile_model(
     model: Model, target: Target | None = None, disabled: Collection[str] = (), *,
-    tuned: bool = False,
+    tuned: bool = False, packed: PackedConstants | None = None,
 ) -> Compiled:  # fmt: skip
     """Compile a graph.
 
@@ -69,6 +70,7 @@ def compile_model(
         target: what to compile for; None: this machine's processor.
         disabled: names of passes, or "fusion", that are left out.
         tuned: whether kernels get the schedules that the tuner recorded, where there are some.
+        packed: the constants that were packed for other shapes of the same model.
 
     Raises:
         GraphError: an unknown name in `disabled`.
@@ -91,6 +93,7 @@ def compile_model(
         build,
         lambda f: driver.build(canonical(f), target),
         optimised.constants,
+        PackedConstants() if packed is None else packed,
     )
     views: dict[Value, tuple[Value, int]] = {}
     steps = []

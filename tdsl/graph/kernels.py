@@ -41,12 +41,12 @@ class KernelTable:
 
     def __init__(
         self, build: Builder, build_simply: Callable[[Func], Kernel],
-        constants: Mapping[Value, Array],
+        constants: Mapping[Value, Array], packed: PackedConstants,
     ) -> None:  # fmt: skip
         self._build = build
         self._build_simply = build_simply
         self._constants = constants
-        self.packed = PackedConstants(constants)
+        self.packed = packed
         self._kernels: dict[Hashable, Kernel] = {}
         self._algorithms: list[Func] = []
         self.hits = 0
@@ -76,7 +76,7 @@ class KernelTable:
             kernel = self._kernels[key] = self._made(function, names)
         else:
             self.hits += 1
-        operands = self.packed.operands(kernel, inputs)
+        operands = self.packed.operands(kernel, inputs, self._constants)
         return GroupKernel(kernel, operands, group.sink.outputs, group)
 
     def _made(self, function: Func, constants: frozenset[str]) -> Kernel:

@@ -14,6 +14,7 @@ from tdsl.graph.compile import Compiled, CompileReport, compile_model
 from tdsl.graph.errors import FeedError, FeedTypeError, ValueNeededError
 from tdsl.graph.ir import Array, Model
 from tdsl.graph.onnx_import.importer import Declared, OnnxModel
+from tdsl.graph.packing import PackedConstants
 from tdsl.graph.profile import Profile, profile_of, stamps_for
 from tdsl.lang.func import Func
 from tdsl.runtime import pool
@@ -67,6 +68,7 @@ class Session:
         self._disabled = tuple(disabled_passes)
         self._tuned = schedules == "tuned"
         self._lock = threading.Lock()
+        self._packed = PackedConstants()
         self._compiled: dict[tuple[_Shapes, tuple[bytes, ...]], Compiled] = {}
         self._known_inputs: tuple[str, ...] = ()
         self._source: OnnxModel | Model
@@ -196,7 +198,9 @@ class Session:
     ) -> Compiled:
         source = self._source
         model = source if isinstance(source, Model) else source.graph(shapes, known)
-        return compile_model(model, self._target, self._disabled, tuned=self._tuned)
+        return compile_model(
+            model, self._target, self._disabled, tuned=self._tuned, packed=self._packed
+        )
 
     def _compile_early(self) -> None:
         """Compile before the first run, unless shapes depend on data."""

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 import tdsl as td
+from tests.graph.onnx_models import ModelBuilder
 
 
 def product(width=96, rows=40, twice=False):
@@ -50,3 +52,34 @@ def test_an_operand_that_varies_is_not_packed_ahead():
     assert not packed_inputs(session)
     a, b = np.ones((40, 64), np.float32), np.ones((64, 96), np.float32)
     np.testing.assert_array_equal(session.run({"x": a, "y": b})["z"], a @ b)
+
+
+def test_a_model_of_any_batch_packs_its_weights_once():
+    b = ModelBuilder()
+    w = b.weight(64, 96)
+    inputs = {"x": ("float32", ["batch", 64])}
+    session = td.Session(b.model(inputs, [b.op("Relu", b.op("MatMul", "x", w))]))
+    found = set()
+    for rows in (40, 64, 100):
+        x = np.ones((rows, 64), np.float32)
+        session.run({"x": x})
+        (value,) = packed_inputs(session)
+        found.add(value)
+    assert session.compiled_count == 3
+    assert len(found) == 1
+
+
+def test_a_model_whose_compilation_was_interrupted_compiles_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("TDSL_CACHE_DIR", str(tmp_path / "objects"))
+    g, w, x = product()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tdsl.driver.compile_text", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            td.Session(g)
+    assert not [path for path in (tmp_path / "objects").glob("*") if path.suffix == ".tmp"]
+    got = td.Session(g).run({"x": x})["y"]
+    np.testing.assert_allclose(got, np.maximum(x @ w.T, 0), rtol=1e-4, atol=1e-4)
