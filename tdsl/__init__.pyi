@@ -43,6 +43,20 @@ from tdsl.lang.compute import (
 from tdsl.lang.extern import (
     extern as extern,
 )
+from tdsl.lang.fixed_point import (
+    absd as absd,
+    halving_add as halving_add,
+    mul_shift_right as mul_shift_right,
+    rounding_halving_add as rounding_halving_add,
+    rounding_mul_shift_right as rounding_mul_shift_right,
+    rounding_shift_right as rounding_shift_right,
+    saturating_add as saturating_add,
+    saturating_cast as saturating_cast,
+    saturating_sub as saturating_sub,
+    widening_add as widening_add,
+    widening_mul as widening_mul,
+    widening_sub as widening_sub,
+)
 from tdsl.lang.func import (
     Func as Func,
     func as func,

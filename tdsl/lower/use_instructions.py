@@ -91,7 +91,7 @@ class _Mapped:
         )
 
     def _store(self, s: Store, loops: Sequence[tuple[Var, int]]) -> Store:
-        if s.mask is not None:
+        if s.mask is not None or s.atomic:
             raise self._changed()
         matched = match_update(self.found, s.value, Load(s.buffer, s.indices), loops)
         if isinstance(matched, str):

@@ -13,6 +13,7 @@ from tdsl.ir.visit import free_vars
 from tdsl.scheduling.arguments import LoopArg
 from tdsl.scheduling.core import ScheduleCore, State
 from tdsl.scheduling.loops import Loop
+from tdsl.scheduling.mapped import mapped_nests, why_not
 from tdsl.scheduling.naming import Index, names_around
 from tdsl.scheduling.proof import Attempt, prove_step, refusal
 from tdsl.scheduling.tree import leaves_below, nest_of, statements, with_body
@@ -186,6 +187,10 @@ class Edit:
             ScheduleError: it is not proven, and `unsafe` is false.
         """
         state = self.core.state
+        for nest in mapped_nests(body):
+            reason = why_not(nest)
+            if reason is not None:
+                raise self.error(reason, "tensorize after this step")
         new = replace(
             state,
             algorithm=algorithm or state.algorithm,

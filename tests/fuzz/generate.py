@@ -10,8 +10,9 @@ from tests.fuzz import ordered
 from tests.fuzz.algorithms import Algorithm, Dim
 from tests.fuzz.draw import HypothesisDraw
 from tests.fuzz.grammar import FAMILIES, Builder, finish
+from tests.fuzz.products import products
 
-_WEIGHTS = {**FAMILIES, ordered.scan: 2, ordered.update: 2.5, ordered.running: 1}
+_WEIGHTS = {**FAMILIES, ordered.scan: 2, ordered.update: 2.5, ordered.running: 1, products: 1}
 _ATTEMPTS = 50
 
 

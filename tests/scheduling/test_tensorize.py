@@ -142,7 +142,7 @@ def test_a_nest_that_stops_early_is_refused():
     s, ji = ready(matmul(k=18))
     text = refusal(s, ji)
     assert "stops before the end of 'ki', 'ko'" in text or "stops before the end of 'ki'" in text
-    assert "partition the tail off" in text
+    assert "its loops are j in 16, k in 4, whole" in text
 
 
 def test_marks_and_other_blocks_are_refused():
@@ -164,11 +164,43 @@ def test_operands_that_do_not_lie_together_stop_the_build():
     assert "those of 'B.C' have steps of 32 along ki, 1 along ji" in str(error.value)
 
 
-def test_a_changed_nest_stops_the_build():
+STEPS = {
+    "fuse": lambda s: s.fuse("C.ji", "C.ki"),
+    "split": lambda s: s.split("C.ji", 4),
+    "unroll": lambda s: s.unroll("C.ki"),
+    "atomic": lambda s: s.atomic("C"),
+    "reorder": lambda s: s.reorder("C.ji", "C.jo"),
+    "prefetch": lambda s: s.prefetch("C", "A", "i, j, k -> i, k"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_steps_that_would_take_the_nest_apart_are_refused(step):
+    s, ji = ready(matmul())
+    s.tensorize(ji, "vpdpbusd")
+    before = str(s)
+    with pytest.raises(td.ScheduleError) as error:
+        STEPS[step](s)
+    assert "vpdpbusd" in str(error.value) or "an instruction runs" in str(error.value)
+    assert "tensorize after this step" in str(error.value)
+    assert str(s) == before
+
+
+def test_steps_outside_of_the_nest_are_taken():
+    s, ji = ready(matmul(m=9, k=24))
+    s.tensorize(ji, "vpdpbusd")
+    io, ii = s.split("C.i", 4)
+    s.parallel(io)
+    s.unroll(ii)
+    s.split("C.ko", 2)
+    assert disagreement(s) is None
+
+
+def test_a_reversed_operand_stops_the_build():
     s, ji = ready(matmul())
     s.tensorize(ji, "vpdpbusd")
     s.reverse("C.ki")
-    with pytest.raises(td.LoweringError):
+    with pytest.raises(td.LoweringError, match="steps of -1 along ki"):
         td.build(s)
 
 

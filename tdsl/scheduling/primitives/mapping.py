@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tdsl.analysis import Numerics
-from tdsl.ir.expr import Const, Var
-from tdsl.ir.instruction import (
-    Instruction,
-    UnknownInstructionError,
-    instruction_of,
-    match_update,
-    with_bindings,
-)
-from tdsl.ir.stmt import BlockKind, For, Leaf, LoopKind, Stmt
-from tdsl.ir.visit import free_vars
+from tdsl.ir.expr import Const
+from tdsl.ir.instruction import Instruction, UnknownInstructionError, instruction_of
+from tdsl.ir.stmt import For, Leaf, LoopKind, Stmt
 from tdsl.scheduling.arguments import InstructionArg, LoopArg
 from tdsl.scheduling.edit import Edit
+from tdsl.scheduling.mapped import unfit
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.tree import swap
 
@@ -66,12 +60,9 @@ def tensorize(edit: Edit, loop: LoopArg, instruction: InstructionArg, unsafe: bo
     found = _known(edit, instruction)
     target = edit.loop(loop)
     loops, leaf = _perfect_nest(edit, target, found)
-    _check_leaf(edit, leaf, loops, found)
-    here, value = with_bindings(leaf.block, leaf.bindings)
-    counted = [(x.var, _extent(edit, x, found)) for x in loops]
-    matched = match_update(found, value, here, counted)
-    if isinstance(matched, str):
-        raise edit.error(f"{leaf.block.name!r} is not {found.name!r}: {matched}", _help(found))
+    reason = unfit(found, leaf, loops)
+    if reason is not None:
+        raise edit.error(reason, _help(found))
     body: Stmt = leaf
     for inner in reversed(loops):
         name = found.key if inner is target else ""
@@ -89,7 +80,7 @@ def _known(edit: Edit, name: str) -> Instruction:
 def _help(found: Instruction) -> str:
     extents = ", ".join(f"{it.var.name} in {it.extent.value}" for it in found.block.iters
                         if isinstance(it.extent, Const))  # fmt: skip
-    return f"its loops are {extents}, and it does {_text(found)}"
+    return f"its loops are {extents}, whole; it does {_text(found)}"
 
 
 def _text(found: Instruction) -> str:
@@ -120,32 +111,3 @@ def _perfect_nest(edit: Edit, target: For, found: Instruction) -> tuple[list[For
                 "tensorize before marking the loop",
             )
     return loops, stmt
-
-
-def _check_leaf(edit: Edit, leaf: Leaf, loops: list[For], found: Instruction) -> None:
-    block = leaf.block
-    own: set[Var] = {loop.var for loop in loops}
-    if block.kind is not BlockKind.REDUCE or len(block.writes) != 1 or block.where is not None:
-        raise edit.error(
-            f"{block.name!r} is no plain reduction, and {found.name!r} is one", _help(found)
-        )
-    if leaf.atomic or leaf.fetches:
-        word = "atomic" if leaf.atomic else "prefetching"
-        raise edit.error(f"{block.name!r} is {word}; {found.name!r} is not")
-    for guard in leaf.guards:
-        named = free_vars(guard.cond) & own
-        if named:
-            names = ", ".join(sorted(repr(var.name) for var in named))
-            raise edit.error(
-                f"{block.name!r} stops before the end of {names}, and {found.name!r} always runs "
-                "all of its lanes",
-                "split by factors that divide the extents, or partition the tail off",
-            )
-
-
-def _extent(edit: Edit, loop: For, found: Instruction) -> int:
-    if not isinstance(loop.extent, Const):
-        raise edit.error(
-            f"the extent of {loop.var.name!r} is not a constant", f"split it: {_help(found)}"
-        )
-    return int(loop.extent.value)
