@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from tdsl.graph.attention import attention_chains
 from tdsl.graph.ir import Model, Node, Value
 from tdsl.graph.kinds import Kind, kind_of
+from tdsl.graph.ops.linear import MatMul
+from tdsl.graph.ops.movement import Concat
 
 _NODES = 24  # of one kernel; larger ones take long to compile and win nothing more
 _SOURCES = 8  # values read by one kernel
@@ -164,10 +167,27 @@ def _is_used_once(node: Node, user: Node, group: Group) -> bool:
     return is_row and not group.has(Kind.CONTRACTION, Kind.MOVE)
 
 
+def _is_walked_once(node: Node, users: Sequence[Node]) -> bool:
+    """Whether a product with one row walks parts, joined along the axis that it sums over, once."""
+    if len(users) != 1 or not isinstance(node.op, Concat):
+        return False
+    (user,) = users
+    match user.op:
+        case MatMul(transpose_b=False) if user.inputs[1] is node.output:
+            rank = len(node.output.shape)
+            row, batch = user.output.shape[-2], user.output.shape[:-2]
+            alone = user.inputs[0] is not node.output and node.op.axis == rank - 2
+            return alone and row == 1 and prod(batch) == prod(node.output.shape[:-2])
+        case _:
+            return False
+
+
 def _anchored(node: Node, kind: Kind, group: Group, users: Sequence[Node]) -> str:
     """Obstacles that products and reductions are."""
     readers = {group.kinds[user] for user in users}
     if Kind.CONTRACTION in readers:
+        if _is_walked_once(node, users):
+            return ""
         return "operands of a product are read again and again"
     if kind is Kind.CONTRACTION:
         if group.has(Kind.CONTRACTION):

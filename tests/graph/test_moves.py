@@ -75,3 +75,15 @@ def test_products_read_transposed_operands_in_place():
     assert MatMul(transpose_b=True) in ops
     got = td.Session(g).run({"a": a, "b": b})["y"]
     np.testing.assert_allclose(got, a @ (b.transpose(0, 2, 1) * 0.5), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "names"), [(1, ["concat_matmul"]), (2, ["concat", "matmul"])])
+def test_a_product_with_one_row_walks_the_parts_of_a_cache(rows, names):
+    g = td.graph.Graph()
+    past, new, x = arrays((3, 20, 8), (3, 1, 8), (3, rows, 21))
+    values = g.concat([g.input("past", past.shape), g.input("new", new.shape)], 1)
+    g.output("y", g.matmul(g.input("x", x.shape), values))
+    session = td.Session(g)
+    assert [step.group.name for step in session._last().executable.steps] == names
+    got = session.run({"past": past, "new": new, "x": x})["y"]
+    np.testing.assert_allclose(got, x @ np.concatenate([past, new], 1), rtol=1e-4, atol=1e-5)
