@@ -20,6 +20,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--match", default="", help="cases in whose name this expression is found")
+    parser.add_argument("--new", action="store_true", help="cases that are not known to pass")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="the summary as JSON, and nothing else")
     parser.add_argument("--record", action="store_true", help=f"write {EXPECTED.name}")
@@ -27,6 +28,8 @@ def main():
     chosen = parser.parse_args()
     cases = stored_cases()
     names = [name for name in case_names(cases) if re.search(chosen.match, name)]
+    if chosen.new:
+        names = [name for name in names if name not in expected_passes()]
     results = []
     for result in run_cases(cases, names, chosen.jobs):
         results.append(result)

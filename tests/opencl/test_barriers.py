@@ -6,39 +6,10 @@ import numpy as np
 import pytest
 
 import tdsl as td
-from tdsl.errors import LoweringError, TdslError
-from tdsl.ir.expr import Node
-from tdsl.ir.interp import HOSTILE, interpret
-from tdsl.ir.stmt import Barrier, Program, Seq
-from tdsl.ir.visit import map_children
+from tdsl.errors import LoweringError
+from tdsl.ir.interp import interpret
 from tests.opencl import kernels
-
-
-def _without_barrier(program, number):
-    """The program without one of its barriers."""
-    seen = -1
-
-    def visit(n: Node) -> Node:
-        nonlocal seen
-        if isinstance(n, Barrier):
-            seen += 1
-            return Seq(()) if seen == number else n
-        return map_children(n, visit)
-
-    body = visit(program.body)
-    return Program(program.name, program.params, program.sizes, program.assume, body)
-
-
-def _is_caught(program, arrays, sizes, expected):
-    for order in HOSTILE:
-        try:
-            found = interpret(program, arrays, sizes, order=order, detect_conflicts=True)
-        except TdslError:
-            return True
-        if any(not np.array_equal(found[name], array) for name, array in expected.items()):
-            return True
-    return False
-
+from tests.opencl.mutations import is_caught, without_barrier
 
 CASES = {
     "matmul": (kernels.matmul(2), {"M": 2, "N": 2, "K": 4}),
@@ -50,7 +21,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_removing_any_one_barrier_is_caught(name):
+def test_removing_any_one_barrieris_caught(name):
     schedule, sizes = CASES[name]
     rng = np.random.default_rng(1)
     arrays = {
@@ -64,10 +35,10 @@ def test_removing_any_one_barrier_is_caught(name):
     expected = interpret(program, arrays, sizes)
     count = len(kernels.barriers(program))
     assert count > 0
-    assert not _is_caught(program, arrays, sizes, expected)
+    assert not is_caught(program, arrays, sizes, expected)
     for number in range(count):
-        mutant = _without_barrier(program, number)
-        assert _is_caught(mutant, arrays, sizes, expected), f"barrier {number} of {count}"
+        mutant = without_barrier(program, number)
+        assert is_caught(mutant, arrays, sizes, expected), f"barrier {number} of {count}"
 
 
 def _row_kernel(make, scope="shared", lanes=4):

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import islice
 
 from tests.operators.running import FAMILIES, attempt
@@ -36,19 +36,25 @@ def main():
     plan = list(islice(_plan(names, 1_000_000 * chosen.seed), chosen.cases)) if names else []
     found, counts = [], Counter()
     with ProcessPoolExecutor(chosen.jobs) as pool:
-        results = pool.map(attempt, *zip(*plan, strict=True), chunksize=8) if plan else ()
-        for (name, seed), wrong in zip(plan, results, strict=True):
-            counts[name] += 1
-            if wrong is not None:
-                found.append({"operator": name, "seed": seed, "wrong": wrong})
-                print(f"{name} seed {seed}: {wrong[:600]}", file=sys.stderr, flush=True)
+        waiting = {pool.submit(attempt, *one): one for one in plan}
+        try:
+            for done in as_completed(waiting):
+                name, seed = waiting[done]
+                counts[name] += 1
+                if wrong := done.result():
+                    found.append({"operator": name, "seed": seed, "wrong": wrong})
+                    print(f"\n{name} seed {seed}: {wrong[:600]}", file=sys.stderr)
+                print(f"\r{counts.total()} of {len(plan)}", end="", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:  # what was found so far counts
+            pool.shutdown(wait=False, cancel_futures=True)
+    print(file=sys.stderr)
     figures = {
-        "cases": len(plan), "operators": len(counts), "mismatches": len(found), "found": found,
+        "cases": counts.total(), "operators": len(counts), "mismatches": len(found), "found": found,
     }  # fmt: skip
     if chosen.json:
         print(json.dumps(figures, indent=1))
     else:
-        print(f"{len(plan)} cases of {len(counts)} operators: {len(found)} mismatches")
+        print(f"{counts.total()} cases of {len(counts)} operators: {len(found)} mismatches")
     return 1 if found else 0
 
 
