@@ -48,7 +48,7 @@ class LiveReport(Listener):
         self._best: list[Record] = []
         self._doing = ""
         self._known = 0
-        self._began = time.monotonic()
+        self._opened = self._began = time.monotonic()
         self._said = 0.0
 
     def __enter__(self) -> Self:
@@ -94,7 +94,9 @@ class LiveReport(Listener):
     def _say(self, words: str) -> None:
         self._said = time.monotonic()
         if self._live is None:
-            self._console.print(f"{self._said - self._began:7.1f} s  {words}", highlight=False)
+            self._console.print(
+                f"{self._said - self._opened:7.1f} s  {words}", highlight=False, soft_wrap=True
+            )
 
     def _refresh(self) -> None:
         if self._live is not None:
@@ -126,7 +128,8 @@ class LiveReport(Listener):
         )
         elapsed = time.monotonic() - self._began
         line = f"{self._done}/{self._trials} trials  {elapsed:.0f} s  {self._left()}"
-        state = Text(f"{line}  {self._doing}" + (f"  ({failed})" if failed else ""))
+        state = Table.grid(padding=(0, 2))
+        state.add_row(bar, f"{line}  {self._doing}" + (f"  ({failed})" if failed else ""))
         table = Table(box=None, pad_edge=False)
         for name in ("", "time", "rate", "from", "candidate"):
             table.add_column(name, overflow="fold")
@@ -139,7 +142,7 @@ class LiveReport(Listener):
                 record.source,
                 shown_candidate(record.candidate),
             )
-        return Group(head, bar, state, table)
+        return Group(head, state, table)
 
 
 def shown_candidate(candidate: object) -> str:

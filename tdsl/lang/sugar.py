@@ -60,7 +60,7 @@ def pad(
     low = _borders(x, before, "before")
     high = low if after is None else _borders(x, after, "after")
     extents = [Value(e) for e in x.buffer.shape]
-    shape = [n + b + a for n, b, a in zip(extents, low, high, strict=True)]
+    shape = [n + (b + a) if b + a else n for n, b, a in zip(extents, low, high, strict=True)]
 
     def element(indices: tuple[Value, ...]) -> Value:
         inner = [i - b if b else i for i, b in zip(indices, low, strict=True)]
