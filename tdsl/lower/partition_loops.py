@@ -65,6 +65,8 @@ def _below(s: Stmt, facts: Facts, versions: int) -> Stmt:
             if region is not None and ranges is not None and region.splits(s, ranges):
                 return _split(s, region, ranges, facts, versions)
             return map_statements(s, lambda n: _visit(n, inner, versions))
+        case For(kind=LoopKind.VECTORIZED):
+            return s  # two versions of a body would both run, under masks
         case For():
             return map_statements(s, lambda n: _visit(n, facts.inside(s), versions))
         case Let():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tdsl.codegen.llvm import floats
 from tdsl.codegen.llvm.frame import Frame
+from tdsl.codegen.llvm.patterns import Pattern, pattern
 from tdsl.codegen.llvm.types import (
     Value,
     lane_count,
@@ -20,6 +21,7 @@ from tdsl.ir.stmt import Prefetch, Store
 from tdsl.ir.visit import walk
 
 _WIDE_STRIDE = 4  # strides up to this are read as whole vectors and shuffled
+_WIDE = 4  # what lies at known distances is read as up to so many vectors
 _ZEROS_BYTES = 256  # a masked-off scalar or vector read goes to this many zeros
 _STREAM_ALIGN = 16  # narrower non-temporal stores fall apart into scalars
 
@@ -61,6 +63,10 @@ def _load(f: Frame, e: Load, mask: Value | None) -> Value:
     base = f.pointer(e.buffer)
     if index.lanes == 1:
         return _load_here(f, e.buffer, base, f.value(index), 1, mask)
+    if stride is None and mask is None:
+        found = pattern(index)
+        if found is not None and max(found.offsets) - min(found.offsets) < _WIDE * index.lanes:
+            return _load_pattern(f, e.buffer, base, found)
     if stride is None or (stride not in (1, -1) and (mask is not None or _far(stride))):
         return _gather(f, e, base, f.value(index), mask)
     assert isinstance(index, Ramp)
@@ -138,6 +144,30 @@ def _load_strided(
     for lane in range(lanes):
         part = min(lane * stride // lanes, len(starts) - 1)
         picks.append(part * lanes + lane * stride - starts[part])
+    return shuffle(f, parts, picks)
+
+
+def _load_pattern(f: Frame, buffer: Buffer, base: Value, found: Pattern) -> Value:
+    """Whole vectors between the first and the last element wanted, and no other."""
+    b = f.builder
+    first, lanes = min(found.offsets), len(found.offsets)
+    span = max(found.offsets) - first + 1
+    if span == 1:
+        at = b.binary("add", f.value(found.base), literal(first, "i64"))
+        return b.broadcast(_load_here(f, buffer, base, at, 1, None), lanes)
+    width = min(1 << (span.bit_length() - 1), lanes)
+    starts = [min(k * width, span - width) for k in range(-(-span // width))]
+    start = f.value(found.base)
+    parts = [
+        _load_here(
+            f, buffer, base, b.binary("add", start, literal(first + s, start.type)), width, None
+        )
+        for s in starts
+    ]
+    picks = []
+    for offset in found.offsets:
+        part = min((offset - first) // width, len(starts) - 1)
+        picks.append(part * width + offset - first - starts[part])
     return shuffle(f, parts, picks)
 
 
