@@ -19,7 +19,7 @@ from tdsl.ir.expr import Const, Load, Select, Var
 from tdsl.schedules.rules.blocks import Access, BlockFacts
 from tdsl.schedules.rules.contraction import find_contraction
 from tdsl.schedules.rules.groups import Group
-from tdsl.schedules.rules.pixel_tiles import balanced_parts
+from tdsl.schedules.rules.pixel_tiles import balanced_parts, is_provable
 from tdsl.schedules.rules.pixels import share_bands
 from tdsl.schedules.rules.rule import Plan, Rule
 from tdsl.schedules.rules.steps import own_loops, pack_operand, pass_packed
@@ -216,7 +216,7 @@ def _tile(block: BlockFacts, row: Var | None, pixel: Var) -> tuple[int, int]:
         )
         for high in range(1, (1 if height is None else min(4, max(height, 1))) + 1)
         for wide in range(1, min(8, max(width or 8, 1)) + 1)
-        if high * wide <= _WINDOWS
+        if high * wide <= _WINDOWS and is_provable((height, high), (width, wide))
     }
     return min(found, key=lambda tile: found[tile])
 

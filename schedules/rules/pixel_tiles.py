@@ -60,7 +60,13 @@ def _tiles(shape: Pixels, target: Target) -> Iterator[PixelTile]:
             if shape.height is None:
                 most = min(most, 1)
             for high in range(1, min(most, shape.height or 1) + 1):
-                yield PixelTile(high, wide, vectors)
+                if is_provable((shape.height, high), (shape.width, wide)):
+                    yield PixelTile(high, wide, vectors)
+
+
+def is_provable(*splits: tuple[int | None, int]) -> bool:
+    """Whether at most one extent is cut into parts of two sizes: proofs of more take too long."""
+    return sum(extent is not None and extent % size != 0 for extent, size in splits) < 2
 
 
 def _cycles(shape: Pixels, tile: PixelTile, lanes: int, target: Target) -> float:

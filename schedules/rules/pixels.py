@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Var
 from tdsl.schedules.rules.blocks import Access, BlockFacts, constant
 from tdsl.schedules.rules.contraction import Contraction, views_of
@@ -130,9 +131,17 @@ class PixelPlan(Plan):
         )
 
     def apply(self, s: Schedule) -> None:
+        try:
+            self._tile(s, self.tail)
+        except ScheduleError:  # proofs of parts of two sizes may take too long
+            if self.tail == "guard":
+                raise
+            self._tile(s, "guard")
+
+    def _tile(self, s: Schedule, tail: str) -> None:
         tile_pixels(
             s, self.block, self.sink, self.rank, self.axes, (self.high, self.wide, self.columns),
-            self.lanes, self.pack, self.dimension, self.order, ahead=self.ahead, tail=self.tail,
+            self.lanes, self.pack, self.dimension, self.order, ahead=self.ahead, tail=tail,
             chunk=self.chunk,
         )  # fmt: skip
 

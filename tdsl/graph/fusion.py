@@ -90,7 +90,7 @@ def plan_fusion(model: Model, *, fuse: bool = True, large: int = 1 << 25) -> Fus
         if node in chains:
             target = home.get(chains[node])
             reason = "it is the product of an attention"
-        elif target is not None and node in epilogues and target.has(Kind.REDUCTION):
+        elif target is not None and node in epilogues and target.has(Kind.REDUCTION, Kind.MOVE):
             target, reason = None, "it is done on tiles of the product before it"
         if target is None:
             home[node] = Group([node], {node: kind})

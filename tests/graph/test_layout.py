@@ -97,3 +97,23 @@ def test_layouts_order_axes():
     assert Layout.LAST.joined(1, 2, (3, 4)) == (1, 3, 4, 2)
     assert Layout.LAST.parted((1, 3, 4, 2)) == (1, 2, (3, 4))
     assert Layout.FIRST.parted(Layout.FIRST.joined(1, 2, (3,))) == (1, 2, (3,))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_shuffled_channels_of_groups(late):
+    """`late`: somebody else reads the parted image as it was."""
+    g = Graph()
+    x = g.input("x", (2, 6, 5, 4))
+    y = g.conv(x, weights(g, 12, 6, 1, 1))
+    y = g.conv(y, weights(g, 12, 4, 1, 1), groups=3)
+    y = g.apply("relu", g.apply("add", y, weights(g, 12, 1, 1)))
+    parted = g.reshape(y, (2, 3, 4, 5, 4))
+    y = g.reshape(g.transpose(parted, (0, 2, 1, 3, 4)), (2, 12, 5, 4))
+    y = g.conv(y, weights(g, 12, 1, 3, 3), window(3, 1, (1, 1, 1, 1)), groups=12)
+    y = g.conv(y, weights(g, 6, 4, 1, 1), groups=3)
+    y = g.apply("add", g.apply("mul", y, weights(g, 1, 1, 4)), x)
+    if late:
+        y = g.apply("add", y, g.reshape(g.reduce("sum", parted, [1, 2]), (2, 1, 5, 4)))
+    g.output("y", y)
+    made = agree(g, (2, 6, 5, 4))
+    assert made.count("groupedconv") == 2
