@@ -40,7 +40,7 @@ def nest_over(
     bound without a loop of their own; `around` are the loops that the nest will stand in;
     `guards` are added to the leaf.
     """
-    taken = {loop.var.name for loop in around}
+    taken = {v.name for loop in around for v in (loop.var, *(part.var for part in loop.parts))}
     loops: dict[Var, tuple[Var, Range]] = {}
     bindings: list[Expr] = []
     for it in block.iters:

@@ -195,3 +195,16 @@ def test_scans_can_be_inspected():
     s = scheduled(cumsum(5))
     assert len(s.loops(s.blocks()[0])) == 1
     check(s)
+
+
+def test_a_witness_places_the_parts_of_a_fused_loop_and_the_loops_inside_it():
+    M = td.sizes("M")
+    A = td.placeholder((M,), "float32", name="A")
+    k = td.reduce_axis(M, name="k")
+    R = td.compute((M,), lambda i: td.sum(A[k], axis=k, where=k <= i), name="R")
+    s = td.Schedule(td.func("prefix", [A], [R]))
+    s.fuse("R.i", "R.k")
+    s.cache_write("R", scope="stack")
+    with pytest.raises(td.ScheduleError) as caught:
+        s.reverse_compute_at("R.out", "R.i_k")
+    assert set(caught.value.witness.second) == {"i", "k", "i_1"}
