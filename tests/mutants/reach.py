@@ -86,13 +86,23 @@ class Reach:
         return (0 if name.startswith(home) else 1), seconds
 
     def save(self, path: Path) -> None:
-        """Write it, to be read again by `load`."""
-        path.write_text(json.dumps(vars(self)))
+        """Write it, to be read again by `load`; lines name probes by number."""
+        number = {name: n for n, name in enumerate(self.seconds)}
+        lines = {
+            file: {line: [number[name] for name in names] for line, names in found.items()}
+            for file, found in self.lines.items()
+        }
+        path.write_text(json.dumps({**vars(self), "lines": lines}))
 
     @staticmethod
     def load(path: Path) -> Reach:
         """What `save` wrote."""
-        return Reach(**json.loads(path.read_text()))
+        reach = Reach(**json.loads(path.read_text()))
+        names = list(reach.seconds)
+        for found in reach.lines.values():
+            for line, numbers in found.items():
+                found[line] = [names[int(n)] for n in numbers]
+        return reach
 
 
 _QUICK = 0.5  # seconds

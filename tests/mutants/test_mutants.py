@@ -145,6 +145,14 @@ def test_probes_of_a_line_are_asked_from_the_nearest_on():
     assert reach.probes(mutant) == ["tests/lower/a", "tests/e2e/a", "fuzz 7.1", "tests/lower/slow"]
 
 
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    seconds = {"tests/a.py::x": 1.0, "fuzz 7.0": 2.5}
+    lines = {"f.py": {"1": ["fuzz 7.0"], "2": ["fuzz 7.0", "tests/a.py::x"], "3": []}}
+    reach = Reach(seconds, {"fuzz 7.0": 1}, lines, ["tests/b.py::y"], {"f.py": "0"})
+    reach.save(tmp_path / "reach.json")
+    assert Reach.load(tmp_path / "reach.json") == reach
+
+
 def test_a_record_forgets_tests_that_changed():
     seconds = {"tests/a.py::x": 1.0, "tests/b.py::y": 1.0, "fuzz 7.0": 1.0}
     reach = Reach(
