@@ -26,6 +26,7 @@ from tdsl.target import Target, TargetKind
 
 _NEAR = 4  # strides up to this are read as whole vectors
 _ROWS = 4
+_WHOLE = 14  # rows of planes that are done at once
 _UNROLLED = 32  # points of a window; larger ones stay loops
 
 
@@ -42,6 +43,7 @@ def tile_planes(
     tasks: int,
     source: tuple[str, int] = ("", 0),
     unroll: bool = True,
+    whole: bool = False,
 ) -> None:
     """Compute the windows *block* in register tiles of a plane, where *sink* uses them.
 
@@ -56,7 +58,10 @@ def tile_planes(
         tasks: how many parallel tasks are enough.
         source: a block that makes the plane that is read (padding), and its number of axes.
         unroll: whether the window is unrolled.
+        whole: whether a tile is a whole plane, whose borders are known: they need no copy.
     """
+    if whole and source[0]:
+        s.inline(source[0])
     if sink == block:
         sink = s.cache_write(block, "register")
     loops = s.loops(sink)
@@ -69,7 +74,7 @@ def tile_planes(
     plane = kept[-1]
     shared = spread(s, tuple(kept), tasks)
     hold_tile(s, block, xo, rank, row, column, lanes)
-    if source[0]:
+    if source[0] and not whole:
         s.compute_at(source[0], at=plane if plane.is_alive else shared)
         s.vectorize(own_loops(s, *source)[-1], lanes)
     if unroll:
@@ -96,16 +101,19 @@ class Planes(Plan):
     tasks: int
     source: tuple[str, int]
     unroll: bool
+    whole: bool
 
     @property
     def reason(self) -> str:
-        padded = f", {self.source[0]} made for each plane" if self.source[0] else ""
+        how = "read in place" if self.whole else "made for each plane"
+        padded = f", {self.source[0]} {how}" if self.source[0] else ""
         return f"windows of a plane: tiles of {self.rows} x {self.columns}{padded}"
 
     def apply(self, s: Schedule) -> None:
         tile_planes(
             s, self.block, self.sink, self.rank, self.planes, self.axes,
             (self.rows, self.columns), self.lanes, self.tasks, self.source, unroll=self.unroll,
+            whole=self.whole,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -143,6 +151,12 @@ def _slides(block: BlockFacts) -> bool:
     )
 
 
+def _is_dense(block: BlockFacts) -> bool:
+    """Whether windows are neighbours along the last axis."""
+    last = block.data[-1]
+    return all(load.forms[-1].coefficient(last) == 1 for load in block.loads if last in load.vars)
+
+
 def _plan(group: Group, block: BlockFacts, source: BlockFacts | None, target: Target) -> Planes:
     lanes = target.lanes(block.bits)
     data = block.data
@@ -155,11 +169,14 @@ def _plan(group: Group, block: BlockFacts, source: BlockFacts | None, target: Ta
     if width is None or -(-width // (2 * lanes)) * 2 <= -(-width // lanes):
         vectors = 2
     columns = min(lanes * vectors, below(lanes * vectors, width))
+    unroll = points is not None and points <= _UNROLLED
+    narrow = width is not None and width <= columns and 0 < (height or 0) <= _WHOLE
+    whole = unroll and narrow and _is_dense(block)
     return Planes(
         block.name, group.sink.name, len(block.block.iters), planes, (row, column),
-        min(_ROWS, height or _ROWS), columns, min(lanes, columns), 4 * target.cores,
-        ("", 0) if source is None else (source.name, len(source.block.iters)),
-        points is not None and points <= _UNROLLED,
+        (height or 1) if whole else min(_ROWS, height or _ROWS), columns, min(lanes, columns),
+        4 * target.cores, ("", 0) if source is None else (source.name, len(source.block.iters)),
+        unroll, whole,
     )  # fmt: skip
 
 
