@@ -10,8 +10,8 @@ from tests.conformance.blocked import block_other_runtimes, is_blocked
 if __name__ == "__main__":  # before anything imports onnx; not where tests are collected
     block_other_runtimes()
 
-from tests.conformance.outcomes import Outcome, Result, outcome_of  # noqa: E402
-from tests.conformance.suite import official_suite, tests_by_name  # noqa: E402
+from tests.conformance.outcomes import Outcome, Result, outcome_of
+from tests.conformance.suite import official_suite, tests_by_name
 
 
 def run(test, name):
