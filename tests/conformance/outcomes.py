@@ -37,7 +37,7 @@ class Result:
 
 def outcome_of(error):
     """How an exception that a case ended with counts, and for which reasons."""
-    from tdsl.graph.errors import UnsupportedModelError
+    from tdsl.graph.errors import GraphError, UnsupportedModelError
 
     if isinstance(error, unittest.SkipTest):
         return Outcome.SKIPPED, (str(error),)
@@ -47,11 +47,15 @@ def outcome_of(error):
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return Outcome.WRONG, (" ".join(lines[:3])[:120],)
     text = str(getattr(error, "message", error)).splitlines()
-    return Outcome.ERROR, (f"{type(error).__name__}: {_plain(text[0] if text else '')}"[:160],)
+    unsupported = isinstance(error, GraphError) and "not supported" in text[0]
+    return Outcome.UNSUPPORTED if unsupported else Outcome.ERROR, (
+        f"{type(error).__name__}: {_plain(text[0] if text else '')}"[:160],
+    )
 
 
 def _kind(problem):
-    return problem.partition(" (")[0].partition(",")[0]
+    kind = problem.partition(" (")[0].partition(",")[0]
+    return kind if kind.startswith("an input") else f"operator {kind}"
 
 
 def _plain(text):

@@ -158,3 +158,27 @@ def test_loops_that_never_end_are_refused():
     model = b.model({"x": ("float32", [2])}, [y])
     with pytest.raises(ModelFormatError, match="loops of the model repeat more than"):
         OnnxModel(model, Limits(nodes=50)).graph({"x": (2,)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [("ConstantOfShape", [1 << 40]), ("Range", [0, 1 << 40, 1]), ("HannWindow", [1 << 40])],
+)
+def test_small_files_make_no_huge_arrays(kind, numbers):
+    b = ModelBuilder()
+    names = []
+    for n, number in enumerate(numbers):
+        shape = [1] if kind == "ConstantOfShape" else []
+        b.constants.append(helper.make_tensor(f"n{n}", TensorProto.INT64, shape, [number]))
+        names.append(f"n{n}")
+    y = b.op(kind, *names)
+    with pytest.raises(GraphError if kind == "HannWindow" else ModelFormatError, match=kind):
+        td.Session(b.model({"x": ("float32", [2])}, [y]))
+
+
+def test_values_beyond_the_limits_are_refused():
+    b = ModelBuilder()
+    b.constants.append(helper.make_tensor("shape", TensorProto.INT64, [2], [1 << 30, 1 << 30]))
+    y = b.op("Expand", "x", "shape")
+    with pytest.raises(ModelFormatError, match="makes a value of shape"):
+        td.Session(b.model({"x": ("float32", [1])}, [y]))

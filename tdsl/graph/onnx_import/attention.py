@@ -134,6 +134,7 @@ class _Bias:
 
     def _band(self, left: int, right: int) -> Value:
         """Keys up to `left` before and `right` behind a query's own place; -1: any number."""
+        self._call.bounded(self._queries, self._keys)
         columns = np.arange(self._keys)
         rows = np.arange(self._queries)[:, None]
         if self._lengths is None:

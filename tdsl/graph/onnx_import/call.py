@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tdsl.graph.builder import Graph
-from tdsl.graph.errors import GraphError, ValueNeededError
+from tdsl.graph.errors import GraphError, ModelFormatError, ValueNeededError
 from tdsl.graph.ir import Array, Value
+from tdsl.graph.onnx_import.limits import DEFAULT, Limits
 from tdsl.graph.onnx_import.load import tensor_array
 
 Converter: TypeAlias = "Callable[[Call], Value | Sequence[Value]]"
@@ -53,7 +55,7 @@ class Call:
 
     def __init__(
         self, graph: Graph, node: Any, operands: Sequence[Value | None], opset: int,
-        folder: Path | None, run_body: RunBody,
+        folder: Path | None, run_body: RunBody, limits: Limits = DEFAULT,
     ) -> None:  # fmt: skip
         self.graph = graph
         self.operands = list(operands)
@@ -62,6 +64,7 @@ class Call:
         self.result_count = len(node.output)
         self._folder = folder
         self._run_body = run_body
+        self._limits = limits
         self._attributes = {a.name: a for a in node.attribute}
         self._results: Sequence[str] = node.output
 
@@ -157,6 +160,19 @@ class Call:
     def tensor(self, name: str) -> Array:
         """An attribute that is an array."""
         return tensor_array(self._attributes[name].t, self._folder)
+
+    def bounded(self, *shape: int) -> tuple[int, ...]:
+        """The shape of an array that is about to be made from numbers in the file.
+
+        Raises:
+            ModelFormatError: it would be larger than the limits.
+        """
+        if any(n < 0 for n in shape) or math.prod(shape) > self._limits.generated:
+            raise ModelFormatError(
+                f"{self.op_type} would make an array of shape {list(shape)}; arrays that are not "
+                f"in the file have up to {self._limits.generated} elements"
+            )
+        return shape
 
     # -- what many converters need -------------------------------------------------------------
 

@@ -131,11 +131,19 @@ class _Nodes:
             where = node.name or f"{node.op_type}_{number}"
             results = self._converted(node, where, values)
             for name, value in zip(node.output, results, strict=False):
+                self._check_size(where, value)
                 if name in made:
                     raise ModelFormatError(f"{where} computes {name!r} a second time")
                 if name:
                     made.add(name)
                     values[name] = value
+
+    def _check_size(self, where: str, value: Value) -> None:
+        if value.nbytes > self._limits.value_bytes or len(value.shape) > self._limits.rank:
+            raise ModelFormatError(
+                f"{where} makes a value of shape {list(value.shape)}, {value.nbytes} bytes; values "
+                f"have up to {self._limits.value_bytes} bytes and {self._limits.rank} axes"
+            )
 
     def _converted(self, node: Any, where: str, values: dict[str, Value]) -> Sequence[Value]:
         operands: list[Value | None] = []
@@ -153,7 +161,7 @@ class _Nodes:
             return self._body(graph, given, values)
 
         self._graph.source = where
-        call = Call(self._graph, node, operands, self._opset, self._folder, run_body)
+        call = Call(self._graph, node, operands, self._opset, self._folder, run_body, self._limits)
         try:
             made = CONVERTERS[operator_key(node)](call)
         except (ValueNeededError, ModelFormatError):

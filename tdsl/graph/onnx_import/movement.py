@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -43,7 +44,7 @@ def constant(call: Call) -> Value:
 def constant_of_shape(call: Call) -> Value:
     """An array of one repeated number."""
     fill = call.tensor("value").reshape(-1)[0] if call.given("value") else np.float32(0)
-    return call.graph.constant(np.full(call.integers(0), fill))
+    return call.graph.constant(np.full(call.bounded(*call.integers(0)), fill))
 
 
 @operator("Shape")
@@ -254,7 +255,10 @@ def generated(call: Call) -> Value:
     """Arrays that follow from constants alone."""
     if call.op_type == "Range":
         start, limit, step = (call.array(n) for n in range(3))
-        count = max(0, int(np.ceil((limit.item() - start.item()) / step.item())))
+        if step.item() == 0:
+            raise GraphError("Range with a step of 0")
+        count = max(0, math.ceil((limit.item() - start.item()) / step.item()))
+        (count,) = call.bounded(count)
         made = start + np.arange(count).astype(start.dtype) * step
         return call.graph.constant(made.astype(start.dtype).reshape(count))
     from tdsl.graph.onnx_import.load import ELEMENT_TYPES

@@ -110,7 +110,7 @@ def _by_sizes(
 
 def _coordinates(call: Call, one: _Axis) -> Array:
     """Where the elements of the result lie in the operand."""
-    at, mode = np.arange(one.after, dtype=np.float64), _mode(call)
+    at, mode = np.arange(*call.bounded(one.after), dtype=np.float64), _mode(call)
     width = one.scale * one.before
     match mode:
         case "align_corners":
@@ -155,6 +155,7 @@ def _taps(call: Call, one: _Axis, at: Array, *, cubic: bool) -> tuple[Array, Arr
     support = (2 if cubic else 1) / shrink
     reach = math.ceil(support)
     base = np.floor(at)[:, None]
+    call.bounded(one.after, 2 * reach)
     places = base + np.arange(-reach + 1, reach + 1)
     distance = np.abs(places - at[:, None]) * shrink
     alpha = call.real("cubic_coeff_a", -0.75)

@@ -33,6 +33,7 @@ def affine_grid(call: Call) -> Value:
     """The points of an image that is turned, moved and stretched by a matrix."""
     theta, g = call[0], call.graph
     batch, _, *spatial = call.integers(1)
+    call.bounded(math.prod(spatial), len(spatial) + 1)
     lines = []
     for n in spatial:
         ends = 1.0 if call.integer("align_corners") else 1.0 - 1.0 / n

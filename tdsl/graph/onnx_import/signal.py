@@ -35,7 +35,7 @@ def fourier(call: Call) -> Value:
         x = _whole_spectrum(call, x, place, length)
     if place == rank - 1 or length < 1:
         raise GraphError(f"DFT of {length} along axis {place} of {rank}")
-    cosines, sines = _tables(x, length, length, inverse=inverse)
+    cosines, sines = _tables(x, *call.bounded(length, length), inverse=inverse)
     if half and not inverse:
         cosines, sines = (t[:, : length // 2 + 1] for t in (cosines, sines))
     op = Fourier(place, inverse and half)
@@ -77,7 +77,7 @@ def short_time_fourier(call: Call) -> Value:
     window = call[2] if call.has(2) else g.constant(np.ones(length, kind))
     if step < 1 or not 1 <= length <= x.shape[1] or window.shape != (length,):
         raise GraphError(f"STFT: frames of {length}, {step} apart, of {x.shape[1]}")
-    cosines, sines = _tables(x, length, length, inverse=False)
+    cosines, sines = _tables(x, *call.bounded(length, length), inverse=False)
     if call.integer("onesided", 1):
         cosines, sines = (t[:, : length // 2 + 1] for t in (cosines, sines))
     op = ShortTimeFourier(step, (x.shape[1] - length) // step + 1)
