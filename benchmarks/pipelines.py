@@ -87,5 +87,71 @@ def bilateral(arrays: list[Array], s: Sizes) -> Array:
     return np.asarray(both[0] / both[1])
 
 
+def laplacian_inputs(rng: np.random.Generator, s: Sizes) -> list[Array]:
+    """Three channels of smooth shades with edges and noise, 16 bits."""
+    y, x = np.mgrid[0 : s["h"], 0 : s["w"]].astype(np.float32)
+    shades = 0.45 + 0.3 * np.sin(x / 131) * np.cos(y / 87) + 0.15 * ((x // 40 + y // 56) % 2)
+    noise = rng.standard_normal((3, s["h"], s["w"]), dtype=np.float32)
+    return [(np.clip(shades + 0.02 * noise, 0, 1) * 65535).astype(np.uint16)]
+
+
+def local_laplacian(arrays: list[Array], s: Sizes) -> Array:
+    """Eight bands, eight shades. The image is padded once, so far that no band sees the end."""
+    h, w, margin, bands, shades = s["h"], s["w"], 512, 8, 8
+    size = (-(-(h + margin) // 256) * 256 + margin, -(-(w + margin) // 256) * 256 + margin)
+    after = (size[0] - margin - h, size[1] - margin - w)
+    padded = np.pad(arrays[0], ((0, 0), (margin, after[0]), (margin, after[1])), mode="edge")
+    colour = padded / 65535.0
+    gray = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    step = np.clip((gray * (256 * (shades - 1))).astype(np.int64), 0, 256 * (shades - 1))
+
+    def remap(k: int) -> Array:
+        v = (step - 256 * k) / 256
+        shade = k / (shades - 1)
+        return np.asarray(gray - shade + shade + v / (shades - 1) * np.exp(-v * v / 2))
+
+    pyramids = [_pyramid(remap(k), bands) for k in range(shades)]
+    inside = _pyramid(gray, bands)
+    out: Array | None = None
+    for j in reversed(range(bands)):
+        level = inside[j] * (shades - 1)
+        low = np.clip(level.astype(np.int64), 0, shades - 2)
+        stack = np.stack([
+            p[j] if j == bands - 1 else p[j] - _doubled(p[j + 1]) for p in pyramids
+        ])  # fmt: skip
+        pick = [np.take_along_axis(stack, (low + n)[None], 0)[0] for n in (0, 1)]
+        mixed = (1 - (level - low)) * pick[0] + (level - low) * pick[1]
+        out = mixed if out is None else _doubled(out) + mixed
+    assert out is not None
+    value = np.clip(out * (colour + 0.01) / (gray + 0.01), 0, 1) * 65535
+    return np.asarray(value[:, margin : margin + h, margin : margin + w].astype(np.uint16))
+
+
+def _pyramid(a: Array, bands: int) -> list[Array]:
+    levels = [a]
+    while len(levels) < bands:
+        for axis in (0, 1):
+            b = np.moveaxis(a, axis, 0)
+            edged = np.concatenate([b[:1], b, b[-1:]])
+            b = (edged[:-3:2] + 3 * (edged[1:-2:2] + edged[2:-1:2]) + edged[3::2]) / 8
+            a = np.moveaxis(b, 0, axis)
+        levels.append(a)
+    return levels
+
+
+def _doubled(a: Array) -> Array:
+    for axis in (0, 1):
+        b = np.moveaxis(a, axis, 0)
+        edged = np.concatenate([b[:1], b, b[-1:]])
+        pair = np.stack([0.25 * edged[:-2] + 0.75 * b, 0.75 * b + 0.25 * edged[2:]], axis=1)
+        a = np.moveaxis(pair.reshape(-1, *b.shape[1:]), 0, axis)
+    return a
+
+
 # what the numpy peer runs, by kind of row
-NUMPY = {"chain8": chain, "jacobi20": jacobi_steps, "bilateral": bilateral}
+NUMPY = {
+    "chain8": chain,
+    "jacobi20": jacobi_steps,
+    "bilateral": bilateral,
+    "local_laplacian": local_laplacian,
+}

@@ -214,5 +214,6 @@ FAMILIES: dict[str, Family] = {
     "chain8_flat": Family(pipelines.chain_inputs, pipelines.chain),
     "jacobi20": Family(pipelines.grid_inputs, pipelines.jacobi_steps),
     "jacobi20_flat": Family(pipelines.grid_inputs, pipelines.jacobi_steps),
+    "local_laplacian": Family(pipelines.laplacian_inputs, pipelines.local_laplacian),
     "tiny": Family(_vectors(2), lambda a, _: a[0] + a[1]),
 }

@@ -173,6 +173,8 @@ WORKLOADS: tuple[Workload, ...] = (
       for kind in ("jacobi20", "jacobi20_flat")),
     _row("bilateral_grid_1536x2560", "pipeline", "bilateral", (110 * _HD, 8 * _HD),
          {"h": 2560, "w": 1536}, tolerance=1e-3),
+    _row("local_laplacian_1536x2560", "pipeline", "local_laplacian", (600 * _HD, 12 * _HD),
+         {"h": 2560, "w": 1536}, tolerance=2e-3),
     _row("int8_gemm_1024_u8s8s32", "lowp", "gemm_i8", (2 << 30, 6 << 20), _CUBE,
          tolerance=0, arithmetic=Arithmetic.U8S8, aliases=("int8_gemm_1024",)),
     _row("bf16_gemm_1024", "lowp", "gemm_bf16", (2 << 30, 6 << 20), _CUBE,

@@ -90,7 +90,81 @@ def bilateral(row: dict[str, Any], images: list[Any], hand: bool) -> Made:
     return out, (row["h"], row["w"]), np.float32
 
 
-PIPELINES = {"chain8": chain8, "bilateral": bilateral}
+def down(f: Any, *more: Any) -> Any:
+    """Half the size, weights 1 3 3 1."""
+    across, along = hl.Func(f.name() + "_dx"), hl.Func(f.name() + "_dy")
+    a = [f[(2 * x + n, y, *more)] for n in (-1, 0, 1, 2)]
+    across[(x, y, *more)] = (a[0] + f32(3) * (a[1] + a[2]) + a[3]) / f32(8)
+    a = [across[(x, 2 * y + n, *more)] for n in (-1, 0, 1, 2)]
+    along[(x, y, *more)] = (a[0] + f32(3) * (a[1] + a[2]) + a[3]) / f32(8)
+    return along
+
+
+def up(f: Any, *more: Any) -> Any:
+    """Twice the size, between the nearest elements."""
+    across, along = hl.Func(f.name() + "_ux"), hl.Func(f.name() + "_uy")
+    far = f[(x // 2 - 1 + 2 * (x % 2), y, *more)]
+    across[(x, y, *more)] = f32(0.25) * far + f32(0.75) * f[(x // 2, y, *more)]
+    far = across[(x, y // 2 - 1 + 2 * (y % 2), *more)]
+    along[(x, y, *more)] = f32(0.25) * far + f32(0.75) * across[(x, y // 2, *more)]
+    return along
+
+
+def local_laplacian(row: dict[str, Any], images: list[Any], hand: bool) -> Made:
+    """The schedule of local_laplacian."""
+    bands, shades = 8, 8
+    k = hl.Var("k")
+    edged = bounded(images[0])
+    table, colour, gray, out = (hl.Func(name) for name in ("table", "colour", "gray", "out"))
+    v = f32(x) / f32(256)
+    table[x] = f32(1 / (shades - 1)) * v * hl.exp(-v * v / f32(2))
+    colour[x, y, c] = f32(edged[x, y, c]) / f32(65535)
+    gray[x, y] = (
+        f32(0.299) * colour[x, y, 0] + f32(0.587) * colour[x, y, 1] + f32(0.114) * colour[x, y, 2]
+    )
+
+    gauss = [hl.Func(f"gauss{j}") for j in range(bands)]
+    inside = [hl.Func(f"inside{j}") for j in range(bands)]
+    made = [hl.Func(f"made{j}") for j in range(bands)]
+    step = hl.cast(hl.Int(32), gray[x, y] * f32((shades - 1) * 256))
+    step = hl.clamp(step, 0, (shades - 1) * 256)
+    shade = f32(k) * f32(1 / (shades - 1))
+    gauss[0][x, y, k] = gray[x, y] - shade + shade + table[step - 256 * k]
+    inside[0][x, y] = gray[x, y]
+    for j in range(1, bands):
+        gauss[j][x, y, k] = down(gauss[j - 1], k)[x, y, k]
+        inside[j][x, y] = down(inside[j - 1])[x, y]
+    laplace = [hl.Func(f"laplace{j}") for j in range(bands)]
+    laplace[-1][x, y, k] = gauss[-1][x, y, k]
+    for j in range(bands - 1):
+        laplace[j][x, y, k] = gauss[j][x, y, k] - up(gauss[j + 1], k)[x, y, k]
+    for j in reversed(range(bands)):
+        at = inside[j][x, y] * f32(shades - 1)
+        low = hl.clamp(hl.cast(hl.Int(32), at), 0, shades - 2)
+        part = at - f32(low)
+        band = (f32(1) - part) * laplace[j][x, y, low] + part * laplace[j][x, y, low + 1]
+        made[j][x, y] = band if j == bands - 1 else up(made[j + 1])[x, y] + band
+    value = made[0][x, y] * (colour[x, y, c] + f32(0.01)) / (gray[x, y] + f32(0.01))
+    out[x, y, c] = hl.cast(hl.UInt(16), hl.clamp(value, f32(0), f32(1)) * f32(65535))
+    if hand:
+        out.bound(x, 0, row["w"]).bound(y, 0, row["h"]).bound(c, 0, 3)
+        table.compute_root()
+        out.reorder(c, x, y).split(y, yo, y, 64).parallel(yo).vectorize(x, 8)
+        gray.compute_root().parallel(y, 32).vectorize(x, 8)
+        for j in range(1, 5):
+            inside[j].compute_root().parallel(y, 32).vectorize(x, 8)
+            gauss[j].compute_root().reorder_storage(x, k, y).reorder(k, y)
+            gauss[j].parallel(y, 8).vectorize(x, 8)
+            made[j].store_at(out, yo).compute_at(out, y).fold_storage(y, 8).vectorize(x, 8)
+        made[0].compute_at(out, y).vectorize(x, 8)
+        for j in range(5, bands):
+            inside[j].compute_root()
+            gauss[j].compute_root().parallel(k)
+            made[j].compute_root()
+    return out, (3, row["h"], row["w"]), np.uint16
+
+
+PIPELINES = {"chain8": chain8, "bilateral": bilateral, "local_laplacian": local_laplacian}
 TYPES = {"float32": hl.Float(32), "uint16": hl.UInt(16), "uint8": hl.UInt(8)}
 
 

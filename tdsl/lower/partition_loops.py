@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 
 from tdsl.ir.affine import linear
 from tdsl.ir.build import FALSE, add, conjunction, ge, index, is_const, sub
-from tdsl.ir.expr import Const, Expr, Load, Node, Select, Var
+from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Load, Node, Select, Var
 from tdsl.ir.interval import Interval, bounds, interval
 from tdsl.ir.stmt import For, If, Let, LoopKind, Part, Program, Stmt, Store
 from tdsl.ir.visit import children, free_vars, loads, substitute, walk
 from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.conditions import conjuncts, settle
 from tdsl.lower.copies import fresh_copy
-from tdsl.lower.facts import Facts, holds, implied, program_facts
+from tdsl.lower.facts import Facts, holds, implied, is_index, program_facts
 from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
 from tdsl.target import Target
 
@@ -247,15 +247,31 @@ def _through(loop: For, inside: _Inside, replicated: bool) -> _Inside:
 
 
 def _soft_conditions(s: Store) -> Iterator[Expr]:
-    """Conditions of selects and of masks in a store."""
+    """Conditions of selects and of masks in a store, and of what is clamped in its indices."""
     for n in walk(s):
         match n:
             case Select(cond=cond):
                 yield cond
-            case Load(mask=Expr() as mask):
-                yield mask
+            case Load(indices=indices, mask=mask):
+                if mask is not None:
+                    yield mask
+                for e in indices:
+                    yield from _unclamped(e)[1]
             case _:
                 pass
+
+
+def _unclamped(e: Expr) -> tuple[Expr, list[Expr]]:
+    """A clamped index away from its limits, ``min(max(i, 0), n - 1)`` -> i, and what says so."""
+    match e:
+        case Binary(op=BinaryOp.MIN | BinaryOp.MAX, a=a, b=b) if is_index(e) and not free_vars(b):
+            inner, conds = _unclamped(a)
+            if not free_vars(inner):
+                return e, []
+            least, most = (inner, b) if e.op is BinaryOp.MIN else (b, inner)
+            return inner, [*conds, Binary(BinaryOp.LE, least, most)]
+        case _:
+            return e, []
 
 
 def _with_conds(inside: _Inside, conds: list[Expr], *, only_replicated: bool) -> _Inside:

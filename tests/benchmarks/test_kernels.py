@@ -22,6 +22,7 @@ SHAPES = {
     "jacobi20_flat": {"h": 37, "w": 70, "steps": 4},
     "jacobi": {"h": 37, "w": 150},
     "layernorm": {"r": 67, "c": 300},
+    "local_laplacian": {"h": 45, "w": 70},
     "rowsum": {"r": 35, "c": 1111},
     "softmax": {"r": 19, "c": 333},
     "tiny": {"n": 4},

@@ -183,6 +183,8 @@ def cast(b: Builder, x: Value, source: DType, to: DType) -> Value:
     if source.is_float:
         if to.is_float:
             return _float_to_float(b, x, source, to, type_)
+        if lanes > 1:
+            return _float_to_int(b, x, to, lanes)
         sign = "s" if to.kind is Kind.INT else "u"
         name = f"fpto{sign}i.sat.{_suffix_of(type_)}"
         return b.intrinsic(name, type_, x, over=x.type)
@@ -196,6 +198,26 @@ def cast(b: Builder, x: Value, source: DType, to: DType) -> Value:
 def _suffix_of(type_: str) -> str:
     lanes = lane_count(type_)
     return element(type_) if lanes == 1 else f"v{lanes}{element(type_)}"
+
+
+def _float_to_int(b: Builder, x: Value, to: DType, lanes: int) -> Value:
+    """Saturate in floating point, then convert: LLVM's own saturating one goes lane by lane."""
+    scalar = element(x.type)
+    low, high = int(to.min), int(to.max)
+    spare = high.bit_length() - (53 if scalar == "double" else 24)
+    top = high if spare <= 0 else high + 1 - (1 << spare)  # the largest float that fits
+    least, most = (literal(float(v), scalar, lanes) for v in (low, top))
+    y = b.select(b.fcmp("ogt", x, least), x, least)
+    y = b.select(b.fcmp("olt", y, most), y, most)
+    bits = max(to.bits, 32)
+    op = "fptoui" if low == 0 and bits == to.bits else "fptosi"
+    type_ = integer(to.bits, lanes)
+    result = b.convert("trunc", b.convert(op, y, integer(bits, lanes)), type_)
+    if top != high:
+        result = b.select(b.fcmp("ogt", x, most), literal(high, element(type_), lanes), result)
+    if low:
+        result = b.select(b.fcmp("uno", x, x), literal(0, element(type_), lanes), result)
+    return result
 
 
 def _float_to_float(b: Builder, x: Value, source: DType, to: DType, type_: str) -> Value:
