@@ -18,7 +18,7 @@ from tdsl.autotune.search import Measured, Proposal, RandomSearch, random_candid
 from tdsl.autotune.space import Space
 from tdsl.records import Outcome
 
-WARM_UP = 32  # measurements before the model is asked
+WARM_UP = 16
 
 _POPULATION = 2048
 _GENERATIONS = 5
@@ -30,15 +30,23 @@ _RANDOM_SHARE = 0.125
 class EvolutionarySearch:
     """Searches a space with a model of what was measured.
 
+    Args:
+        space: what is searched.
+        settings: of the model.
+        warm_up: measurements before the model is asked.
+
     Attributes:
         scored, seconds: candidates that the model has seen, and how long that took.
     """
 
-    def __init__(self, space: Space, settings: ModelSettings | None = None) -> None:
+    def __init__(
+        self, space: Space, settings: ModelSettings | None = None, warm_up: int = WARM_UP
+    ) -> None:
         self._space = space
         self._breeder = Breeder(space)
         self._random = RandomSearch(space)
         self._settings = settings
+        self._warm_up = warm_up
         self.scored = 0
         self.seconds = 0.0
 
@@ -48,7 +56,7 @@ class EvolutionarySearch:
         known = [m for m in history if m.outcome is not Outcome.REFUSED]
         known = [m for m in known if self._space.find(m.candidate) is not None]
         timed = [m for m in known if m.seconds is not None]
-        if len(known) < WARM_UP or len(timed) < 2:
+        if len(known) < self._warm_up or len(timed) < 2:
             return self._random.propose(history, count, rng)
         model = CostModel(self._settings)
         model.fit(

@@ -59,7 +59,9 @@ def load_table(name: str, task: Task, db: Database) -> Table:
         hit = None if candidate is None else space.find(candidate)
         if candidate is None or hit is None or record.outcome is Outcome.REFUSED:
             continue
-        if space.structures[hit[0]].candidate(hit[1]) == candidate:
+        if not candidate.knobs:
+            continue  # a structure of its own, such as the default: any search finds it at once
+        if space.structures[hit[0]].candidate(hit[1]).key == candidate.key:
             outcomes[candidate.key] = Measured(candidate, record.time, record.outcome)
             rows.setdefault(hit[0], []).append(hit[1])
     space.structures = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tdsl.cli.locate import UsageError
+from tdsl.cli.tuning import check_writable
 
 if TYPE_CHECKING:
     from tdsl.records import Database, Workload
@@ -161,6 +162,8 @@ def export_records(
     """
     from tdsl.records import export_lines
 
+    if out is not None:
+        check_writable(out)
     with _existing(db) as opened:
         chosen = [w for name in workloads for w in _some(opened, name)] if workloads else None
         lines = export_lines(opened, opened.workloads() if chosen is None else chosen)

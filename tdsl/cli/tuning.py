@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tdsl.cli.locate import Opened, UsageError, named_sizes, open_file, parse_sizes
+from tdsl.target import TargetKind, target as parse_target
 
 if TYPE_CHECKING:
     from tdsl.autotune import Task
@@ -48,7 +50,8 @@ def tune(
         Path | None, typer.Option("--out", help="Write the winner to this schedule file.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the kernels (all that there are).")
+        int | None,
+        typer.Option(min=1, max=1024, help="Threads of the kernels (all that there are)."),
     ] = None,
     search: Annotated[
         str, typer.Option(help="evolution (guided by a model) or random.")
@@ -73,8 +76,8 @@ def tune(
     if list_operators or what is None:
         _list_operators()
         return
-    if out is not None and not out.resolve().parent.is_dir():
-        raise UsageError(f"there is no folder {out.resolve().parent} to write {out.name} to")
+    if out is not None:
+        check_writable(out)
     task = task_for(what, sizes, target=target, threads=threads)
     with LiveReport(trials, seconds=seconds) as report:
         (result,) = run(task, trials, seconds, seed, db, target, search=search, listener=report)
@@ -84,6 +87,21 @@ def tune(
     typer.echo(json.dumps(result.json(), indent=2) if as_json else summary(result))
     if result.stopped == "interrupted":
         raise typer.Exit(130)
+
+
+def check_writable(file: Path) -> None:
+    """See that a file can be written, before anything long is done for it.
+
+    Raises:
+        UsageError: it is a folder, or its folder is missing or closed to this user.
+    """
+    folder = file.resolve().parent
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder", hint=f"name a file in it: {file / 'NAME'}")
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder} to write {file.name} to")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{folder} is not writable, so {file.name} cannot be made there")
 
 
 def _list_operators() -> None:
@@ -101,6 +119,13 @@ def task_for(what: str, sizes: str | None, *, target: str | None, threads: int |
         UsageError: no such operator, file or name, or sizes that don't fit.
     """
     numbers = parse_sizes(sizes)
+    if 0 in numbers:
+        raise UsageError(f"sizes {sizes!r}: there is nothing to measure where a size is 0")
+    if parse_target(target).kind is not TargetKind.LLVM:
+        raise UsageError(
+            f"the tuner measures kernels on this machine's processor, not on {target!r}",
+            hint="td.default_schedule schedules for OpenCL devices",
+        )
     if ":" not in what:
         return _operator_task(what, numbers, target, threads)
     return _file_task(open_file(what), numbers, target, threads)

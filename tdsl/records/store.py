@@ -42,7 +42,7 @@ class Database:
         self.path = default_path() if path is None else path
         self.damaged = 0
         if str(self.path) != ":memory:":
-            Path(self.path).expanduser().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_folder(Path(self.path).expanduser().parent)
         with self._readable():
             self._link = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             self._link.execute("PRAGMA journal_mode=WAL")
@@ -58,6 +58,16 @@ class Database:
     def close(self) -> None:
         """Close the file."""
         self._link.close()
+
+    def _make_folder(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RecordError(
+                f"cannot make the folder {folder} of the database: {reason}",
+                hint="pass another file as --db, or set TDSL_DB",
+            ) from error
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:
