@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from tdsl import driver
@@ -59,9 +59,49 @@ class Compiled:
     algorithms: tuple[Func, ...]
 
 
+def _planned(
+    model: Model, target: Target | None, disabled: Collection[str]
+) -> tuple[Model, tuple[PassReport, ...], Fusion]:
+    others = [name for name in disabled if name != "fusion"]
+    optimised, passes = run_passes(model, others)
+    optimised = separate_outputs(optimised)
+    large = parse_target(target).l3
+    fusion = plan_fusion(optimised, fuse="fusion" not in disabled, large=large)
+    return optimised, passes, fusion
+
+
+def _kept(
+    f: Func, constants: frozenset[str], target: Target | None,
+    missed: Callable[[], None] = lambda: None,
+) -> Kernel:  # fmt: skip
+    return kept_kernel(f, constants, target, lambda: default_schedule(f, target, constants), missed)
+
+
+def fill_cache(
+    model: Model, target: Target | None, disabled: Collection[str], first: float
+) -> None:
+    """Put a model's kernels into the cache, backwards from a place (0 to 1) in their order.
+
+    Raises:
+        GraphError, LoweringError: as `compile_model`.
+    """
+    optimised, _, fusion = _planned(model, target, disabled)
+    table = KernelTable(
+        lambda f, constants: _kept(f, constants, target),
+        lambda f: driver.build(canonical(f), target),
+        optimised.constants,
+        PackedConstants(),
+    )
+    groups = [group for group in fusion.groups if not group.has(Kind.VIEW)]
+    place = round(first * len(groups))
+    for group in (*groups[:place][::-1], *groups[place:][::-1]):
+        table.compiled(group)
+
+
 def compile_model(
     model: Model, target: Target | None = None, disabled: Collection[str] = (), *,
     tuned: bool = False, packed: PackedConstants | None = None,
+    missed: Callable[[], None] = lambda: None,
 ) -> Compiled:  # fmt: skip
     """Compile a graph.
 
@@ -71,23 +111,20 @@ def compile_model(
         disabled: names of passes, or "fusion", that are left out.
         tuned: whether kernels get the schedules that the tuner recorded, where there are some.
         packed: the constants that were packed for other shapes of the same model.
+        missed: called for each kernel that is not in the cache, before it is made.
 
     Raises:
         GraphError: an unknown name in `disabled`.
         LoweringError: the target cannot run a kernel.
     """
-    others = [name for name in disabled if name != "fusion"]
     nodes = len(model.nodes)
-    optimised, passes = run_passes(model, others)
-    optimised = separate_outputs(optimised)
-    large = parse_target(target).l3
-    fusion = plan_fusion(optimised, fuse="fusion" not in disabled, large=large)
+    optimised, passes, fusion = _planned(model, target, disabled)
     recorded: list[str] = []
 
     def build(f: Func, constants: frozenset[str]) -> Kernel:
         if tuned:
             return driver.build(tuned_or_default(f, target, constants, recorded), target)
-        return kept_kernel(f, constants, target, lambda: default_schedule(f, target, constants))
+        return _kept(f, constants, target, missed)
 
     table = KernelTable(
         build,

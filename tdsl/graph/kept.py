@@ -28,9 +28,12 @@ _SCHEDULER = (
 
 
 def kept_kernel(
-    func: Func, constants: frozenset[str], target: Target | None, make: Callable[[], Schedule]
-) -> Kernel:
+    func: Func, constants: frozenset[str], target: Target | None, make: Callable[[], Schedule],
+    missed: Callable[[], None] = lambda: None,
+) -> Kernel:  # fmt: skip
     """The kernel of the schedule that `make` gives, which depends on the other arguments alone.
+
+    `missed` is called where it has to be made.
 
     Raises:
         ScheduleError, LoweringError: there is no such kernel; `make` or its compilation says why.
@@ -42,6 +45,7 @@ def kept_kernel(
     entry = default_cache().load(key)
     bundle = None if entry is None else _unpacked(entry, make, machine)
     if bundle is None:
+        missed()
         schedule = make()
         bundle = driver.compile_bundle(schedule.program, machine)
         schedule.remembered.keep()

@@ -64,6 +64,12 @@ class KernelTable:
 
     def kernel(self, group: Group) -> GroupKernel:
         """The kernel of a group."""
+        kernel, inputs = self.compiled(group)
+        operands = self.packed.operands(kernel, inputs, self._constants)
+        return GroupKernel(kernel, operands, group.sink.outputs, group)
+
+    def compiled(self, group: Group) -> tuple[Kernel, tuple[Value, ...]]:
+        """The kernel of a group, and its inputs in order before constants are packed."""
         scalars = _scalars(group, self._constants)
         inputs = tuple(v for v in group.inputs if v not in scalars)
         fixed = frozenset(n for n, v in enumerate(inputs) if v in self._constants)
@@ -76,8 +82,7 @@ class KernelTable:
             kernel = self._kernels[key] = self._made(function, names)
         else:
             self.hits += 1
-        operands = self.packed.operands(kernel, inputs, self._constants)
-        return GroupKernel(kernel, operands, group.sink.outputs, group)
+        return kernel, inputs
 
     def _made(self, function: Func, constants: frozenset[str]) -> Kernel:
         try:

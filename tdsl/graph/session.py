@@ -12,6 +12,7 @@ import numpy as np
 from tdsl.graph.builder import Graph
 from tdsl.graph.compile import Compiled, CompileReport, compile_model
 from tdsl.graph.errors import FeedError, FeedTypeError, ValueNeededError
+from tdsl.graph.helpers import Helpers
 from tdsl.graph.ir import Array, Model
 from tdsl.graph.onnx_import.importer import Declared, OnnxModel
 from tdsl.graph.packing import PackedConstants
@@ -71,6 +72,7 @@ class Session:
         self._packed = PackedConstants()
         self._compiled: dict[tuple[_Shapes, tuple[bytes, ...]], Compiled] = {}
         self._known_inputs: tuple[str, ...] = ()
+        self._path = Path(model).resolve() if isinstance(model, (str, Path)) else None
         self._source: OnnxModel | Model
         if isinstance(model, Graph):
             self._source = model.build()
@@ -198,9 +200,15 @@ class Session:
     ) -> Compiled:
         source = self._source
         model = source if isinstance(source, Model) else source.graph(shapes, known)
-        return compile_model(
-            model, self._target, self._disabled, tuned=self._tuned, packed=self._packed
-        )
+        if self._path is None or self._tuned or known:
+            return compile_model(
+                model, self._target, self._disabled, tuned=self._tuned, packed=self._packed
+            )
+        target = None if self._target is None else str(self._target)
+        with Helpers(self._path, shapes, target, self._disabled) as helpers:
+            return compile_model(
+                model, self._target, self._disabled, packed=self._packed, missed=helpers.missed
+            )
 
     def _compile_early(self) -> None:
         """Compile before the first run, unless shapes depend on data."""
