@@ -210,7 +210,7 @@ def _check_supported(graph: Any, opset: int, arrays: Collection[str]) -> None:
         if key not in CONVERTERS:
             key = key if "." in key else f"{key} (opset {opset})"
             counts[key] = counts.get(key, 0) + 1
-    problems = [f"{key}, {n} times" for key, n in sorted(counts.items())]
+    problems = [f"{key}, {'once' if n == 1 else f'{n} times'}" for key, n in sorted(counts.items())]
     problems += [
         f"an input of type {kind}, {info.name!r}"
         for info in graph.input
