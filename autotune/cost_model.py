@@ -1,7 +1,8 @@
 """The cost model: gradient-boosted trees that predict how quick a candidate is.
 
-One model serves all structures of a workload. It learns the logarithm of the time, or only the
-order (`Objective.RANKING`); failures count as twice the slowest time. It is trained anew for each
+One model serves all structures of a workload. It learns the order of times, or (`REGRESSION`) their
+logarithm: replayed searches find the best candidates sooner with the order (`python -m
+benchmarks.tuner curve`). Failures count as twice the slowest time. It is trained anew for each
 round, on one thread with a fixed seed: the same measurements give the same model.
 """
 
@@ -29,7 +30,7 @@ class Objective(Enum):
 class ModelSettings:
     """How the trees are grown."""
 
-    objective: Objective = Objective.REGRESSION
+    objective: Objective = Objective.RANKING
     rounds: int = 60
     depth: int = 5
     eta: float = 0.2

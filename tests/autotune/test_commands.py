@@ -1,0 +1,117 @@
+"""`tdsl tune` and `tdsl db` on a workload whose trials are all made, and on bad input."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import tdsl as td
+from tdsl.autotune.tuning import tune
+from tdsl.cli import main
+from tdsl.cli.tuning import task_for
+from tests.autotune.fakes import FakeMeasurer, made_up
+
+TRIALS = 12
+TUNED = ("tune", "relu", "-s", "4096", "--threads", "1", "--trials", str(TRIALS))
+
+
+@pytest.fixture
+def db(tmp_path):
+    """A database in which relu is tuned; its times are made up, and the default is slow."""
+    task = task_for("relu", "4096", target=None, threads=1)
+    default = str(td.default_schedule(task.func).program)
+
+    def seconds(program):
+        return 5e-3 if program == default else made_up(program)
+
+    path = tmp_path / "db"
+    tune(task, TRIALS, db=path, search="random", measurer=FakeMeasurer(seconds))
+    return path
+
+
+@pytest.fixture
+def tdsl(monkeypatch, capsys):
+    """Runs a command line: the exit status, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tdsl", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return ended.value.code or 0, shown.out, shown.err
+
+    return run
+
+
+def test_a_finished_run_measures_nothing_and_prints_json_alone(tdsl, db, tmp_path):
+    file = tmp_path / "relu.schedule"
+    status, out, _ = tdsl(*TUNED, "--db", db, "--json", "--out", file)
+    result = json.loads(out)
+    assert status == 0
+    assert (result["trials"], result["measured"], result["file"]) == (TRIALS, 0, str(file))
+    assert tdsl("check", file)[0] == 0
+    again = json.loads(tdsl(*TUNED, "--db", db, "--json")[1])
+    assert {**again, "file": str(file)} == result
+
+
+def test_without_json_a_summary_is_printed(tdsl, db):
+    status, out, _ = tdsl(*TUNED, "--db", db)
+    assert status == 0
+    assert f"{TRIALS} (0 measured now)" in out
+
+
+def test_a_tuned_schedule_is_built(db, monkeypatch):
+    monkeypatch.setenv("TDSL_DB", str(db))
+    monkeypatch.setenv("TDSL_NUM_THREADS", "1")
+    func = task_for("relu", "4096", target=None, threads=1).func
+    x = np.linspace(-1, 1, 4096, dtype=np.float32)
+    assert np.array_equal(td.build(func, schedule="tuned")(x), np.maximum(x, 0))
+    unknown = task_for("softmax", "4x8", target=None, threads=1).func
+    with pytest.raises(td.TdslError, match="no tuned schedule is recorded for softmax"):
+        td.build(unknown, schedule="tuned")
+
+
+def test_records_are_listed_shown_and_moved(tdsl, db, tmp_path):
+    (row,) = json.loads(tdsl("db", "ls", "--db", db, "--json")[1])
+    assert (row["name"], row["trials"]) == ("relu", TRIALS)
+    assert "relu" in tdsl("db", "ls", "--db", db)[1]
+    assert len(json.loads(tdsl("db", "show", "relu", "--db", db, "--json")[1])) == TRIALS
+    best = json.loads(tdsl("db", "best", "relu", "--db", db, "--json")[1])
+    assert best["workload"] == row["key"]
+    file, moved = tmp_path / "relu.jsonl", tmp_path / "moved"
+    assert tdsl("db", "export", "relu", "--db", db, "--out", file)[0] == 0
+    assert tdsl("db", "import", file, "--db", moved)[0] == 0
+    (copied,) = json.loads(tdsl("db", "ls", "--db", moved, "--json")[1])
+    assert copied == row
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tune", "rellu", "-s", "4"], "did you mean relu"),
+        (["tune", "relu"], "relu takes 1 sizes, N, got 0"),
+        (["tune", "relu", "-s", "axb"], "'axb' are not numbers"),
+        (["tune", "relu", "-s", "0"], "nothing to measure where a size is 0"),
+        (["tune", "relu", "-s", "4", "--trials", "0"], "--trials"),
+        (["tune", "relu", "-s", "4", "--seconds", "-1"], "--seconds"),
+        (["tune", "relu", "-s", "4", "--seed", "-1"], "--seed"),
+        (["tune", "relu", "-s", "4", "--threads", "0"], "--threads"),
+        (["tune", "relu", "-s", "4", "--search", "luck"], "no search 'luck'"),
+        (["tune", "relu", "-s", "4", "--target", "vax"], "unknown target 'vax'"),
+        (["tune", "relu", "-s", "4", "--target", "opencl"], "on this machine's processor"),
+        (["tune", "relu", "-s", "4", "--out", "/no/such/file"], "there is no folder /no/such"),
+        (["tune", "relu", "-s", "4", "--out", "/"], "/ is a folder"),
+        (["tune", "relu", "-s", "4", "--db", "/proc/no/db"], "cannot make the folder /proc/no"),
+        (["tune", "nothing.py:f"], "there is no file nothing.py"),
+        (["db", "ls", "--db", "/no/such/db"], "there is no database /no/such/db"),
+        (["db", "import", "/no/such/file"], "there is no file /no/such/file"),
+    ],
+)
+def test_bad_input_is_told_without_a_traceback(tdsl, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setenv("TDSL_DB", str(tmp_path / "db"))
+    status, out, err = tdsl(*arguments)
+    assert status != 0
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+    assert out == ""
