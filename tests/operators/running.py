@@ -2,15 +2,20 @@
 
 import warnings
 
-from tests.operators import cases, data_cases, elementwise_cases, model_cases
+from tests.operators import cases, data_cases, elementwise_cases, model_cases, symbolic_cases
 from tests.schedules import movement_cases, running as library
 
 MODULES = (data_cases, elementwise_cases, model_cases)
+SIZES_EACH = 20  # of a kernel with symbolic sizes
 FAMILIES = {
     **{f"graph.{name}": lambda seed, name=name: cases.run(name, seed) for name in cases.CASES},
     **{
         f"library.{name}": lambda seed, name=name: library.run(name, seed)
         for name in movement_cases.CASES
+    },
+    **{
+        f"symbolic.{name}": lambda seed, name=name: symbolic_cases.run(name, seed)
+        for name in symbolic_cases.CASES
     },
 }
 """A function of a seed for each, which raises where a result is wrong."""

@@ -11,6 +11,9 @@ GRAPHS = [name for name in FAMILIES if name.startswith("graph.")]  # the library
 FEW = [name for name in GRAPHS if not hasattr(elementwise_cases, name.removeprefix("graph."))]
 
 
+SYMBOLIC = [name for name in FAMILIES if name.startswith("symbolic.")]
+
+
 @pytest.mark.parametrize("name", FEW)
 def test_random_cases_agree_with_numpy(name):
     assert attempt(name, 1) is None
@@ -20,4 +23,11 @@ def test_random_cases_agree_with_numpy(name):
 @pytest.mark.parametrize("name", GRAPHS)
 def test_many_random_cases(name):
     for seed in range(2, 40):
+        assert attempt(name, seed) is None
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", SYMBOLIC)
+def test_one_kernel_serves_many_sizes(name):
+    for seed in range(40):
         assert attempt(name, seed) is None
