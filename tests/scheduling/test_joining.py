@@ -171,3 +171,27 @@ def test_a_block_in_pieces_is_taken_over_piece_by_piece():
     s.reverse_inline("C")
     assert s.blocks() == ("C@0", "C@1", "D")
     built(s)
+
+
+def scan_with_private_steps():
+    """A scan whose steps keep two tensors to themselves, and a state that reads one of them."""
+    start = td.placeholder((2,), "int32", name="start")
+    t = td.scan_axis(3, name="t")
+    k = td.reduce_axis(2, name="k")
+
+    def step(t, prev):
+        total = td.compute((2,), lambda i: td.sum(prev["s"][k], axis=k), name="total")
+        more = td.compute((2,), lambda i: total[i] + 1, name="more")
+        return {"s": lambda i: total[i], "h": lambda i: prev["h"][i] + more[i]}
+
+    made = td.scan(t, {"s": ((2,), start), "h": ((2,), 3)}, step, name="H")
+    y = td.compute((3, 2), lambda i, j: made["h"][i, j] + made["s"][i, j], name="y")
+    return td.func("f", [start], [y])
+
+
+def test_nobody_reads_what_another_step_kept_to_itself():
+    s = scheduled(scan_with_private_steps())
+    with pytest.raises(td.ScheduleError, match="'total', of which each step has its own"):
+        s.inline("H.s")
+    s.inline("more")
+    built(s)

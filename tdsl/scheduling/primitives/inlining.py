@@ -7,8 +7,8 @@ from dataclasses import replace
 from tdsl.ir.affine import tidy
 from tdsl.ir.build import lt
 from tdsl.ir.expr import Expr, Load, Node, Var
-from tdsl.ir.stmt import Alloc, Block, BlockKind, Guard, Leaf, Stmt
-from tdsl.ir.visit import block_reads, loop_path, map_block, map_children, substitute
+from tdsl.ir.stmt import Alloc, Block, BlockKind, For, Guard, Leaf, Stmt
+from tdsl.ir.visit import block_reads, loop_path, map_block, map_children, path_to, substitute
 from tdsl.scheduling.arguments import BlockArg
 from tdsl.scheduling.boxes import data_dimensions
 from tdsl.scheduling.edit import Edit
@@ -54,6 +54,8 @@ def inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> None:
     }
     if not mapping:
         raise edit.error(f"no block reads {gone.name!r}")
+    for reader in mapping:
+        _check_steps(edit, gone, reader)
     algorithm = _removed(edit, replace_blocks(edit.algorithm.body, mapping), gone)
     body = _removed(edit, replace_blocks(edit.body, mapping), gone)
     edit.commit(body, algorithm=with_body(edit.algorithm, algorithm), unsafe=unsafe)
@@ -168,6 +170,38 @@ def _check(edit: Edit, gone: Block) -> None:
         raise edit.error(f"{others[0]!r} writes the tensor of {gone.name!r} too")
     if gone.where is not None or data_dimensions(gone) is None:
         raise edit.error(f"{gone.name!r} does not define every element of its tensor")
+
+
+def _check_steps(edit: Edit, gone: Block, reader: Block) -> None:
+    """What a step of a scan keeps to itself, nobody may read through *gone* at another step."""
+    body = edit.algorithm.body
+    (mine,), (theirs,) = _leaves_of(body, gone), _leaves_of(body, reader)
+    read = {load.buffer for load in block_reads(gone)}
+    path = path_to(body, mine)
+    for n, alloc in enumerate(path):
+        if not isinstance(alloc, Alloc) or alloc.buffer not in read:
+            continue
+        steps = [stmt.var for stmt in path[:n] if isinstance(stmt, For)]
+        if not all(_is_same_step(step, mine, theirs) for step in steps):
+            reason = (
+                f"{gone.name!r} reads {alloc.buffer.name!r}, of which each step has its own, and "
+                f"{reader.name!r} reads {gone.name!r} of another step"
+            )
+            raise edit.error(reason, "keep it: compute_at brings the loops together")
+
+
+def _is_same_step(step: Var, gone: Leaf, reader: Leaf) -> bool:
+    """Whether a block reads another one at its own iteration of a loop that both are in."""
+    own = dict(zip(reader.bindings, reader.block.vars, strict=True)).get(step)
+    at = dict(zip(gone.bindings, gone.block.vars, strict=True)).get(step)
+    for write in gone.block.writes:
+        if own is None or at not in write.indices:
+            return False
+        dimension = write.indices.index(at)
+        loads = [load for load in block_reads(reader.block) if load.buffer is write.buffer]
+        if any(tidy(load.indices[dimension]) != own for load in loads):
+            return False
+    return True
 
 
 def _article(kind: BlockKind) -> str:
