@@ -210,6 +210,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, s: [rng.random((3, s["h"] + 4, s["w"] + 4), dtype=np.float32)], _harris
     ),
     "bilateral": Family(pipelines.bilateral_inputs, pipelines.bilateral),
+    "camera": Family(pipelines.raw_inputs, pipelines.camera),
     "chain8": Family(pipelines.chain_inputs, pipelines.chain),
     "chain8_flat": Family(pipelines.chain_inputs, pipelines.chain),
     "jacobi20": Family(pipelines.grid_inputs, pipelines.jacobi_steps),

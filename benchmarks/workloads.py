@@ -175,6 +175,8 @@ WORKLOADS: tuple[Workload, ...] = (
          {"h": 2560, "w": 1536}, tolerance=1e-3),
     _row("local_laplacian_1536x2560", "pipeline", "local_laplacian", (600 * _HD, 12 * _HD),
          {"h": 2560, "w": 1536}, tolerance=2e-3),
+    _row("camera_pipe_2560x1920", "pipeline", "camera", (90 * _PHOTO, 5 * _PHOTO),
+         {"h": 1920, "w": 2560}, tolerance=5e-3),
     _row("int8_gemm_1024_u8s8s32", "lowp", "gemm_i8", (2 << 30, 6 << 20), _CUBE,
          tolerance=0, arithmetic=Arithmetic.U8S8, aliases=("int8_gemm_1024",)),
     _row("bf16_gemm_1024", "lowp", "gemm_bf16", (2 << 30, 6 << 20), _CUBE,

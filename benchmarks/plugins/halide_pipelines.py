@@ -164,7 +164,126 @@ def local_laplacian(row: dict[str, Any], images: list[Any], hand: bool) -> Made:
     return out, (3, row["h"], row["w"]), np.uint16
 
 
-PIPELINES = {"chain8": chain8, "bilateral": bilateral, "local_laplacian": local_laplacian}
+MATRIX = ((437, -115, -49, -6675), (-64, 313, 25, -7209), (-22, -193, 501, -8010))
+
+
+def mean(a: Any, b: Any) -> Any:
+    """Of two values that are not negative, rounded up."""
+    return hl.cast(hl.Int(16), (hl.cast(hl.Int(32), a) + hl.cast(hl.Int(32), b) + 1) // 2)
+
+
+def smoother(a: tuple[Any, Any], b: tuple[Any, Any]) -> Any:
+    """The mean of the pair that differs less, else of the second."""
+    return hl.select(hl.absd(*a) < hl.absd(*b), mean(*a), mean(*b))
+
+
+def tone() -> Any:
+    """The curve, from 10 bits to 8."""
+    curve = hl.Func("curve")
+    g = hl.pow(hl.clamp(f32(x - 25) * f32(1 / 998), f32(0), f32(1)), f32(0.5))
+    b = 2 - 2**0.5
+    a = 2 - 2 * b
+    light = f32(1) - (f32(a) * (f32(1) - g) * (f32(1) - g) + f32(b) * (f32(1) - g))
+    v = hl.select(g > f32(0.5), light, f32(a) * g * g + f32(b) * g) * f32(255) + f32(0.5)
+    curve[x] = hl.cast(hl.UInt(8), hl.clamp(v, f32(0), f32(255)))
+    return curve
+
+
+def mosaic(parts: Any, g_r: Any, g_b: Any) -> Any:
+    """The three colours of every pixel; channel 0 of the parts is green in the rows of red."""
+
+    def at(k: int) -> Callable[[int, int], Any]:
+        return lambda dx, dy: parts[x // 2 + dx, y // 2 + dy, k]
+
+    gr, rr, bb, gb = (at(k) for k in range(4))
+
+    def green(f: Any) -> Callable[[int, int], Any]:
+        return lambda dx, dy: f[x // 2 + dx, y // 2 + dy]
+
+    def along(own: Any, known: Any, f: Any, dx: int, dy: int) -> Any:
+        return own - mean(f(0, 0), f(dx, dy)) + mean(known(0, 0), known(dx, dy))
+
+    def across(own: Any, known: Any, f: Any, dx: int, dy: int) -> Any:
+        p = own - mean(f(0, 0), f(dx, dy)) + mean(known(0, 0), known(dx, dy))
+        n = own - mean(f(dx, 0), f(0, dy)) + mean(known(dx, 0), known(0, dy))
+        less = hl.absd(known(0, 0), known(dx, dy)) < hl.absd(known(dx, 0), known(0, dy))
+        return hl.select(less, p, n)
+
+    r, b = green(g_r), green(g_b)
+    rows = (
+        (along(gr(0, 0), rr, r, -1, 0), rr(0, 0),
+         across(b(0, 0), rr, r, -1, 1), along(gb(0, 0), rr, r, 0, 1)),
+        (gr(0, 0), r(0, 0), b(0, 0), gb(0, 0)),
+        (along(gr(0, 0), bb, b, 0, -1), across(r(0, 0), bb, b, 1, -1),
+         bb(0, 0), along(gb(0, 0), bb, b, 1, 0)),
+    )  # fmt: skip
+    colours = []
+    for name, row in zip(("red", "green", "blue"), rows, strict=True):
+        quarters = []
+        for number, value in enumerate(row):
+            quarter = hl.Func(f"{name}{number}")
+            quarter[x, y] = value
+            quarters.append(quarter[x, y])
+        even, odd = (hl.select(x % 2 == 0, *quarters[k : k + 2]) for k in (0, 2))
+        colours.append(hl.select(y % 2 == 0, even, odd))
+    made = hl.Func("mosaic")
+    made[x, y, c] = hl.mux(c, colours)
+    return made
+
+
+def camera(row: dict[str, Any], images: list[Any], hand: bool) -> Made:
+    """The schedule of camera_pipe, with strips and vectors as there."""
+    shifted, cut, parts, g_r, g_b, right, out = (
+        hl.Func(name) for name in ("shifted", "cut", "parts", "g_r", "g_b", "right", "out")
+    )
+    shifted[x, y] = hl.cast(hl.Int(16), images[0][x + 6, y + 6])
+    sides = hl.max(
+        hl.max(shifted[x - 2, y], shifted[x + 2, y]), hl.max(shifted[x, y - 2], shifted[x, y + 2])
+    )
+    cut[x, y] = hl.clamp(shifted[x, y], hl.cast(hl.Int(16), 0), sides)
+    parts[x, y, c] = hl.mux(c, [cut[2 * x + dx, 2 * y + dy] for dy in (0, 1) for dx in (0, 1)])
+
+    def gr(dx: int, dy: int) -> Any:
+        return parts[x + dx, y + dy, 0]
+
+    def gb(dx: int, dy: int) -> Any:
+        return parts[x + dx, y + dy, 3]
+
+    g_r[x, y] = smoother((gr(1, 0), gr(0, 0)), (gb(0, -1), gb(0, 0)))
+    g_b[x, y] = smoother((gb(-1, 0), gb(0, 0)), (gr(0, 1), gr(0, 0)))
+    demosaiced = mosaic(parts, g_r, g_b)
+    wide = [hl.cast(hl.Int(32), demosaiced[x, y, k]) for k in range(3)]
+    right[x, y, c] = hl.mux(c, [
+        hl.cast(hl.Int(16), (e + a * wide[0] + b * wide[1] + d * wide[2]) // 256)
+        for a, b, d, e in MATRIX
+    ])  # fmt: skip
+    curve = tone()
+    out[x, y, c] = curve[hl.clamp(right[x, y, c], 0, 1023)]
+    if hand:
+        yii = hl.Var("yii")
+        out.bound(c, 0, 3).bound(x, 0, row["w"]).bound(y, 0, row["h"])
+        curve.compute_root()
+        out.compute_root().reorder(c, x, y).split(y, yo, yi, 128)
+        out.tile(x, yi, x, yi, xi, yii, 64, 2, hl.TailStrategy.RoundUp)
+        out.vectorize(xi).unroll(yii).unroll(c).parallel(yo)
+        cut.compute_at(out, yi).store_at(out, yo).fold_storage(y, 16)
+        cut.tile(x, y, x, y, xi, yi, 64, 2).vectorize(xi).unroll(yi)
+        parts.compute_at(out, yi).store_at(out, yo).fold_storage(y, 8).reorder(c, x, y)
+        parts.vectorize(x, 64, hl.TailStrategy.RoundUp).unroll(c)
+        for green in (g_r, g_b):
+            green.compute_at(out, yi).store_at(out, yo).fold_storage(y, 4)
+            green.vectorize(x, 64, hl.TailStrategy.RoundUp)
+        demosaiced.compute_at(out, x).vectorize(x).unroll(y).reorder(c, x, y).unroll(c)
+        right.compute_at(out, x).reorder(c, x, y).vectorize(x).unroll(y).unroll(c)
+    return out, (3, row["h"], row["w"]), np.uint8
+
+
+PIPELINES = {
+    "chain8": chain8,
+    "bilateral": bilateral,
+    "local_laplacian": local_laplacian,
+    "camera": camera,
+}
 TYPES = {"float32": hl.Float(32), "uint16": hl.UInt(16), "uint8": hl.UInt(8)}
 
 

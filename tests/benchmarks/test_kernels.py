@@ -12,6 +12,7 @@ SHAPES = {
     "argmax": {"r": 37, "c": 300},
     "bilateral": {"h": 45, "w": 70},
     "blur": {"h": 45, "w": 203},
+    "camera": {"h": 46, "w": 70},
     "chain8": {"h": 70, "w": 1041},
     "chain8_flat": {"h": 37, "w": 130},
     "cumsum": {"n": 1000},
