@@ -2,7 +2,8 @@
 
 A family is ``Workload.family``: gemm, gemm_sym, gemm_tn, gemm_f64, gemm_relu, gemm_i8, gemm_bf16,
 bmm, attn, conv, dwconv, elem, softmax, layernorm, rowsum, argmax, transpose, cumsum, blur, unsharp,
-jacobi, harris, tiny. Its file defines
+jacobi, harris, tiny; and the pipelines chain8, chain8_flat, jacobi20, jacobi20_flat, bilateral,
+local_laplacian, camera. Its file defines
 
     def workload(shape: Mapping[str, int]) -> td.Func | None
         # the algorithm; inputs in the order of references.FAMILIES[kind].inputs; None: not done
