@@ -33,6 +33,8 @@ def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
     Raises:
         UsageError: no such file or name, or the name is something else.
     """
+    from tdsl.autotune.template import Template
+
     opened = open_file(spec)
     found = opened.value
     if isinstance(found, (Func, Schedule)):
@@ -43,6 +45,11 @@ def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
                 hint="leave -s out, or name a function of sizes",
             )
         return found
+    if isinstance(found, Template):
+        raise UsageError(
+            f"{spec} is a template: a schedule only with numbers for its knobs",
+            hint=f"tdsl tune {spec} finds some; tdsl show takes the algorithm, or a function of it",
+        )
     if callable(found):
         made = _call(found, opened, sizes)
         if isinstance(made, (Func, Schedule)):

@@ -7,11 +7,12 @@ import statistics
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import typer
 
-from tdsl.errors import TdslError
+from tdsl.cli.locate import UsageError
 
 if TYPE_CHECKING:
     from tdsl.graph.onnx_import.importer import Declared
@@ -46,6 +47,7 @@ def run(
     """
     from tdsl.graph.session import Session
 
+    _check_folder(outputs)
     session = Session(model, threads=threads)
     results = session.run(_feeds(session, inputs, size or []))
     for name, array in results.items():
@@ -78,6 +80,7 @@ def bench(
     """
     from tdsl.graph.session import Session
 
+    _check_folder(trace)
     start = time.perf_counter()
     session = Session(model, threads=threads)
     feeds = _feeds(session, inputs, size or [])
@@ -112,24 +115,52 @@ def _timed(session: Session, feeds: dict[str, Any]) -> float:
 def _feeds(session: Session, inputs: Path | None, sizes: list[str]) -> dict[str, Any]:
     """The inputs from a file, or random ones; named extents are 1 unless given."""
     if inputs is not None:
-        with np.load(inputs, allow_pickle=False) as archive:
-            names = {declared.name for declared in session.inputs}
-            return {name: archive[name] for name in archive.files if name in names}
+        return _read_inputs(session, inputs)
     known = dict(map(_size, sizes))
+    names = dict.fromkeys(n for d in session.inputs for n in d.shape or () if isinstance(n, str))
+    for name in known:
+        if name not in names:
+            listed = ", ".join(names) or "none"
+            raise UsageError(f"no extent of this model is called {name!r}", hint=f"named: {listed}")
     random = np.random.default_rng(0)
     return {declared.name: _random(declared, known, random) for declared in session.inputs}
+
+
+def _read_inputs(session: Session, path: Path) -> dict[str, Any]:
+    """The arrays of an .npz file that are inputs of the model.
+
+    Raises:
+        UsageError: there is no such file, or it is something else.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, BadZipFile) as error:
+        raise UsageError(f"{path} holds no arrays: {error}", hint="np.savez makes it") from error
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise UsageError(f"{path} holds one array without a name", hint="np.savez names them")
+    with archive:
+        names = {declared.name for declared in session.inputs}
+        return {name: archive[name] for name in archive.files if name in names}
+
+
+def _check_folder(path: Path | None) -> None:
+    """Refuse a file to write in a folder that is not there, before anything runs."""
+    if path is not None and not path.resolve().parent.is_dir():
+        raise UsageError(f"there is no folder {path.resolve().parent} to write {path.name} to")
 
 
 def _size(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not name or not number.isdecimal():
-        raise TdslError(f"--size takes NAME=N, got {text!r}")
+        raise UsageError(f"--size takes NAME=N, got {text!r}")
     return name, int(number)
 
 
 def _random(declared: Declared, known: dict[str, int], random: np.random.Generator) -> Any:
     if declared.shape is None:
-        raise TdslError(
+        raise UsageError(
             f"the shape of input {declared.name!r} is not declared", hint="pass --inputs FILE.npz"
         )
     shape = [n if isinstance(n, int) else known.get(n or "", 1) for n in declared.shape]

@@ -8,6 +8,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tdsl.cli import main
@@ -24,6 +25,10 @@ def scheduled(rows=8):
     s = td.Schedule(twice)
     s.split("B.i", rows)
     return s
+
+@td.template(twice)
+def space(s, knob):
+    s.split("B.i", knob.int("rows", 1, 8))
 
 def crash():
     raise RuntimeError("a bug of the user's own")
@@ -85,6 +90,7 @@ def test_a_file_may_import_what_lies_beside_it(tdsl: Told) -> None:
         (("show", "kernels.py:twice", "-s", "1x2"), "is a Func and takes no sizes, got 1x2"),
         (("check", "nothing.schedule"), "there is no file nothing.schedule"),
         (("check", "kernels.py"), "is no schedule file"),
+        (("show", "kernels.py:space"), "is a template"),
         (("tune", "kernels.py"), "'kernels.py' names no algorithm in the file"),
         (("tune", "matmull"), "did you mean matmul"),
         (("run", "nothing.onnx"), "there is no model file nothing.onnx"),
@@ -95,6 +101,33 @@ def test_what_is_wrong_is_said_in_words(tdsl: Told, arguments: tuple[str, ...], 
     assert told.status == 1
     assert words in told.out + told.err
     assert "site-packages" not in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "m.onnx", "--inputs", "nothing.npz"), "there is no file nothing.npz"),
+        (("run", "m.onnx", "--inputs", "kernels.py"), "kernels.py holds no arrays"),
+        (("run", "m.onnx", "--inputs", "one.npy"), "holds one array without a name"),
+        (("run", "m.onnx", "-s", "btch=2"), "no extent of this model is called 'btch'"),
+        (("run", "m.onnx", "-s", "batch=x"), "--size takes NAME=N, got 'batch=x'"),
+        (("run", "m.onnx", "--outputs", "nowhere/o.npz"), "to write o.npz to"),
+        (("bench", "m.onnx", "--trace", "nowhere/t.json"), "to write t.json to"),
+    ],
+)
+def test_files_and_sizes_of_models_that_are_wrong(
+    tdsl: Told, arguments: tuple[str, ...], words: str
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    make, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    x, y = (make(name, kind, ["batch", 2]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(onnx.helper.make_model(graph, ir_version=8), "m.onnx")
+    np.save("one.npy", np.ones(2))
+    told = tdsl(*arguments)
+    assert told.status == 1
+    assert words in told.err
+    assert "Traceback" not in told.err
 
 
 def test_opencl_c_is_that_of_the_default_schedule_for_devices(tdsl: Told) -> None:
