@@ -47,6 +47,7 @@ def tile_pixels(
     ahead: bool = False,
     tail: str = "balance",
     chunk: int = 1,
+    across: bool = False,
 ) -> None:
     """Compute the convolution *block* in register tiles where *sink* uses them.
 
@@ -63,6 +64,7 @@ def tile_pixels(
         ahead: whether the operand is an argument that is passed packed.
         tail: how pixels that do not fill a tile are done.
         chunk: bands of a tile's rows that are one task.
+        across: whether tiles of one band are tasks of their own.
     """
     if sink == block:
         sink = s.cache_write(block, "register")
@@ -77,8 +79,8 @@ def tile_pixels(
         pass_packed(s, pack, dimension, tile[2], order)
     elif pack:
         pack_operand(s, block, pack, None, dimension, tile[2], lanes, order)
-    share_bands(s, (*kept, oo, *bands[:1]), chunk)
-    s.compute_at(block, at=xo)
+    shared = share_bands(s, (*kept, oo, *bands[:1], *((xo,) if across else ())), chunk)
+    s.compute_at(block, at=shared if across else xo)
     s.set_scope(block, "register")
     own = own_loops(s, block, rank)
     data = len(loops)
@@ -92,14 +94,19 @@ def tile_pixels(
     s.vectorize(oi, lanes)
 
 
-def share_bands(s: Schedule, loops: tuple[Loop, ...], chunk: int) -> None:
-    """Run directly nested loops in parallel, `chunk` iterations of all of them a task."""
+def share_bands(s: Schedule, loops: tuple[Loop, ...], chunk: int) -> Loop:
+    """Run directly nested loops in parallel, `chunk` iterations of all of them a task.
+
+    Returns the loop over single iterations.
+    """
     outer = loops[0]
     for inner in loops[1:]:
         outer = s.fuse(outer, inner)
-    if chunk > 1:
-        outer, _ = s.split(outer, chunk)
-    s.parallel(outer)
+    if chunk == 1:
+        return s.parallel(outer)
+    tasks, single = s.split(outer, chunk)
+    s.parallel(tasks)
+    return single
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,7 @@ class PixelPlan(Plan):
     ahead: bool
     tail: str
     chunk: int
+    across: bool
 
     @property
     def reason(self) -> str:
@@ -142,7 +150,7 @@ class PixelPlan(Plan):
         tile_pixels(
             s, self.block, self.sink, self.rank, self.axes, (self.high, self.wide, self.columns),
             self.lanes, self.pack, self.dimension, self.order, ahead=self.ahead, tail=tail,
-            chunk=self.chunk,
+            chunk=self.chunk, across=self.across,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -194,7 +202,7 @@ def _plan(group: Group, view: Contraction, target: Target) -> PixelPlan:
         tile.high, tile.wide, columns, lanes, operand.buffer.name, dimension,
         _order(operand, dimension, facts), ahead,
         "guard" if shape.width is None or shape.height is None else "balance",
-        _chunk(view, shape, tile, columns, target),
+        *_tasks(view, shape, tile, columns, target),
     )  # fmt: skip
 
 
@@ -226,14 +234,19 @@ def _order(operand: Access, column: int, facts: BlockFacts) -> tuple[int, ...]:
     return (*sorted(walked, key=lambda n: axes.index(walked[n])), column)  # type: ignore[arg-type]
 
 
-def _chunk(view: Contraction, shape: Pixels, tile: PixelTile, columns: int, target: Target) -> int:
-    """Bands of rows that make a task worth its start, and leave some for every core."""
+def _tasks(
+    view: Contraction, shape: Pixels, tile: PixelTile, columns: int, target: Target
+) -> tuple[int, bool]:
+    """How many bands of rows, or (if they are too few for all cores) tiles, make a task."""
     outside = view.facts.count(view.batch) or 1
     bands = outside * -(-(shape.channels or 1) // columns) * -(-(shape.height or 1) // tile.high)
-    if shape.width is None or shape.depth is None:
-        return 1
-    work = 2 * tile.high * shape.width * columns * shape.depth
-    return max(1, min(_TASK // max(work, 1), bands // (2 * target.cores)))
+    if shape.width is None or shape.depth is None or shape.height is None:
+        return 1, False
+    across = bands < 4 * target.cores
+    parts = -(-shape.width // tile.wide)
+    work = 2 * tile.high * shape.width * columns * shape.depth // (parts if across else 1)
+    most = bands * (parts if across else 1) // (2 * target.cores)
+    return max(1, min(_TASK // max(work, 1), most)), across
 
 
 RULE = Rule("pixels", match)
