@@ -1,6 +1,6 @@
 """Ablation: leave out every step of the winner that makes no difference.
 
-All schedules that lack one step are built and timed first: what is clearly slower has shown that
+All schedules that lack one step are built at once and timed in turn: what is slower has shown that
 its step is needed. The other steps are taken out together, or by halves: if the schedule without
 them is legal, and no slower than before by more than the noise, they were decoration.
 """
@@ -19,7 +19,7 @@ Race = Callable[[RecordingSchedule, RecordingSchedule], Duel | None]
 """Times a contestant and the schedule to beat in turn; None where one of them failed."""
 
 Screen = Callable[[Sequence[RecordingSchedule]], list[bool]]
-"""Builds and times schedules, many at once; whether each is quick enough for a race."""
+"""Builds and times schedules, many at once; whether each is as quick as the schedule to beat."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tdsl.ir.stmt import Program
 from tdsl.records import Outcome, RecordingSchedule
 from tdsl.records.schema import median
 
-_NEAR = 1.15  # times the winner: what is slower by itself gets no race
+_NEAR = 1.15  # times the winner: what is slower by itself is not timed in turn with it
 
 
 class Arena:
@@ -53,12 +53,19 @@ class Arena:
             return None
         return [result.seconds for result in results]
 
-    def near(self, schedules: Sequence[RecordingSchedule], winner: RecordingSchedule) -> list[bool]:
-        """Whether schedules, timed by themselves, are hardly slower than the winner."""
+    def as_quick(
+        self, schedules: Sequence[RecordingSchedule], winner: RecordingSchedule, rounds: int
+    ) -> list[bool]:
+        """Whether schedules are no slower than the winner: all built at once, timed in turn."""
         jobs = [_job(s.program, s.numerics, n) for n, s in enumerate((winner, *schedules))]
         self._try(jobs)
         best, *times = [self._alone[job.program] for job in jobs]
-        return [time is not None and best is not None and time < _NEAR * best for time in times]
+        near = [time is not None and best is not None and time < _NEAR * best for time in times]
+        rivals = [schedule for schedule, fine in zip(schedules, near, strict=True) if fine]
+        duels = iter(self.tournament(rivals, winner, rounds))
+        return [
+            fine and (found := next(duels)) is not None and not found.is_slower for fine in near
+        ]
 
     def _try(self, jobs: Sequence[Job]) -> None:
         """Find out, in the safety of deadlines, which programs build and run, and how fast."""

@@ -16,7 +16,7 @@ from tdsl.scheduling import replay
 
 _ROUNDS = 9
 _ABLATION_ROUNDS = 5
-_MOST_ABLATIONS = 16
+_MOST_ABLATIONS = 8
 
 Phase = Callable[[str], object]
 
@@ -53,7 +53,7 @@ def conclude(
         pruned = prune(
             winner,
             lambda one, other: arena.race(one, other, _ABLATION_ROUNDS),
-            lambda shorter: arena.near(shorter, winner),
+            lambda shorter: arena.as_quick(shorter, winner, _ABLATION_ROUNDS),
             _MOST_ABLATIONS,
         )
         again = arena.race(pruned.schedule, default, _ROUNDS)
