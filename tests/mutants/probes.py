@@ -66,7 +66,8 @@ class Probes:
         Ends after `budget` seconds of processor time.
         """
         with _apart():
-            resource.setrlimit(resource.RLIMIT_CPU, (int(4 * budget) + 20,) * 2)
+            most = int(4 * budget) + 20
+            resource.setrlimit(resource.RLIMIT_CPU, (most, most + 10))  # SIGXCPU, then SIGKILL
             try:
                 put(mutant, self.root)
             except NotLiveError:

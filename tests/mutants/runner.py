@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import random
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -38,7 +39,8 @@ _PYTEST = (
     "-W", "ignore:Module already imported",
 )  # fmt: skip
 _FORK = multiprocessing.get_context("fork")
-_PATIENCE = 60.0  # times the budget: a mutant that sleeps longer hangs
+_PATIENCE = 60.0  # times the budget on the clock: then nothing is said, the machine may be busy
+_OUT_OF_TIME = -signal.SIGXCPU
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Report:
 
     verdicts: list[Verdict] = field(default_factory=list)
     not_live: list[Mutant] = field(default_factory=list)
+    undecided: list[Mutant] = field(default_factory=list)
 
     @property
     def survivors(self) -> list[Mutant]:
@@ -97,6 +100,7 @@ class Report:
             "found_by": dict(Counter(v.kind or "nobody" for v in self.verdicts)),
             "median_seconds": seconds[len(seconds) // 2],
             "not_live": [m.key for m in self.not_live],
+            "undecided": [m.key for m in self.undecided],
             "survivors": [f"{m.file}:{m.line}: {m.operator}: {m.before} -> {m.after}"
                           for m in self.survivors],
         }  # fmt: skip
@@ -181,13 +185,17 @@ class Hunt:
             self._note(plan.picked[number], files[number], code, seconds)
 
     def _note(self, mutant: Mutant, file: Path, code: int | None, seconds: float) -> None:
-        by = file.read_text() if file.exists() else ("hang" if code in (None, -24) else "crash")
+        by = "hang" if code == _OUT_OF_TIME else "crash"
+        by = file.read_text() if file.exists() else by
+        word = f"killed by {by[-50:]}" if by else "SURVIVED"
         if by == NOT_LIVE:
             self.found.not_live.append(mutant)
+        elif code is None and not file.exists():
+            self.found.undecided.append(mutant)
+            word = "undecided"
         else:
             self.found.verdicts.append(Verdict(mutant, by, seconds))
         m = mutant
-        word = f"killed by {by[-50:]}" if by else "SURVIVED"
         self.report(
             f"{seconds:4.0f} s  {word:<62} {m.file}:{m.line} {m.operator}: {m.before} -> {m.after}"
         )
