@@ -39,8 +39,8 @@ def _visit(s: Stmt, facts: Facts) -> Stmt:
             return If(cond, dataclasses.replace(new, body=then))
         case Seq():
             return _joined(new)
-        case If(then=If(cond=cond, then=then, otherwise=None), otherwise=None):
-            return If(conjunction([new.cond, cond]), then)
+        case If(then=If(cond=cond, then=then, otherwise=None), otherwise=None) if not loads(cond):
+            return If(conjunction([new.cond, cond]), then)  # both sides of an `and` are evaluated
         case _:
             return new
 
