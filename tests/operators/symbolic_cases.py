@@ -107,7 +107,8 @@ def _reduction(name, reducer, function, axis):
         a = tensor("A", *td.sizes("L M N"), dtype="float64")
         return [a], ops.reduce(reducer, a, axis, name="Y"), lambda x: function(x, axis=axis)
 
-    CASES[f"{name}_over_{axis}".replace(", ", "_").strip("()")] = make
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    CASES["_".join([name, "over", *map(str, axes)])] = make
 
 
 for _axis in (0, 1, 2, (0, 1), (1, 2), (0, 2)):
