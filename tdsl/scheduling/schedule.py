@@ -12,6 +12,7 @@ from tdsl.scheduling.moves import Moves, find_moves
 from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.primitives import (
+    alignment,
     caches,
     cases,
     factors,
@@ -88,6 +89,7 @@ class Schedule(ScheduleCore):
     tensorize = mapping.tensorize
     set_scope = storage.set_scope
     transform_layout = storage.transform_layout
+    align = alignment.align
     cache_read = caches.cache_read
     cache_write = caches.cache_write
 

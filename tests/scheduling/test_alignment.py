@@ -1,0 +1,60 @@
+import pytest
+
+import tdsl as td
+from tdsl.ir.stmt import Alloc
+from tdsl.ir.visit import walk
+from tdsl.lower import lower
+from tests.scheduling.running import check, scheduled
+
+
+def turned(m=5, n=6):
+    A = td.placeholder((m, n), "int32", name="A")
+    B = td.compute((m, n), lambda i, j: A[i, j] + 1, name="B")
+    C = td.compute((n, m), lambda i, j: B[j, i] * 2, name="C")
+    return td.func("turned", [A], [C])
+
+
+def storage(s):
+    (found,) = {
+        tuple(e.value for e in n.buffer.shape)
+        for n in walk(lower(s.program, s.target).program.body)
+        if isinstance(n, Alloc) and n.buffer.name == "B"
+    }
+    return found
+
+
+@pytest.mark.parametrize(("dim", "shape"), [(None, (5, 8)), (-1, (5, 8)), (0, (8, 6)), (1, (5, 8))])
+def test_a_dimension_is_rounded_up(dim, shape):
+    s = scheduled(turned())
+    s.align("B", 4, dim)
+    assert storage(s) == shape
+    check(s)
+
+
+def test_layouts_keep_their_order():
+    s = scheduled(turned())
+    s.transform_layout("B", "i, j -> j, i")
+    s.align("B", 8)
+    assert storage(s) == (6, 8)
+    s.align("B", 4, dim=0)
+    assert storage(s) == (8, 8)
+    check(s)
+
+
+def test_symbolic_extents_are_rounded_up():
+    N = td.sizes("N")
+    A = td.placeholder((N, N), "int32", name="A")
+    B = td.compute((N, N), lambda i, j: A[i, j] + 1, name="B")
+    C = td.compute((N, N), lambda i, j: B[j, i] * 2, name="C")
+    s = scheduled(td.func("turned", [A], [C]))
+    s.align("B", 16)
+    for n in (0, 1, 5):
+        check(s, {"N": n})
+
+
+def test_arguments_and_unknown_dimensions_are_refused():
+    s = scheduled(turned())
+    with pytest.raises(td.ScheduleError, match="argument or a result"):
+        s.align("A", 4)
+    with pytest.raises(td.ScheduleError, match="dimension 2 of storage with 2"):
+        s.align("B", 4, 2)
