@@ -12,10 +12,10 @@ import numpy as np
 from tdsl.graph.builder import Graph
 from tdsl.graph.compile import Compiled, CompileReport, compile_model
 from tdsl.graph.errors import FeedError, FeedTypeError, ValueNeededError
-from tdsl.graph.helpers import Helpers
 from tdsl.graph.ir import Array, Model
 from tdsl.graph.onnx_import.importer import Declared, OnnxModel
 from tdsl.graph.packing import PackedConstants
+from tdsl.graph.parallel_compile import Helpers
 from tdsl.graph.profile import Profile, profile_of, stamps_for
 from tdsl.lang.func import Func
 from tdsl.runtime import pool

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tdsl as td
-from tdsl.graph import helpers
+from tdsl.graph import parallel_compile
 from tests.graph.onnx_models import ModelBuilder
 
 
@@ -57,7 +57,7 @@ def test_helpers_start_where_kernels_are_missing_and_end_with_the_compilation(mo
 
 
 def test_a_helper_fills_the_cache(model, processes, monkeypatch):
-    helpers.main(json.dumps({"path": str(model), "shapes": {"x": [5, 8]}, "target": None,
+    parallel_compile.main(json.dumps({"path": str(model), "shapes": {"x": [5, 8]}, "target": None,
                              "disabled": [], "number": 0, "count": 1}))  # fmt: skip
     monkeypatch.setattr(
         "tdsl.graph.compile.default_schedule", lambda *_: pytest.fail("it was scheduled again")
