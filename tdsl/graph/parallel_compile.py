@@ -1,8 +1,8 @@
 """Processes that compile a model's kernels beside this one.
 
-Each (`python -m tdsl.graph.parallel_compile`) goes through the kernels from the other end and puts them into the cache, where this process
-finds them; what both compile at once is stored once. Nothing waits for a helper, and one that dies
-costs nothing but its help.
+Each (`python -m tdsl.graph.parallel_compile`) goes through the kernels from the other end and puts
+them into the cache, where this process finds them; what both compile at once is stored once.
+Nothing waits for a helper, and one that dies costs nothing but its help.
 """
 
 from __future__ import annotations
