@@ -46,6 +46,7 @@ peers:     ## install the rivals for bench, outside the repository (PEERS_ROOT)
 fuzz: $(READY)   ## long random runs: schedules, IR, arguments (ARGS="--schedules 500 --seed 2")
 	@$(RUN) tests.fuzz --schedules 5000 --jobs $(WORKERS) $(ARGS)
 	@$(PYTEST) -m fuzz
+	@$(PYTEST) --hypothesis-profile=new
 
 mutants: $(READY)   ## seeded faults in prover and passes: each must be found (ARGS="--count 200")
 	@$(RUN) tests.mutants --jobs $(WORKERS) $(ARGS)

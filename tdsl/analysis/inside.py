@@ -48,12 +48,13 @@ def _check_padding(state: State, site: Site, run: Run) -> bool:
             _refuse(state, site, extra, access)
         reach = relation(access, space, state.deps.models, anywhere=True)
         with budget():
-            touched = extra.apply(as_map(run.bind)).apply(reach)
+            where = as_map(run.bind).intersect_domain(extra).apply_range(reach)
             shape = elements(access.buffer, state.deps.models)
-            if home.alloc is None and not touched.is_subset(shape):
-                _refuse(state, site, extra, access)
-            if access.is_write and not touched.is_disjoint(shape):
-                _refuse(state, site, extra, access)
+            outside, within = where.subtract_range(shape), where.intersect_range(shape)
+            if home.alloc is None and not outside.is_empty():
+                _refuse(state, site, outside.domain(), access)
+            if access.is_write and not within.is_empty():
+                _refuse(state, site, within.domain(), access)
         if home.alloc is not None and home.alloc.layout is not None and access.is_write:
             _refuse(state, site, extra, access)
     return True
@@ -71,10 +72,10 @@ def _has_data(e: Expr) -> bool:
     return bool(loads(e)) or isinstance(e, Checked)
 
 
-def _refuse(state: State, site: Site, extra: IslSet, access: Access) -> None:
+def _refuse(state: State, site: Site, times: IslSet, access: Access) -> None:
     raise Refused(
         f"{site.block.name} would run outside its domain, where {access.buffer.name} has no "
         "room to grow",
-        moment("bounds", extra, site, access, state.deps.models.sizes),
+        moment("bounds", times, site, access, state.deps.models.sizes),
         hint="use tail='guard', or a factor that divides the extent",
     )

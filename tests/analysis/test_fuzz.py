@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from tdsl.analysis import Refused, prove
 from tdsl.ir.nest import print_nest
@@ -39,6 +39,7 @@ def test_what_is_proven_runs_as_the_algorithm_means(seed):
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**40))
+@example(246169153)  # beyond the domain, a select leaves out the access at the first step
 def test_witnesses_are_true(seed):
     algorithm, program, _ = case(seed)
     _, refused = proven(algorithm, program)
