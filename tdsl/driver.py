@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tdsl.cache import content_key, default_cache, source_stamp
@@ -28,6 +29,7 @@ from tdsl.target import Target, TargetKind, host, target as parse_target
 
 if TYPE_CHECKING:
     from tdsl.codegen.llvm.stages import Stages
+    from tdsl.codegen.lowering import Lowering
     from tdsl.codegen.opencl.stages import Stages as OpenclStages
 
 
@@ -123,20 +125,22 @@ class Bundle:
 def compile_program(program: Program, target: Target) -> Artifact:
     """The object of a scheduled program, from the cache where it is there."""
     signature = signature_of(program, target)
-    stages = _LazyStages(program, target)
+    stages = _llvm_stages(program, target)
     key = _cache_key(program, target)
-    cache = default_cache()
-    entry = cache.load(key)
+    objects = default_cache()
+    entry = objects.load(key)
     if entry is None:
-        made = stages.get()
+        made = stages()
         code = compile_text(made.llvm + _call_path(signature, program), target)
         accesses = made.accesses
-        cache.store(
+        objects.store(
             key, code, {"kernel": program.name, "target": target.text, "accesses": accesses}
         )
     else:
         code, accesses = entry.code, list(entry.metadata["accesses"])
-    return Artifact(signature, program.name, code, tuple(accesses), stages.sources())
+    sources = _sources(program, stages)
+    sources |= {"llvm": lambda: stages().llvm, "asm": lambda: stages().asm}
+    return Artifact(signature, program.name, code, tuple(accesses), sources)
 
 
 def _call_path(signature: Signature, program: Program) -> str:
@@ -147,31 +151,25 @@ def _call_path(signature: Signature, program: Program) -> str:
     return entry_ir(signature, program.name, packed=packed)
 
 
-class _LazyStages:
+def _llvm_stages(program: Program, target: Target) -> Callable[[], Stages]:
     """Lowering and code generation, loaded when something is compiled or a source is asked for."""
 
-    def __init__(self, program: Program, target: Target) -> None:
-        self._program = program
-        self._target = target
-        self._stages: Stages | None = None
+    @cache
+    def stages() -> Stages:
+        # a third of all modules: a process that finds its kernels in the cache does without
+        from tdsl.codegen.llvm.stages import Stages
 
-    def get(self) -> Stages:
-        """The stages."""
-        if self._stages is None:
-            # a third of all modules: a process that finds its kernels in the cache does without
-            from tdsl.codegen.llvm.stages import Stages
+        return Stages(program, target)
 
-            self._stages = Stages(self._program, self._target)
-        return self._stages
+    return stages
 
-    def sources(self) -> dict[str, Callable[[], str]]:
-        """What `Kernel.source` offers."""
-        return {
-            "ir": lambda: print_program(self._program),
-            "lowered": lambda: print_program(self.get().lowered),
-            "llvm": lambda: self.get().llvm,
-            "asm": lambda: self.get().asm,
-        }
+
+def _sources(program: Program, stages: Callable[[], Lowering]) -> dict[str, Callable[[], str]]:
+    """What `Kernel.source` offers for every target."""
+    return {
+        "ir": lambda: print_program(program),
+        "lowered": lambda: print_program(stages().lowered),
+    }
 
 
 def _link_opencl(program: Program, target: Target) -> Kernel:
@@ -179,14 +177,14 @@ def _link_opencl(program: Program, target: Target) -> Kernel:
     from tdsl.runtime.devices import load_device_kernel
 
     signature = signature_of(program, target)
-    stages = _LazyOpenclStages(program, target)
+    stages = _opencl_stages(program, target)
     key = content_key("opencl", fingerprint(program), target.text, source_stamp(*_OPENCL_COMPILER))
-    cache = default_cache()
-    entry = cache.load(key)
+    objects = default_cache()
+    entry = objects.load(key)
     if entry is None:
-        made = stages.get()
+        made = stages()
         source, plan, accesses = made.module.source, made.module.plan, made.accesses
-        cache.store(
+        objects.store(
             key,
             source.encode(),
             {"kernel": program.name, "target": target.text, "plan": plan, "accesses": accesses},
@@ -199,7 +197,7 @@ def _link_opencl(program: Program, target: Target) -> Kernel:
         source,
         plan,
         device=target.cpu,
-        sources={"opencl": source, **stages.sources()},
+        sources={"opencl": source, **_sources(program, stages)},
         packers={
             name: (packing_tag(name, packer), packer)
             for name, packer in (
@@ -211,28 +209,16 @@ def _link_opencl(program: Program, target: Target) -> Kernel:
     )
 
 
-class _LazyOpenclStages:
+def _opencl_stages(program: Program, target: Target) -> Callable[[], OpenclStages]:
     """Lowering and code generation for a device, loaded when they are needed."""
 
-    def __init__(self, program: Program, target: Target) -> None:
-        self._program = program
-        self._target = target
-        self._stages: OpenclStages | None = None
+    @cache
+    def stages() -> OpenclStages:
+        from tdsl.codegen.opencl.stages import Stages
 
-    def get(self) -> OpenclStages:
-        """The stages."""
-        if self._stages is None:
-            from tdsl.codegen.opencl.stages import Stages
+        return Stages(program, target)
 
-            self._stages = Stages(self._program, self._target)
-        return self._stages
-
-    def sources(self) -> dict[str, Callable[[], str]]:
-        """What `Kernel.source` offers besides the OpenCL C."""
-        return {
-            "ir": lambda: print_program(self._program),
-            "lowered": lambda: print_program(self.get().lowered),
-        }
+    return stages
 
 
 def _check_runs_here(target: Target) -> None:
@@ -250,8 +236,8 @@ def _check_runs_here(target: Target) -> None:
         )
 
 
-_OPENCL_COMPILER = ("", "ir", "lower", "lower/maths", "codegen/opencl")
-_COMPILER = ("", "ir", "lower", "lower/maths", "codegen/llvm", "runtime/native")
+_OPENCL_COMPILER = ("", "ir", "lower", "lower/maths", "codegen", "codegen/opencl")
+_COMPILER = ("", "ir", "lower", "lower/maths", "codegen", "codegen/llvm", "runtime/native")
 
 
 def _cache_key(program: Program, target: Target) -> str:
