@@ -196,12 +196,31 @@ def _pairs(
             meets = reduce(lambda p, q: p.union(q), same)
             home = a.home(buffer)
             assert home is not None
-            ordered = _earlier(meets, a, b, met, models, home.depth).coalesce()
-            if ordered.is_empty():
-                continue
+            ordered = _earlier(meets, a, b, met, models, home.depth)
+        ordered = _coalesced(ordered)
+        if _is_empty(ordered):
+            continue
         yield Dependence(
             next(_NUMBERS), a.block, b.block, buffer, hazards, own, ordered, tuple(pairs)
         )
+
+
+def _coalesced(pairs: IslMap) -> IslMap:
+    """The same relation in fewer pieces, if those are found quickly."""
+    try:
+        with budget():
+            return pairs.coalesce()
+    except Unknown:
+        return pairs
+
+
+def _is_empty(pairs: IslMap) -> bool:
+    """Whether a relation is known to be empty: one that is not only gives more to prove."""
+    try:
+        with budget():
+            return bool(pairs.is_empty())
+    except Unknown:
+        return False
 
 
 def _hazards(x: Access, y: Access) -> frozenset[Hazard]:

@@ -260,6 +260,11 @@ class _Lanes:
                 case Load(buffer=buffer) if buffer in self.buffers:
                     inner = map_children(n, single)
                     return Load(self.buffers[buffer], (*inner.indices, index(lane)), inner.mask)
+                case Store(buffer=buffer) if buffer in self.buffers:
+                    one = map_children(n, single)
+                    return dataclasses.replace(
+                        one, buffer=self.buffers[buffer], indices=(*one.indices, index(lane))
+                    )
                 case _:
                     return map_children(n, single)
 
