@@ -1,10 +1,16 @@
-"""Work in processes of its own: one that crashes or hangs is a finding, not the end."""
+"""Work in processes of its own: one that crashes or hangs is a finding, not the end.
+
+Limits are seconds of processor time, so that a busy machine makes nothing hang. What waits and
+takes none is given up after many times as long on the clock.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
@@ -14,7 +20,8 @@ R = TypeVar("R")
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _RECYCLE = 400  # islpy leaks a little with each operation
-_POLL = 1.0  # seconds between two looks for workers that hang
+_ASLEEP = 20.0  # times the limit: seconds on the clock after which work that waits is given up
+_POLL = 1.0  # seconds between two looks for workers that wait
 
 
 @dataclass(frozen=True)
@@ -25,10 +32,34 @@ class Died:
     detail: str
 
 
-def _serve(pipe: Connection, work: Callable[[object], object]) -> None:
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """End this process by SIGPROF where what is inside takes more processor time."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _ended(code: int | None, limit: float) -> Died:
+    """What an exit code says."""
+    if code == -signal.SIGPROF:
+        return Died("hang", f"no end within {limit:g} s of processor time")
+    if code is not None and code < 0:
+        return Died("crash", f"the process was ended by {signal.Signals(-code).name}")
+    return Died("crash", f"the process ended with code {code}")
+
+
+def _asleep(limit: float) -> Died:
+    return Died("hang", f"no end after {_ASLEEP * limit:g} s of waiting")
+
+
+def _serve(pipe: Connection, work: Callable[[object], object], limit: float) -> None:
     """Do what arrives, until the process is killed."""
     while True:
-        pipe.send(work(pipe.recv()))
+        item = pipe.recv()
+        with _limited(limit):
+            result = work(item)
+        pipe.send(result)
 
 
 @dataclass
@@ -45,7 +76,8 @@ class _Worker(Generic[A, R]):
 
     def start(self) -> None:
         self.pipe, other = _CONTEXT.Pipe()
-        self.process = _CONTEXT.Process(target=_serve, args=(other, self.work), daemon=True)
+        served = (other, self.work, self.limit)
+        self.process = _CONTEXT.Process(target=_serve, args=served, daemon=True)
         self.process.start()
         other.close()
         self.done = 0
@@ -65,20 +97,21 @@ class _Worker(Generic[A, R]):
             received: R = self.pipe.recv()
         except EOFError:
             self.process.join()
-            code = self.process.exitcode
+            died = _ended(self.process.exitcode, self.limit)
             self.start()
-            return Died("crash", f"the process ended with code {code}")
+            return died
         return received
 
     def is_stuck(self) -> bool:
-        return self.item is not None and time.monotonic() - self.started > self.limit
+        waited = time.monotonic() - self.started
+        return self.item is not None and waited > _ASLEEP * self.limit
 
     def abandon(self) -> Died:
-        """End a worker that hangs."""
+        """End a worker that waits for ever."""
         self.item = None
         self.stop()
         self.start()
-        return Died("hang", f"no end after {self.limit:.0f} s")
+        return _asleep(self.limit)
 
     def stop(self) -> None:
         self.process.kill()
@@ -94,7 +127,7 @@ def results(
         items: what to work on; neither they nor *work* may hold what cannot be pickled.
         work: a function of a module.
         jobs: processes.
-        limit: seconds after which one item's work is given up.
+        limit: seconds of processor time after which one item's work is given up.
     """
     waiting = list(reversed(items))
     workers = [_Worker(work, limit) for _ in range(max(1, min(jobs, len(items))))]
@@ -121,23 +154,28 @@ def results(
 
 
 def apart(function: Callable[..., R], *args: object, limit: float) -> R | Died:
-    """What a function returns in a process of its own."""
+    """What a function returns in a process of its own; `limit`: see `results`."""
     pipe, other = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_send, args=(other, function, args), daemon=True)
+    sent = (other, function, args, limit)
+    process = _CONTEXT.Process(target=_send, args=sent, daemon=True)
     process.start()
     other.close()
     try:
-        if not pipe.poll(limit):
-            return Died("hang", f"no end after {limit:.0f} s")
+        if not pipe.poll(_ASLEEP * limit):
+            return _asleep(limit)
         received: R = pipe.recv()
     except EOFError:
         process.join()
-        return Died("crash", f"the process ended with code {process.exitcode}")
+        return _ended(process.exitcode, limit)
     finally:
         process.kill()
         process.join()
     return received
 
 
-def _send(pipe: Connection, function: Callable[..., object], args: tuple[object, ...]) -> None:
-    pipe.send(function(*args))
+def _send(
+    pipe: Connection, function: Callable[..., object], args: tuple[object, ...], limit: float
+) -> None:
+    with _limited(limit):
+        result = function(*args)
+    pipe.send(result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter
 
 import numpy as np
@@ -19,7 +18,6 @@ from tdsl.ir.interp import interpret
 from tests.fuzz import brute
 from tests.fuzz.case import Options, check_schedule, replay, run_case
 from tests.fuzz.draw import HypothesisDraw
-from tests.fuzz.driver import apart
 from tests.fuzz.generate import algorithms, random_algorithm
 from tests.fuzz.oracles import canonical_against_reference
 from tests.fuzz.shrink import shrink
@@ -161,14 +159,6 @@ def test_shrinking_keeps_only_what_fails():
     small, left = shrink((algorithm, tuple(steps)), lambda _, kept: wanted in kept)
     assert left == (wanted,)
     assert len(small.stages) == 1
-
-
-def test_a_worker_that_dies_is_reported_as_a_crash():
-    assert apart(os._exit, 3) == "crash"
-
-
-def test_a_worker_that_does_not_end_is_reported_as_a_hang():
-    assert apart(sum, range(10**15), limit=0.5) == "hang"
 
 
 def test_rounding_of_a_narrow_tensor_on_the_way_is_no_fault():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,6 @@ from tdsl.fuzzing.saved import saved_test
 from tdsl.fuzzing.step import Step
 from tdsl.fuzzing.subject import Subject
 from tdsl.fuzzing.walk import random_walk
-from tdsl.fuzzing.workers import Died, apart, results
 from tdsl.scheduling.locations import Location
 
 KERNELS = """
@@ -130,9 +128,3 @@ def test_walks_for_devices_bind_loops_and_use_no_threads():
     }
     assert "bind" in taken
     assert "parallel" not in taken
-
-
-def test_work_that_crashes_or_hangs_is_told_apart():
-    assert apart(os._exit, 3, limit=60) == Died("crash", "the process ended with code 3")
-    found = dict(results([2, -3], abs, jobs=1, limit=60))
-    assert found == {2: 2, -3: 3}
