@@ -46,6 +46,15 @@ def test_every_iteration_runs_once(visit, threads, rows):
     check_visits(visit, rows, times=20)
 
 
+def test_a_thread_begins_with_its_own_half(visit):
+    pool.set_num_threads(2)
+    for _ in range(200):
+        workers = check_visits(visit, 4096)
+        first, second = workers[:2048], workers[2048:]
+        assert second[0] == 1 or (first == 0).all()
+        assert first[0] == 0 or (second == 1).all()
+
+
 def test_the_number_of_threads_may_change_between_calls(visit):
     for threads in [2, 5, 1, 3, 4, 2] * 20:
         pool.set_num_threads(threads)

@@ -2,8 +2,10 @@
 ;
 ; The caller always takes part. A region is published by writing the job, then @state, then bumping
 ; @generation. A worker that sees the new generation enters the region by taking one of the slots in
-; @state; both then draw chunks from @next until none is left. The caller closes the region (no slots)
-; and waits only for workers that have entered: one that sleeps, or lost its core, is never waited for.
+; @state. Each thread draws chunks of its own span of the loop, neighbours in memory, so that its caches,
+; its prefetchers and its TLB see one stream; then it helps with the other spans until none is left. The
+; caller closes the region (no slots) and waits only for workers that have entered: one that sleeps, or
+; lost its core, is never waited for.
 ;
 ; @state = generation << 32 | free slots << 16 | workers inside. A worker's id is the number of slots it
 ; found, so ids within a region are distinct and lie in 1 .. limit - 1; the caller is worker 0.
@@ -11,7 +13,7 @@
 ; Python thread) runs its loop alone. Workers spin about 0.2 ms, then sleep on @generation (a futex).
 
 ; All that a worker must read to begin lies in one cache line, which halves the cost of a small region.
-%region = type { i32, i32, i64, ptr, ptr, i64, i64 }
+%region = type { i32, i32, i64, ptr, ptr, i64, i64, i32, i32 }
 @region      = internal global %region zeroinitializer, align 128
 @generation  = internal alias i32, getelementptr (%region, ptr @region, i64 0, i32 0)  ; the futex word
 @state       = internal alias i64, getelementptr (%region, ptr @region, i64 0, i32 2)
@@ -19,8 +21,13 @@
 @job_closure = internal alias ptr, getelementptr (%region, ptr @region, i64 0, i32 4)
 @job_n       = internal alias i64, getelementptr (%region, ptr @region, i64 0, i32 5)
 @job_chunk   = internal alias i64, getelementptr (%region, ptr @region, i64 0, i32 6)
+@job_chunks = internal alias i32, getelementptr (%region, ptr @region, i64 0, i32 7)
+@job_spans  = internal alias i32, getelementptr (%region, ptr @region, i64 0, i32 8)
 
-@next       = internal global i64 0, align 128    ; first iteration not handed out yet
+; generation << 32 | chunks drawn, for each span in a line of its own. What another generation left there
+; counts as none drawn, so that nobody has to reset them.
+%line = type [128 x i8]
+@drawn      = internal global [64 x %line] zeroinitializer, align 128
 @busy       = internal global i32 0, align 128
 @limit      = internal global i32 1, align 128    ; threads to use, the caller included
 @started    = internal global i32 0               ; worker threads alive
@@ -68,23 +75,80 @@ define i32 @tdsl_pool_started() {
   ret i32 %count
 }
 
-; Draw chunks until none is left.
-define internal void @run_chunks(i32 %worker) {
+; The next of %count chunks of a span, or -1.
+define internal i32 @draw(i32 %span, i32 %count, i64 %tag) {
+entry:
+  %counter = getelementptr %line, ptr @drawn, i32 %span
+  %first = load atomic i64, ptr %counter monotonic, align 8
+  br label %look
+look:
+  %seen = phi i64 [ %first, %entry ], [ %actual, %take ]
+  %whose = xor i64 %seen, %tag
+  %ours = icmp ult i64 %whose, 4294967296
+  %number = trunc i64 %seen to i32
+  %drawn = select i1 %ours, i32 %number, i32 0
+  %some = icmp slt i32 %drawn, %count
+  br i1 %some, label %take, label %none
+take:
+  %more = add i32 %drawn, 1
+  %wide = zext i32 %more to i64
+  %new = or i64 %tag, %wide
+  %pair = cmpxchg ptr %counter, i64 %seen, i64 %new monotonic monotonic
+  %actual = extractvalue { i64, i1 } %pair, 0
+  %won = extractvalue { i64, i1 } %pair, 1
+  br i1 %won, label %drew, label %look
+drew:
+  ret i32 %drawn
+none:
+  ret i32 -1
+}
+
+; The first chunk of a span: spans differ by one chunk at most.
+define internal i32 @first_chunk(i32 %span, i32 %chunks, i32 %spans) {
+  %span_wide = zext i32 %span to i64
+  %chunks_wide = zext i32 %chunks to i64
+  %spans_wide = zext i32 %spans to i64
+  %product = mul i64 %span_wide, %chunks_wide
+  %quotient = udiv i64 %product, %spans_wide
+  %first = trunc i64 %quotient to i32
+  ret i32 %first
+}
+
+; Draw the chunks of a worker's own span, then those of the others, until none is left.
+define internal void @run_chunks(i32 %worker, i64 %tag) {
 entry:
   %fn = load ptr, ptr @job_fn
   %closure = load ptr, ptr @job_closure
   %n = load i64, ptr @job_n
   %chunk = load i64, ptr @job_chunk
+  %chunks = load i32, ptr @job_chunks
+  %spans = load i32, ptr @job_spans
+  br label %span
+span:
+  %offset = phi i32 [ 0, %entry ], [ %next_offset, %through ]
+  %place = add i32 %worker, %offset
+  %own = urem i32 %place, %spans
+  %first = call i32 @first_chunk(i32 %own, i32 %chunks, i32 %spans)
+  %following = add i32 %own, 1
+  %last = call i32 @first_chunk(i32 %following, i32 %chunks, i32 %spans)
+  %count = sub i32 %last, %first
   br label %draw
 draw:
-  %begin = atomicrmw add ptr @next, i64 %chunk monotonic
-  %some = icmp slt i64 %begin, %n
-  br i1 %some, label %run, label %done
+  %drawn = call i32 @draw(i32 %own, i32 %count, i64 %tag)
+  %some = icmp sge i32 %drawn, 0
+  br i1 %some, label %run, label %through
 run:
+  %number = add i32 %first, %drawn
+  %number_wide = zext i32 %number to i64
+  %begin = mul i64 %number_wide, %chunk
   %full = add i64 %begin, %chunk
   %end = call i64 @llvm.smin.i64(i64 %full, i64 %n)
   call void %fn(ptr %closure, i64 %begin, i64 %end, i32 %worker)
   br label %draw
+through:
+  %next_offset = add i32 %offset, 1
+  %more = icmp ult i32 %next_offset, %spans
+  br i1 %more, label %span, label %done
 done:
   ret void
 }
@@ -108,7 +172,8 @@ enter:
   br i1 %won, label %work, label %look
 work:
   %worker = trunc i64 %slots to i32
-  call void @run_chunks(i32 %worker)
+  %tag = and i64 %seen, -4294967296
+  call void @run_chunks(i32 %worker, i64 %tag)
   atomicrmw sub ptr @state, i64 1 release
   br label %done
 done:
@@ -236,9 +301,21 @@ publish:
   store ptr %closure, ptr @job_closure
   store i64 %n, ptr @job_n
   store i64 %chunk, ptr @job_chunk
-  store atomic i64 0, ptr @next monotonic, align 8
+  %before_end = sub i64 %n, 1
+  %whole = sdiv i64 %before_end, %chunk
+  %chunks_wide = add i64 %whole, 1
+  %chunks = trunc i64 %chunks_wide to i32
+  store i32 %chunks, ptr @job_chunks
+  %spans = call i32 @llvm.smin.i32(i32 %threads, i32 64)
+  store i32 %spans, ptr @job_spans
   %old = load i32, ptr @generation
   %new = add i32 %old, 1
+  %wrapped = icmp eq i32 %new, 0
+  br i1 %wrapped, label %forget, label %open_it
+forget:                                           ; no counter may keep a generation that comes again
+  call void @llvm.memset.p0.i64(ptr @drawn, i8 0, i64 8192, i1 false)
+  br label %open_it
+open_it:
   %high = zext i32 %new to i64
   %tag = shl i64 %high, 32
   %slots = zext i32 %wanted to i64
@@ -260,7 +337,7 @@ wake:
   call i64 (i64, ...) @syscall(i64 %number, ptr @generation, i32 129, i32 %wanted, ptr null, ptr null, i32 0)
   br label %work
 work:
-  call void @run_chunks(i32 0)
+  call void @run_chunks(i32 0, i64 %tag)
   %closed = atomicrmw and ptr @state, i64 -4294901761 acq_rel    ; no slots left: ~(0xffff << 16)
   %inside = and i64 %closed, 65535
   %alone = icmp eq i64 %inside, 0
