@@ -338,7 +338,7 @@ def _scalar_store(put: Callable[..., None], element: Code, value: Code, mask: Co
     return run
 
 
-_REPEATABLE = (BlockKind.COMPUTE, BlockKind.COPY)
+_REPEATABLE = (BlockKind.COMPUTE, BlockKind.COPY, BlockKind.INIT)
 
 
 def _access_of_leaf(leaf: Leaf, slots: Iterable[int]) -> AccessOf:
