@@ -93,6 +93,7 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "reverse_inline": (4, placing_steps.reverse_inline),
     "split_scan": (1.5, loop_steps.split_scan),
     "tensorize": (1.5, loop_steps.tensorize),
+    "pad_einsum": (1.5, placing_steps.pad_einsum),
 }
 
 

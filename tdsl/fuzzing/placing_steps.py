@@ -113,6 +113,15 @@ def cache_write(v: View) -> Step | None:
     return Step("cache_write", (block.name,), (*scope, *_at_option(v, block)))
 
 
+def pad_einsum(v: View) -> Step | None:
+    """Mostly a reduction."""
+    block = v.block(BlockKind.REDUCE)
+    if block is None:
+        return None
+    multiples = tuple(v.draw.integer(1, 4) for _ in block.leaf.block.iters)
+    return Step("pad_einsum", (block.name, multiples))
+
+
 def set_scope(v: View) -> Step | None:
     """Mostly a tensor that is no result."""
     block = v.block()

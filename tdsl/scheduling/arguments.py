@@ -40,6 +40,7 @@ CountArg: TypeAlias = int
 DimArg: TypeAlias = "int | None"
 PointsArg: TypeAlias = "int | tuple[int, ...]"
 PadArg: TypeAlias = "int | tuple[int, ...] | None"
+MultiplesArg: TypeAlias = "int | tuple[int, ...]"
 TailArg: TypeAlias = str
 ScopeArg: TypeAlias = str
 AxisArg: TypeAlias = str
@@ -188,6 +189,12 @@ def _pad(_core: ScheduleCore, value: object, _primitive: str) -> object:
     return amounts if isinstance(value, tuple | list) else amounts[0]
 
 
+def _multiples(_core: ScheduleCore, value: object, _primitive: str) -> object:
+    if isinstance(value, tuple | list):
+        return tuple(_positive(item) for item in value)
+    return _positive(value)
+
+
 def _one_of(words: tuple[str, ...]) -> Callable[[ScheduleCore, object, str], object]:
     def normal(_core: ScheduleCore, value: object, _primitive: str) -> object:
         if value not in words:
@@ -231,6 +238,7 @@ KINDS: dict[str, Kind] = {
     "CountArg": Kind("an integer", lambda _c, v, _p: _integer(v)),
     "PointsArg": Kind("a positive integer, or an increasing tuple of them", _points),
     "PadArg": Kind("None, or one integer >= 0 for each storage dimension", _pad),
+    "MultiplesArg": Kind("a positive integer, or one for each axis", _multiples),
     "TailArg": Kind("one of " + ", ".join(TAILS), _one_of(TAILS)),
     "ScopeArg": Kind("one of " + ", ".join(SCOPES), _one_of(SCOPES)),
     "AxisArg": Kind("one of " + ", ".join(AXES), _one_of(AXES)),

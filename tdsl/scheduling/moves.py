@@ -179,4 +179,5 @@ _CANDIDATES: dict[str, Callable[[_Place], list[Arguments]]] = {
     "rfactor": lambda p: [(p.label,) for _ in p.reductions()],
     "cache_read": lambda p: [(*read, "global", p.label) for read in p.reads()],
     "cache_write": lambda p: [(block, "stack", p.label) for block in p.inside()],
+    "pad_einsum": lambda p: [(block, 8) for block in p.reductions()],
 }

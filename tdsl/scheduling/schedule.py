@@ -23,6 +23,7 @@ from tdsl.scheduling.primitives import (
     mapping,
     marks,
     orders,
+    paddings,
     pieces,
     placement,
     reductions,
@@ -92,6 +93,7 @@ class Schedule(ScheduleCore):
     align = alignment.align
     cache_read = caches.cache_read
     cache_write = caches.cache_write
+    pad_einsum = paddings.pad_einsum
 
     def apply(self, name: str, *args: object, **options: object) -> object:
         """Call the primitive *name*; what traces and files are replayed with.
