@@ -24,10 +24,9 @@
 @job_chunks = internal alias i32, getelementptr (%region, ptr @region, i64 0, i32 7)
 @job_spans  = internal alias i32, getelementptr (%region, ptr @region, i64 0, i32 8)
 
-; generation << 32 | chunks drawn, for each span in a line of its own. What another generation left there
-; counts as none drawn, so that nobody has to reset them.
-%line = type [128 x i8]
-@drawn      = internal global [64 x %line] zeroinitializer, align 128
+; generation << 32 | chunks drawn, for each span. What another generation left there counts as none drawn,
+; so that nobody has to reset them. Neighbours share a cache line: a small region then moves only one.
+@drawn      = internal global [64 x i64] zeroinitializer, align 128
 @busy       = internal global i32 0, align 128
 @limit      = internal global i32 1, align 128    ; threads to use, the caller included
 @started    = internal global i32 0               ; worker threads alive
@@ -78,7 +77,7 @@ define i32 @tdsl_pool_started() {
 ; The next of %count chunks of a span, or -1.
 define internal i32 @draw(i32 %span, i32 %count, i64 %tag) {
 entry:
-  %counter = getelementptr %line, ptr @drawn, i32 %span
+  %counter = getelementptr i64, ptr @drawn, i32 %span
   %first = load atomic i64, ptr %counter monotonic, align 8
   br label %look
 look:
@@ -313,7 +312,7 @@ publish:
   %wrapped = icmp eq i32 %new, 0
   br i1 %wrapped, label %forget, label %open_it
 forget:                                           ; no counter may keep a generation that comes again
-  call void @llvm.memset.p0.i64(ptr @drawn, i8 0, i64 8192, i1 false)
+  call void @llvm.memset.p0.i64(ptr @drawn, i8 0, i64 512, i1 false)
   br label %open_it
 open_it:
   %high = zext i32 %new to i64
