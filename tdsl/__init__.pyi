@@ -4,6 +4,7 @@ from tdsl import autotune as autotune, graph as graph, schedules as schedules
 from tdsl.api import (
     Kernel as Kernel,
     build as build,
+    export_library as export_library,
 )
 from tdsl.autotune.template import (
     template as template,

@@ -7,12 +7,13 @@ from pathlib import Path
 from tdsl import driver
 from tdsl.errors import FormatError, TypeMismatch
 from tdsl.lang.func import Func
+from tdsl.library import Library, write_library
 from tdsl.runtime.kernel import Kernel
 from tdsl.schedules.default import default_schedule
 from tdsl.scheduling import Schedule, load_schedule
 from tdsl.target import Target, target as parse_target
 
-__all__ = ["Kernel", "build", "schedule_for"]
+__all__ = ["Kernel", "Library", "build", "export_library", "schedule_for"]
 
 
 def schedule_for(
@@ -76,3 +77,34 @@ def build(
     """
     chosen = parse_target(target) if isinstance(target, str) else target
     return driver.build(schedule_for(what, chosen, schedule), chosen)
+
+
+def export_library(
+    what: Schedule | Func,
+    folder: str | Path,
+    target: Target | str | None = None,
+    schedule: str | Path | None = None,
+    name: str | None = None,
+) -> Library:
+    """Compile for programs without Python: a C header, an object file and a static library.
+
+    The library holds all that the kernel needs, its thread pool included. The target may be
+    another machine: `"llvm -mcpu=neoverse-n1"` makes code for 64-bit ARM.
+
+    Args:
+        what: a Schedule, or a Func.
+        folder: where NAME.h, NAME.o and libNAME.a go; it is made.
+        target: what to compile for; None: the schedule's own, this machine's CPU.
+        schedule: for a Func: None or "default", "tuned", or the path of a schedule file.
+        name: the C function; None: that of the Func.
+
+    Raises:
+        TypeMismatch, FormatError: as `schedule_for`.
+        DeclarationError: C has no function of that name.
+        LoweringError: the target cannot run the schedule as written, or is no processor.
+        OSError: the files cannot be written.
+    """
+    chosen = parse_target(target) if isinstance(target, str) else target
+    scheduled = schedule_for(what, chosen, schedule)
+    machine = chosen or scheduled.target
+    return write_library(scheduled.program, machine, Path(folder), name or scheduled.func.name)

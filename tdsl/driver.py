@@ -80,12 +80,12 @@ def compile_bundle(program: Program, target: Target) -> Bundle:
     """The object of a scheduled program, and those that pack its arguments."""
     packers = {
         name: compile_program(packer, target)
-        for name, packer in _packing_programs(program, target).items()
+        for name, packer in packing_programs(program, target).items()
     }
     return Bundle(compile_program(program, target), packers)
 
 
-def _packing_programs(program: Program, target: Target) -> dict[str, Program]:
+def packing_programs(program: Program, target: Target) -> dict[str, Program]:
     """Programs that pack the arguments that are passed in a layout of their own."""
     laid_out = [param for param in program.params if param.layout is not None]
     if not laid_out:
@@ -202,7 +202,7 @@ def _link_opencl(program: Program, target: Target) -> Kernel:
             name: (packing_tag(name, packer), packer)
             for name, packer in (
                 (name, _link(packing, host()))
-                for name, packing in _packing_programs(program, host()).items()
+                for name, packing in packing_programs(program, host()).items()
             )
         },
         accesses=accesses,

@@ -296,5 +296,7 @@ def target(text: str | Target | None = None) -> Target:
         case _:
             known = ["llvm", "llvm -mcpu=NAME", "opencl", "opencl:DEVICE"]
             close = difflib.get_close_matches(text, ["llvm", "opencl"], n=1)
+            if text in CPUS:
+                close = [f"llvm -mcpu={text}"]
             hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(known)}"
             raise TargetError(f"unknown target {text!r}", hint=hint)

@@ -1,7 +1,8 @@
-"""Find what a command line names: `FILE.py:NAME`, a Func, a Schedule, or a function giving one."""
+"""Find what a command line names: an operator, or `FILE.py:NAME`, a Func or what gives one."""
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import runpy
 import sys
@@ -28,13 +29,16 @@ class UsageError(TdslError, ValueError):
 def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
     """Run FILE.py and return its NAME: a Func, a Schedule, or what a function of that name gives.
 
-    A function of no arguments is called; one of sizes gets those of `sizes`, "512x512x512".
+    A function of no arguments is called; one of sizes gets those of `sizes`, "512x512x512". A name
+    alone is an operator of the library.
 
     Raises:
-        UsageError: no such file or name, or the name is something else.
+        UsageError: no such operator, file or name, or the name is something else.
     """
     from tdsl.autotune.template import Template
 
+    if ":" not in spec and not spec.endswith(".py"):
+        return operator(spec, parse_sizes(sizes))
     opened = open_file(spec)
     found = opened.value
     if isinstance(found, (Func, Schedule)):
@@ -58,6 +62,44 @@ def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
     raise UsageError(f"{spec} is a {type(found).__name__}, not a Func or a Schedule")
 
 
+def operator(name: str, numbers: Sequence[int]) -> Func:
+    """An operator of the library, of given sizes.
+
+    Raises:
+        UsageError: there is none of that name, or it takes other sizes.
+    """
+    from tdsl.schedules.workloads import WORKLOADS
+
+    given = operator_sizes(name, numbers)
+    return WORKLOADS[name](**given)
+
+
+def operator_sizes(name: str, numbers: Sequence[int]) -> dict[str, int]:
+    """The numbers of -s by the sizes of an operator.
+
+    Raises:
+        UsageError: there is no operator of that name, or it takes other sizes.
+    """
+    from tdsl.schedules.workloads import WORKLOADS, size_names
+
+    if name not in WORKLOADS:
+        close = difflib.get_close_matches(name, WORKLOADS, n=3)
+        raise UsageError(
+            f"there is no operator {name!r}",
+            hint=f"did you mean {' or '.join(close)}?"
+            if close
+            else "tdsl tune --list names them; what a file holds is FILE.py:NAME",
+        )
+    names = size_names(name)
+    if len(numbers) != len(names):
+        example = "x".join(["64"] * len(names))
+        raise UsageError(
+            f"{name} takes {len(names)} sizes, {' x '.join(names)}, got {len(numbers)}",
+            hint=f"such as -s {example}",
+        )
+    return dict(zip(names, numbers, strict=True))
+
+
 @dataclass(frozen=True)
 class Opened:
     """What `FILE.py:NAME` names: the value, and all else that the file defines."""
@@ -76,15 +118,17 @@ def open_file(spec: str) -> Opened:
     """
     path, separator, name = spec.rpartition(":")
     if not separator or not path:
-        raise UsageError(
-            f"{spec!r} is not FILE.py:NAME", hint="for example tutorials/tour/kernels.py:blur"
-        )
+        file = Path(spec)
+        hint = _candidates(_run(file)) if file.is_file() else f"{spec}:NAME"
+        raise UsageError(f"{spec!r} is not FILE.py:NAME", hint=hint)
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"there is no file {path}")
     scope = _run(file)
     if name not in scope:
-        raise UsageError(f"{path} defines no {name!r}", hint=_candidates(scope))
+        close = difflib.get_close_matches(name, _named(scope), n=1)
+        hint = f"did you mean {close[0]}?" if close else _candidates(scope)
+        raise UsageError(f"{path} defines no {name!r}", hint=hint)
     return Opened(file.resolve(), name, scope[name], scope)
 
 
@@ -160,5 +204,15 @@ def parse_sizes(sizes: str | None) -> list[int]:
 
 
 def _candidates(scope: Mapping[str, object]) -> str:
-    names = [n for n, v in scope.items() if isinstance(v, (Func, Schedule))]
+    names = _named(scope)
     return f"it defines {', '.join(names)}" if names else "it defines no Func and no Schedule"
+
+
+def _named(scope: Mapping[str, object]) -> list[str]:
+    """What a file defines itself that a command may name: kernels, and functions giving one."""
+    return [
+        name
+        for name, value in scope.items()
+        if isinstance(value, (Func, Schedule))
+        or (inspect.isfunction(value) and value.__globals__.get("__name__") == "__tdsl__")
+    ]

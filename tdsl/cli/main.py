@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tdsl.cli import fuzzing, models, tuning
+from tdsl.cli import building, fuzzing, models, tuning
 from tdsl.cli.doctor import doctor
 from tdsl.cli.records import db_commands
 from tdsl.errors import TdslError
@@ -23,7 +23,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Spec = Annotated[str, typer.Argument(metavar="FILE.py:NAME", help="A Func or a Schedule.")]
+Spec = Annotated[
+    str,
+    typer.Argument(
+        metavar="OPERATOR|FILE.py:NAME",
+        help="An operator of the library (tdsl tune --list), or a Func, a Schedule or a function "
+        "of sizes in a file, which is run.",
+    ),
+]
 Sizes = Annotated[str | None, typer.Option("-s", "--sizes", help="Sizes, such as 512x512x512.")]
 
 
@@ -160,6 +167,7 @@ def options(
     """Schedule, inspect, check and tune tensor kernels. FILE.py:NAME runs FILE.py."""
 
 
+app.command()(building.build)
 app.command()(doctor)
 app.command()(models.run)
 app.command()(models.bench)
@@ -169,11 +177,16 @@ app.add_typer(db_commands, name="db")
 
 
 def main() -> None:
-    """Run the command line; errors of tdsl are printed without a traceback."""
+    """Run the command line; errors of tdsl, and of files, are printed without a traceback."""
     try:
         app()
     except TdslError as error:
         if error.span is not None and Path(error.span.file).is_relative_to(_TYPER):
             error.span = None  # a command line called, and it has no line of source
         typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        typer.echo(f"{type(error).__name__}: {error.filename}: {error.strerror}", err=True)
         sys.exit(1)

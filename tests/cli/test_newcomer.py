@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -142,6 +143,51 @@ def test_a_model_without_the_package_onnx_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "onnx", None)
     Path("model.onnx").write_bytes(b"\0")
     assert "pip install 'tdsl[onnx]'" in tdsl("run", "model.onnx").err
+
+
+def test_an_operator_of_the_library_needs_no_file(tdsl: Told) -> None:
+    assert "for " in tdsl("show", "matmul", "-s", "32x16x8").out
+    assert "help: did you mean matmul" in tdsl("show", "matmull").err
+    assert "matmul takes 3 sizes, M x N x K, got 2" in tdsl("show", "matmul", "-s", "3x4").err
+
+
+def test_build_writes_what_a_c_program_needs(tdsl: Told) -> None:
+    told = tdsl("build", "kernels.py:scheduled", "--out", "made", "--json")
+    assert told.status == 0, told.err
+    written = json.loads(told.out)
+    assert sorted(path.name for path in Path("made").iterdir()) == [
+        "libtwice.a",
+        "twice.h",
+        "twice.o",
+    ]
+    assert "static inline int32_t twice(" in Path(written["header"]).read_text()
+    assert "cc program.c" in tdsl("build", "kernels.py:twice", "--out", "made").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("kernels.py:twce",), "help: did you mean twice?"),
+        (("kernels.py",), "help: it defines twice, scheduled"),
+        (("kernels.py:twice", "--out", "kernels.py"), "kernels.py is a file, not a folder"),
+        (("kernels.py:twice", "--name", "for"), "'for' is no name of a C function"),
+        (("kernels.py:twice", "--target", "opencl"), "compiled for a processor, not for opencl"),
+        (("kernels.py:twice", "--target", "znver4"), "did you mean 'llvm -mcpu=znver4'?"),
+        (("kernels.py:twice", "--schedule", "no.schedule"), "no schedule file 'no.schedule'"),
+        (("kernels.py:scheduled", "--schedule", "tuned"), "goes with a Func"),
+    ],
+)
+def test_what_cannot_be_built(tdsl: Told, arguments: tuple[str, ...], words: str) -> None:
+    told = tdsl("build", *arguments)
+    assert told.status == 1
+    assert words in told.err
+    assert not list(Path().glob("*.o"))
+
+
+def test_the_command_is_a_module_too(tdsl: Told) -> None:
+    command = [sys.executable, "-m", "tdsl", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == tdsl("--version").out
 
 
 def test_doctor_finds_what_is_well(tdsl: Told) -> None:

@@ -14,8 +14,9 @@ from tdsl.target import Target
 class Stages(Lowering):
     """One kernel on its way to LLVM."""
 
-    def __init__(self, program: Program, target: Target) -> None:
+    def __init__(self, program: Program, target: Target, symbol: str | None = None) -> None:
         super().__init__(program, target)
+        self._symbol = symbol or program.name
         self._llvm: str | None = None
 
     @property
@@ -23,7 +24,7 @@ class Stages(Lowering):
         """LLVM IR of the kernel."""
         if self._llvm is None:
             with deep_recursion():
-                self._llvm = emit_module(self.lowered, self._target, self._program.name, self.dims)
+                self._llvm = emit_module(self.lowered, self._target, self._symbol, self.dims)
             self._dump(self._llvm)
         return self._llvm
 

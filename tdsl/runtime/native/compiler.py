@@ -10,22 +10,26 @@ from llvmlite import binding
 from tdsl.errors import InternalError
 
 
-@lru_cache(maxsize=1)
-def _machine() -> Any:
-    """A position-independent target machine for any CPU of this architecture."""
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    target = binding.Target.from_triple(binding.get_process_triple())
+@lru_cache(maxsize=4)
+def _machine(triple: str) -> Any:
+    """A position-independent target machine for any CPU of an architecture."""
+    if triple == binding.get_process_triple():
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+    else:
+        binding.initialize_all_targets()
+        binding.initialize_all_asmprinters()
+    target = binding.Target.from_triple(triple)
     return target.create_target_machine(opt=2, reloc="pic", codemodel="default")
 
 
-def compile_ir(text: str) -> bytes:
-    """Optimise and compile a module for this architecture (no CPU-specific instruction).
+def compile_ir(text: str, triple: str | None = None) -> bytes:
+    """Optimise and compile a module for any CPU of an architecture; None: this machine's.
 
     Raises:
         InternalError: LLVM rejects the text.
     """
-    machine = _machine()
+    machine = _machine(triple or binding.get_process_triple())
     try:
         module = binding.parse_assembly(text)
         module.verify()
