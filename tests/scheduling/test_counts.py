@@ -3,54 +3,11 @@
 The ideas are those of Halide's call counters and TVM's placement tests.
 """
 
-from collections import Counter
-from unittest.mock import patch
-
 import pytest
 
 import tdsl as td
-from tdsl.ir.interp import interpret
-from tdsl.ir.interp_stmts import StmtCompiler
-from tdsl.ir.stmt import Alloc, Store
-from tdsl.ir.visit import walk
-from tdsl.lower import lower
-from tests.scheduling.running import check, inputs_of, scheduled
-
-
-def runs(s, sizes=None):
-    """How often each block ran, by name."""
-    counts = Counter()
-    plain = StmtCompiler._writes
-
-    def writes(self, block):
-        update = plain(self, block)
-
-        def counted(f):
-            counts[block.name] += 1
-            update(f)
-
-        return counted
-
-    with patch.object(StmtCompiler, "_writes", writes):
-        interpret(s.program, inputs_of(s.func, sizes or {}), sizes)
-    return counts
-
-
-def stores(s):
-    """Stores of the lowered program that are vectors, and those that are scalars."""
-    found = [n for n in walk(lower(s.program, s.target).program.body) if isinstance(n, Store)]
-    return sum(n.value.lanes > 1 for n in found), sum(n.value.lanes == 1 for n in found)
-
-
-def allocated(s, name):
-    """The shape of a tensor's storage after lowering, ones left out."""
-    shapes = [
-        tuple(e.value for e in n.buffer.shape)
-        for n in walk(lower(s.program, s.target).program.body)
-        if isinstance(n, Alloc) and n.buffer.name == name
-    ]
-    assert len(shapes) == 1
-    return tuple(n for n in shapes[0] if n != 1)
+from tests.scheduling.counting import allocated, runs, stores
+from tests.scheduling.running import check, scheduled
 
 
 def pair(n=100, reach=1):
@@ -73,11 +30,7 @@ def test_a_sliding_window_computes_each_element_once():
     s.compute_at("F", "G.x")
     s.store_at("F")
     s.fold_storage("F", 2)
-    lowered = lower(s.program, s.target).program
-    written = sum(
-        1 for n in walk(lowered.body) if isinstance(n, Store) and n.buffer.name.startswith("F")
-    )
-    assert written  # it is not inlined away
+    assert runs(s, sliding=True)["F"] == 101
     assert allocated(s, "F") == (2,)
     check(s)
 
@@ -141,14 +94,5 @@ def test_triangles_touch_their_own_elements(below, times):
     )
     s = scheduled(td.func("triangle", [A], [B]))
     s.tile("i", "k", 4, 3)
-    updated = []
-    plain = StmtCompiler._writes
-
-    def writes(self, block):
-        update = plain(self, block)
-        return (lambda f: (updated.append(block.name), update(f))) if block.name == "B" else update
-
-    with patch.object(StmtCompiler, "_writes", writes):
-        interpret(s.program, inputs_of(s.func, {}))
-    assert len(updated) == times
+    assert runs(s)["B"] == times
     check(s)
