@@ -9,7 +9,7 @@ generation turns slots into stack cells that LLVM's SROA makes values of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tdsl.errors import LoweringError
@@ -26,7 +26,7 @@ from tdsl.ir.expr import (
     Shuffle,
 )
 from tdsl.ir.stmt import Alloc, For, Prefetch, Program, Scope, Seq, Stmt, Store
-from tdsl.ir.visit import free_vars, map_children, walk
+from tdsl.ir.visit import children, free_vars, map_children, walk
 from tdsl.lower.bodies import with_body
 from tdsl.lower.lanes import widen
 from tdsl.target import Target
@@ -48,48 +48,81 @@ def promote_registers(program: Program, target: Target) -> Program:
         LoweringError: an index is not constant after unrolling and vectorising; it names the loop.
     """
     del target
-    new = _promote(program.body)
-    return with_body(program, new)
+    survey = _Survey()
+    survey.visit(program.body)
+    return with_body(program, _Promotion(survey.slots).visit(program.body))
 
 
-def _promote(n: Node) -> Node:
-    new = map_children(n, lambda child: _promote(child) if isinstance(child, Stmt) else child)
-    if isinstance(new, Alloc) and new.scope is Scope.REGISTER:
-        return _split(new)
-    return new
+@dataclass(slots=True)
+class _Tile:
+    """A tile whose body is being looked at.
+
+    Attributes:
+        alloc: its allocation.
+        around: how many concurrent loops there are around that.
+        spans: first and last elements of each access so far.
+    """
+
+    alloc: Alloc
+    around: int
+    spans: set[tuple[int, int]]
 
 
-def _split(alloc: Alloc) -> Stmt:
-    _check_one_owner(alloc)
-    slots = _slots(alloc)
-    body = _rewrite(alloc.body, alloc.buffer, slots)
-    for slot in slots:
-        body = Alloc(slot.buffer, body, Scope.REGISTER)
-    return body
+class _Survey:
+    """Finds the slots of all tiles in one walk. Attributes: `slots`, of each allocation by `id`."""
 
+    def __init__(self) -> None:
+        self.slots: dict[int, list[_Slot]] = {}
+        self._open: dict[Buffer, _Tile] = {}
+        self._concurrent: list[For] = []
 
-def _check_one_owner(alloc: Alloc) -> None:
-    """Atomic updates to registers are plain ones, as long as one thread makes all of them."""
-    for loop in walk(alloc.body):
-        if isinstance(loop, For) and loop.kind.concurrent and _updates(loop, alloc.buffer):
+    def visit(self, n: Node) -> None:
+        """Look at a node and all below it."""
+        match n:
+            case Alloc(scope=Scope.REGISTER):
+                self._visit_tile(n)
+                return
+            case For() if n.kind.concurrent:
+                self._concurrent.append(n)
+                self._visit_below(n)
+                self._concurrent.pop()
+                return
+            case Load() | Store() if n.buffer in self._open:
+                tile = self._open[n.buffer]
+                tile.spans.add(_span(_lanes_of(n.indices[0], tile.alloc)))
+                if isinstance(n, Store) and n.atomic:
+                    self._check_one_owner(tile)
+            case _:
+                pass
+        self._visit_below(n)
+
+    def _visit_tile(self, alloc: Alloc) -> None:
+        tile = self._open[alloc.buffer] = _Tile(alloc, len(self._concurrent), set())
+        self.visit(alloc.body)
+        del self._open[alloc.buffer]
+        self.slots[id(alloc)] = _slots(tile)
+
+    def _visit_below(self, n: Node) -> None:
+        for child in children(n):
+            self.visit(child)
+
+    def _check_one_owner(self, tile: _Tile) -> None:
+        """Atomic updates to registers are plain ones, as long as one thread makes all of them."""
+        if len(self._concurrent) > tile.around:
+            loop = self._concurrent[tile.around]
             raise LoweringError(
-                f"{alloc.buffer.name} has scope 'register', but iterations of the "
+                f"{tile.alloc.buffer.name} has scope 'register', but iterations of the "
                 f"{loop.kind.value} loop '{loop.var.name}' update it together",
                 hint="set scope 'global', or give each iteration a tile of its own (rfactor)",
                 span=loop.span,
             )
 
 
-def _updates(loop: For, buffer: Buffer) -> bool:
-    return any(isinstance(n, Store) and n.atomic and n.buffer is buffer for n in walk(loop.body))
-
-
-def _slots(alloc: Alloc) -> list[_Slot]:
+def _slots(tile: _Tile) -> list[_Slot]:
     """Connected runs of elements that accesses touch together."""
-    buffer = alloc.buffer
-    spans = sorted({_span(lanes) for lanes in _accessed_lanes(alloc)})
+    buffer = tile.alloc.buffer
     merged: list[tuple[int, int]] = []
-    for first, last in spans:
+    for first, last in sorted(tile.spans):
         if merged and first <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
         else:
@@ -106,12 +139,6 @@ def _slot_buffer(buffer: Buffer, number: int, count: int) -> Buffer:
 
 def _span(lanes: Sequence[int]) -> tuple[int, int]:
     return min(lanes), max(lanes)
-
-
-def _accessed_lanes(alloc: Alloc) -> Iterable[tuple[int, ...]]:
-    for n in walk(alloc.body):
-        if isinstance(n, Load | Store) and n.buffer is alloc.buffer:
-            yield _lanes_of(n.indices[0], alloc)
 
 
 def _lanes_of(position: Expr, alloc: Alloc) -> tuple[int, ...]:
@@ -146,25 +173,47 @@ def _not_constant(position: Expr, alloc: Alloc) -> LoweringError:
     )
 
 
-def _rewrite(s: Stmt, buffer: Buffer, slots: list[_Slot]) -> Stmt:
-    by_element = {
-        element: slot for slot in slots for element in range(slot.start, slot.start + slot.count)
-    }
-    alloc = Alloc(buffer, s, Scope.REGISTER)
+class _Promotion:
+    """Puts slots in the place of tiles.
 
-    def visit(n: Node) -> Node:
-        new = map_children(n, visit)
-        if isinstance(new, Load) and new.buffer is buffer:
-            return _load(new, _lanes_of(new.indices[0], alloc), by_element)
-        if isinstance(new, Store) and new.buffer is buffer:
-            return _store(new, _lanes_of(new.indices[0], alloc), by_element)
-        if isinstance(new, Prefetch) and new.buffer is buffer:
-            return Seq(())
+    Args:
+        slots: of each allocation, by `id`.
+    """
+
+    def __init__(self, slots: Mapping[int, list[_Slot]]) -> None:
+        self._slots = slots
+        self._open: dict[Buffer, tuple[Alloc, dict[int, _Slot]]] = {}
+
+    def visit(self, n: Node) -> Node:
+        """A node whose accesses name slots."""
+        if isinstance(n, Alloc) and n.scope is Scope.REGISTER:
+            return self._split(n)
+        new = map_children(n, self.visit)
+        if isinstance(new, Load | Store | Prefetch) and new.buffer in self._open:
+            alloc, by_element = self._open[new.buffer]
+            match new:
+                case Load():
+                    return _load(new, _lanes_of(new.indices[0], alloc), by_element)
+                case Store():
+                    return _store(new, _lanes_of(new.indices[0], alloc), by_element)
+                case _:
+                    return Seq(())
         return new
 
-    rewritten = visit(s)
-    assert isinstance(rewritten, Stmt)
-    return rewritten
+    def _split(self, alloc: Alloc) -> Stmt:
+        slots = self._slots[id(alloc)]
+        by_element = {
+            element: slot
+            for slot in slots
+            for element in range(slot.start, slot.start + slot.count)
+        }
+        self._open[alloc.buffer] = alloc, by_element
+        body = self.visit(alloc.body)
+        del self._open[alloc.buffer]
+        assert isinstance(body, Stmt)
+        for slot in slots:
+            body = Alloc(slot.buffer, body, Scope.REGISTER)
+        return body
 
 
 def _whole(slot: _Slot) -> tuple[Expr, ...]:
