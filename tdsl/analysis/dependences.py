@@ -196,7 +196,7 @@ def _pairs(
             meets = reduce(lambda p, q: p.union(q), same)
             home = a.home(buffer)
             assert home is not None
-            ordered = _earlier(meets, a, b, met, models, home.depth)
+            ordered = earlier(meets, a, b, met, models, home.depth)
         ordered = _coalesced(ordered)
         if _is_empty(ordered):
             continue
@@ -234,7 +234,7 @@ def _hazards(x: Access, y: Access) -> frozenset[Hazard]:
     return frozenset(found)
 
 
-def _earlier(meets: IslMap, a: Site, b: Site, met: Meeting, models: Models, private: int) -> IslMap:
+def earlier(meets: IslMap, a: Site, b: Site, met: Meeting, models: Models, private: int) -> IslMap:
     """The part of an instance relation whose left end comes first in the canonical order."""
     kinds = isl().dim_type
     left, right = _positions(a), _positions(b)

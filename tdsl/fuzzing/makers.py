@@ -94,6 +94,7 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "split_scan": (1.5, loop_steps.split_scan),
     "tensorize": (1.5, loop_steps.tensorize),
     "pad_einsum": (1.5, placing_steps.pad_einsum),
+    "reuse": (2, placing_steps.reuse),
 }
 
 

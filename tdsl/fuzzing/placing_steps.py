@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tdsl.fuzzing.step import Options, Step, View, read_by, written_by
+from tdsl.ir.expr import Buffer
 from tdsl.ir.stmt import Alloc, BlockKind, For
 from tdsl.ir.visit import block_reads
 from tdsl.scheduling.arguments import SCOPES
@@ -120,6 +121,31 @@ def pad_einsum(v: View) -> Step | None:
         return None
     multiples = tuple(v.draw.integer(1, 4) for _ in block.leaf.block.iters)
     return Step("pad_einsum", (block.name, multiples))
+
+
+def reuse(v: View) -> Step | None:
+    """Tensors of one shape; mostly one that is read where the other is written."""
+    inner = {b.name: b for b in v.schedule.index.allocs}
+    pairs = [
+        (write.tensor, read.tensor)
+        for block in v.blocks
+        for write in block.writes
+        for read in block.reads
+        if read.tensor in inner and write.tensor != read.tensor
+    ]
+    fitting = [(w, r) for w, r in pairs if _same_shape(v, w, inner[r])]
+    if not inner or (not fitting and v.draw.chance(0.9)):
+        return None
+    written = sorted({name for block in v.blocks for name in written_by(block)})
+    if not fitting or v.draw.chance(0.3):
+        return Step("reuse", (v.draw.choice(written), v.draw.choice(sorted(inner))))
+    return Step("reuse", v.draw.choice(fitting))
+
+
+def _same_shape(v: View, name: str, other: Buffer) -> bool:
+    buffers = {a.tensor: a.buffer for b in v.blocks for a in b.accesses}
+    found = buffers[name]
+    return found.dtype is other.dtype and found.shape == other.shape
 
 
 def set_scope(v: View) -> Step | None:

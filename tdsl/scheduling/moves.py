@@ -144,6 +144,19 @@ class _Place:
             for buffer in dict.fromkeys(load.buffer for load in block_reads(leaves[name].block))
         ]
 
+    def successors(self) -> list[Arguments]:
+        """Tensors that a block in the loop writes, each with those it reads of the same shape."""
+        leaves, held = self.core.index.leaves, self.core.index.allocs
+        return [
+            (write.buffer.name, load.buffer.name)
+            for name in self.inside()
+            for write in leaves[name].block.writes
+            for load in block_reads(leaves[name].block)
+            if load.buffer in held
+            and load.buffer is not write.buffer
+            and (load.buffer.dtype, load.buffer.shape) == (write.buffer.dtype, write.buffer.shape)
+        ]
+
     def reductions(self) -> list[str]:
         """The reductions in the loop."""
         leaves = self.core.index.leaves
@@ -180,4 +193,5 @@ _CANDIDATES: dict[str, Callable[[_Place], list[Arguments]]] = {
     "cache_read": lambda p: [(*read, "global", p.label) for read in p.reads()],
     "cache_write": lambda p: [(block, "stack", p.label) for block in p.inside()],
     "pad_einsum": lambda p: [(block, 8) for block in p.reductions()],
+    "reuse": lambda p: p.successors(),
 }

@@ -28,6 +28,7 @@ from tdsl.scheduling.primitives import (
     placement,
     reductions,
     scans,
+    sharing,
     shifts,
     splits,
     storage,
@@ -94,6 +95,7 @@ class Schedule(ScheduleCore):
     cache_read = caches.cache_read
     cache_write = caches.cache_write
     pad_einsum = paddings.pad_einsum
+    reuse = sharing.reuse
 
     def apply(self, name: str, *args: object, **options: object) -> object:
         """Call the primitive *name*; what traces and files are replayed with.
