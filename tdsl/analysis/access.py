@@ -69,6 +69,8 @@ def relation(access: Access, space: Instances, models: Models, *, anywhere: bool
             dom = dom.intersect(frame.condition(cond))
         except NotAffine:
             exact = False
+    if access.conditions:  # arms of selects: what is left of "none of these values" is one piece
+        dom = dom.coalesce()
     result = module.Map.from_domain(dom)
     whole: list[int] = []
     for n, index in enumerate(access.indices):

@@ -15,7 +15,7 @@ from functools import reduce
 from itertools import count
 
 from tdsl.analysis.access import Access, accesses, relation
-from tdsl.analysis.model import Meeting, Models, Site, meeting, site_key, sites_of
+from tdsl.analysis.model import Instances, Meeting, Models, Site, meeting, site_key, sites_of
 from tdsl.analysis.refusal import Refused
 from tdsl.ir.expr import Buffer, Expr, Var
 from tdsl.ir.frames import LOCK, IslMap, Sizes, Unknown, budget, isl
@@ -188,11 +188,8 @@ def _pairs(
             groups.setdefault((x.buffer, _hazards(x, y), own), []).append((x, y))
     spaces = models.instances(a.block), models.instances(b.block)
     for (buffer, hazards, own), pairs in groups.items():
+        same = [_meeting_elements(x, y, spaces, models) for x, y in pairs]
         with budget():
-            same = [
-                relation(x, spaces[0], models).apply_range(relation(y, spaces[1], models).reverse())
-                for x, y in pairs
-            ]
             meets = reduce(lambda p, q: p.union(q), same)
             home = a.home(buffer)
             assert home is not None
@@ -203,6 +200,14 @@ def _pairs(
         yield Dependence(
             next(_NUMBERS), a.block, b.block, buffer, hazards, own, ordered, tuple(pairs)
         )
+
+
+def _meeting_elements(
+    x: Access, y: Access, spaces: tuple[Instances, Instances], models: Models
+) -> IslMap:
+    """The pairs of instances that touch one element."""
+    with budget():
+        return relation(x, spaces[0], models).apply_range(relation(y, spaces[1], models).reverse())
 
 
 def _coalesced(pairs: IslMap) -> IslMap:
