@@ -157,6 +157,14 @@ class BlockFacts:
         """Whether it only moves one element."""
         return len(self.block.writes) == 1 and isinstance(self.block.writes[0].value, Load)
 
+    @cached_property
+    def is_padding(self) -> bool:
+        """Whether it copies an element, or a number where there is none."""
+        value = self.block.writes[0].value
+        return isinstance(value, Select) and all(
+            isinstance(v, Load | Const) for v in (value.a, value.b)
+        )
+
     def dense_run(self, axes: tuple[Var, ...]) -> int:
         """How many of the last of `axes` every access walks as one run without gaps, at least 1.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tdsl.ir.expr import Const, Load, Select, Var
+from tdsl.ir.expr import Var
 from tdsl.schedules.rules.blocks import Access, BlockFacts
 from tdsl.schedules.rules.contraction import find_contraction
 from tdsl.schedules.rules.groups import Group
@@ -139,7 +139,7 @@ def match(group: Group, target: Target) -> Plan | None:
     if [group.ties[block.name].get(v) for v in sink.data] != list(block.data):
         return None
     sources = [b for b in group.members if b is not block]
-    if len(sources) > 1 or not all(map(_pads, sources)):
+    if len(sources) > 1 or not all(source.is_padding for source in sources):
         return None
     if block is not sink and sources and sources[0] is group.members[-1]:
         return None
@@ -149,15 +149,6 @@ def match(group: Group, target: Target) -> Plan | None:
     if not all(_is_plain(access, block) for access in (*block.writes, *block.loads)):
         return None
     return _plan(group, block, sources[0].name if sources else "", target)
-
-
-def _pads(block: BlockFacts) -> bool:
-    """Whether it copies an element, or a number where there is none."""
-    (write,) = block.block.writes[:1]
-    value = write.value
-    return isinstance(value, Select) and all(
-        isinstance(v, Load | Const) for v in (value.a, value.b)
-    )
 
 
 def _is_plain(access: Access, block: BlockFacts) -> bool:

@@ -6,6 +6,9 @@ parallel n, c:
     acc[rows][columns] = 0          # registers
     unrolled r, s: acc += X[c, rows + r, columns + s] * W[c, r, s]
     epilogue(acc)
+
+Where columns take few vectors and are not neighbours, or a plane is small, tiles are as wide as the
+plane: the borders are known then, and read as they are.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from tdsl.target import Target, TargetKind
 _NEAR = 4  # strides up to this are read as whole vectors
 _ROWS = 4
 _WHOLE = 14  # rows of planes that are done at once
+_SPAN = 8  # vectors of a row that is done at once
+_MANY = 1 << 12  # what a symbolic extent counts as
+_WIDE = 4  # vectors of which two rows are
 _UNROLLED = 32  # points of a window; larger ones stay loops
 
 
@@ -43,7 +49,8 @@ def tile_planes(
     tasks: int,
     source: tuple[str, int] = ("", 0),
     unroll: bool = True,
-    whole: bool = False,
+    in_place: bool = False,
+    by_row: bool = False,
 ) -> None:
     """Compute the windows *block* in register tiles of a plane, where *sink* uses them.
 
@@ -58,9 +65,10 @@ def tile_planes(
         tasks: how many parallel tasks are enough.
         source: a block that makes the plane that is read (padding), and its number of axes.
         unroll: whether the window is unrolled.
-        whole: whether a tile is a whole plane, whose borders are known: they need no copy.
+        in_place: whether the source is read as it is: borders of tiles are known.
+        by_row: whether each row of a tile is finished before the next one.
     """
-    if whole and source[0]:
+    if in_place and source[0]:
         s.inline(source[0])
     if sink == block:
         sink = s.cache_write(block, "register")
@@ -73,8 +81,8 @@ def tile_planes(
     s.reorder(*kept, *others, *rows[:1], xo, *rows[1:], xi)
     plane = kept[-1]
     shared = spread(s, tuple(kept), tasks)
-    hold_tile(s, block, xo, rank, row, column, lanes)
-    if source[0] and not whole:
+    hold_tile(s, block, xo, rank, row, column, lanes, by_row=by_row)
+    if source[0] and not in_place:
         s.compute_at(source[0], at=plane if plane.is_alive else shared)
         s.vectorize(own_loops(s, *source)[-1], lanes)
     if unroll:
@@ -101,11 +109,12 @@ class Planes(Plan):
     tasks: int
     source: tuple[str, int]
     unroll: bool
-    whole: bool
+    in_place: bool
+    by_row: bool
 
     @property
     def reason(self) -> str:
-        how = "read in place" if self.whole else "made for each plane"
+        how = "read in place" if self.in_place else "made for each plane"
         padded = f", {self.source[0]} {how}" if self.source[0] else ""
         return f"windows of a plane: tiles of {self.rows} x {self.columns}{padded}"
 
@@ -113,7 +122,7 @@ class Planes(Plan):
         tile_planes(
             s, self.block, self.sink, self.rank, self.planes, self.axes,
             (self.rows, self.columns), self.lanes, self.tasks, self.source, unroll=self.unroll,
-            whole=self.whole,
+            in_place=self.in_place, by_row=self.by_row,
         )  # fmt: skip
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
@@ -165,19 +174,44 @@ def _plan(group: Group, block: BlockFacts, source: BlockFacts | None, target: Ta
     row = column - 1 if column - 1 not in planes and column else -1
     height = block.extent(data[row]) if row >= 0 else 1
     points = block.count(block.reduced)
+    unroll = points is not None and points <= _UNROLLED
+    readable = unroll and (source is None or source.is_padding)
+    tile = _tile(height, width, lanes, dense=_is_dense(block), in_place=readable)
+    return Planes(
+        block.name, group.sink.name, len(block.block.iters), planes, (row, column),
+        tile.rows, tile.columns, min(lanes, tile.columns), 4 * target.cores,
+        ("", 0) if source is None else (source.name, len(source.block.iters)),
+        unroll, tile.in_place, tile.by_row,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    rows: int
+    columns: int
+    in_place: bool = False
+    by_row: bool = False
+
+
+def _tile(
+    height: int | None, width: int | None, lanes: int, *, dense: bool, in_place: bool
+) -> _Tile:
+    """The tile for planes of some size.
+
+    `dense`: windows are neighbours; `in_place`: tiles of known borders may read what they lie in.
+    """
+    if width is not None and in_place:
+        vectors = -(-width // lanes)
+        if vectors <= 1 and (_MANY if height is None else height) <= _WHOLE:
+            return _Tile(height or 1, max(width, 1), in_place=True, by_row=True)
+        if not dense and vectors <= _SPAN:
+            rows = 2 if vectors <= _WIDE else 1
+            return _Tile(min(rows, height or rows), max(width, 1), in_place=True)
     vectors = 1
     if width is None or -(-width // (2 * lanes)) * 2 <= -(-width // lanes):
         vectors = 2
     columns = min(lanes * vectors, below(lanes * vectors, width))
-    unroll = points is not None and points <= _UNROLLED
-    narrow = width is not None and width <= columns and 0 < (height or 0) <= _WHOLE
-    whole = unroll and narrow and _is_dense(block)
-    return Planes(
-        block.name, group.sink.name, len(block.block.iters), planes, (row, column),
-        (height or 1) if whole else min(_ROWS, height or _ROWS), columns, min(lanes, columns),
-        4 * target.cores, ("", 0) if source is None else (source.name, len(source.block.iters)),
-        unroll, whole,
-    )  # fmt: skip
+    return _Tile(min(_ROWS, height or _ROWS), columns)
 
 
 def _planes(block: BlockFacts) -> tuple[int, ...]:

@@ -32,18 +32,20 @@ def own_loops(s: Schedule, block: str, rank: int) -> tuple[Loop, ...]:
 
 
 def hold_tile(
-    s: Schedule, block: str, at: Loop, rank: int, row: int, column: int, lanes: int
-) -> None:
+    s: Schedule, block: str, at: Loop, rank: int, row: int, column: int, lanes: int,
+    *, by_row: bool = False,
+) -> None:  # fmt: skip
     """Compute a reduction at a loop, in registers: its rows unrolled, its columns in vectors.
 
-    `rank` counts its axes, data axes first; `row` (-1: none) and `column` are positions.
+    `rank` counts its axes, data axes first; `row` (-1: none) and `column` are positions. A step of
+    the reduction takes all rows, or (`by_row`) each row is finished before the next one.
     """
     s.compute_at(block, at=at)
     s.set_scope(block, "register")
     loops = own_loops(s, block, rank)
-    inner = [loops[n] for n in (row, column) if n >= 0]
+    rows = [loops[row]] if row >= 0 else []
     outer = [loop for n, loop in enumerate(loops) if n not in (row, column)]
-    s.reorder(*outer, *inner)
+    s.reorder(*((*rows, *outer) if by_row else (*outer, *rows)), loops[column])
     if row >= 0:
         s.unroll(loops[row])
     s.vectorize(loops[column], lanes)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import tdsl as td
+from tdsl.codegen.llvm.patterns import windows
 
 
 def doubled(columns):
@@ -36,3 +37,36 @@ def test_lanes_at_known_distances_are_loaded_whole(columns, lanes):
     if columns == 64:
         assert "masked.gather" not in kernel.source("llvm")
         assert "masked.store" not in kernel.source("llvm")
+
+
+@pytest.mark.parametrize("cpu", ["native", "x86-64-v3", "x86-64-v2"])
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+@pytest.mark.parametrize("lanes", [3, 5, 7, 12, 14, 16])
+def test_some_lanes_of_a_row_with_borders(cpu, step, lanes):
+    a = td.placeholder((4, (lanes - 1) * step - 1), "float32", name="A")
+
+    def between(y, x):  # the first and the last one lie outside
+        at = x * step - 1
+        return td.select((at >= 0) & (at < a.shape[1]), a[y, at], 0.0)
+
+    b = td.compute((4, lanes), between, name="B")
+    s = td.Schedule(td.func("borders", [a], [b]), td.target(f"llvm -mcpu={cpu}"))
+    s.vectorize(s.loops(b)[-1])
+    values = np.random.default_rng(0).random(a.shape, dtype=np.float32)
+    wanted = np.zeros((4, lanes), np.float32)
+    wanted[:, 1:-1] = values[:, step - 1 :: step][:, : lanes - 2]
+    if lanes * step < 64:
+        assert "gather" not in td.build(s).source("llvm")
+    assert np.array_equal(td.build(s)(values), wanted)
+
+
+def test_windows_hold_all_offsets_and_nothing_outside():
+    for offsets in ((0, 2, 4, 28, 30, 32), (3,), (5, 1, 9), tuple(range(0, 60, 4))):
+        for width in (2, 4, 8):
+            runs = windows(offsets, width)
+            assert len(runs.starts) <= len(offsets)
+            assert min(runs.starts) >= min(offsets)
+            if max(offsets) - min(offsets) + 1 >= width:
+                assert max(runs.starts) + width - 1 <= max(offsets)
+            held = [start + k for start in runs.starts for k in range(width)]
+            assert [held[runs.pick(offset)] for offset in offsets] == list(offsets)

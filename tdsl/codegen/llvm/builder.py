@@ -101,7 +101,10 @@ class Builder:
 
     def load(self, pointer: Value, type_: str, align: int, owner: object) -> Value:
         """Read memory; the same read again, with no store to `owner` between, is shared."""
-        text = f"load {type_}, {pointer.typed}, align {align}"
+        return self.read(f"load {type_}, {pointer.typed}, align {align}", type_, owner)
+
+    def read(self, text: str, type_: str, owner: object) -> Value:
+        """An instruction that reads memory of `owner`, shared in the same way."""
         found = self._loads.get(text)
         if found is not None:
             return found[1]

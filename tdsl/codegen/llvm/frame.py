@@ -23,6 +23,7 @@ class Frame:
     Attributes:
         values: LLVM values of the variables in scope.
         pointers: base addresses of the buffers in scope.
+        registers: buffers that LLVM is to keep in registers.
         context: pointer to the call's tdsl_context.
         dims: the dimension that each checked access indexes, by the access's number.
         mask: lanes that really run, where a checked index stands under a condition.
@@ -36,6 +37,7 @@ class Frame:
     evaluate: Callable[[Frame, Expr], Value]
     values: dict[Var, Value] = field(default_factory=dict)
     pointers: dict[Buffer, Value] = field(default_factory=dict)
+    registers: set[Buffer] = field(default_factory=set)
     dims: Mapping[int, int] = field(default_factory=dict)
     mask: Value | None = None
     streams: bool = False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial, reduce
 
 from tdsl.codegen.llvm import floats
 from tdsl.codegen.llvm.frame import Frame
-from tdsl.codegen.llvm.patterns import Pattern, pattern
+from tdsl.codegen.llvm.patterns import LaneMask, Pattern, Windows, lane_mask, pattern, windows
 from tdsl.codegen.llvm.types import (
     Value,
     lane_count,
@@ -20,7 +21,6 @@ from tdsl.ir.expr import Broadcast, Buffer, Checked, Const, Expr, Load, Ramp
 from tdsl.ir.stmt import Prefetch, Store
 from tdsl.ir.visit import walk
 
-_WIDE_STRIDE = 4  # strides up to this are read as whole vectors and shuffled
 _WIDE = 4  # what lies at known distances is read as up to so many vectors
 _ZEROS_BYTES = 256  # a masked-off scalar or vector read goes to this many zeros
 _STREAM_ALIGN = 16  # narrower non-temporal stores fall apart into scalars
@@ -63,23 +63,18 @@ def _load(f: Frame, e: Load, mask: Value | None) -> Value:
     base = f.pointer(e.buffer)
     if index.lanes == 1:
         return _load_here(f, e.buffer, base, f.value(index), 1, mask)
-    if stride is None and mask is None:
-        found = pattern(index)
-        if found is not None and max(found.offsets) - min(found.offsets) < _WIDE * index.lanes:
-            return _load_pattern(f, e.buffer, base, found)
-    if stride is None or (stride not in (1, -1) and (mask is not None or _far(stride))):
-        return _gather(f, e, base, f.value(index), mask)
-    assert isinstance(index, Ramp)
-    start = f.value(index.base)
-    if stride == 1:
-        return _load_here(f, e.buffer, base, start, index.lanes, mask)
-    if stride == -1:
+    if isinstance(index, Ramp) and stride in (1, -1):
+        start = f.value(index.base)
+        if stride == 1:
+            return _load_here(f, e.buffer, base, start, index.lanes, mask)
         return _load_reversed(f, e.buffer, base, start, index.lanes, mask)
-    return _load_strided(f, e.buffer, base, start, index.lanes, stride)
-
-
-def _far(stride: int) -> bool:
-    return not 1 < stride <= _WIDE_STRIDE
+    found = pattern(index)
+    active = LaneMask((), (True,) * index.lanes) if e.mask is None else lane_mask(e.mask)
+    if found is not None and active is not None:
+        value = _load_apart(f, e.buffer, base, found, active)
+        if value is not None:
+            return value
+    return _gather(f, e, base, f.value(index), mask)
 
 
 def _stride(index: Expr) -> int | None:
@@ -97,22 +92,51 @@ def _load_here(
     type_ = vector(element_type, lanes)
     align = buffer.dtype.bytes
     address = b.address(base, start, element_type)
-    if mask is None:
-        return b.load(address, type_, align, buffer)
-    if lane_count(mask.type) == 1:
+    if mask is not None and lane_count(mask.type) == 1:
         if lanes * align > _ZEROS_BYTES:
             mask = b.broadcast(mask, lanes)
         else:
             zeros = Value(b.module.define_global("tdsl.zeros", _ZEROS), "ptr")
-            return b.load(b.select(mask, address, zeros), type_, align, buffer)
+            address, mask = b.select(mask, address, zeros), None
+    if mask is None:
+        if not _is_ragged(f, buffer, lanes):
+            return b.load(address, type_, align, buffer)
+        whole = _masked_load(f, buffer, address, 2 * _power(lanes), first_lanes(lanes))
+        return shuffle(f, [whole], range(lanes))
+    return _masked_load(f, buffer, address, lanes, mask)
+
+
+def _masked_load(f: Frame, buffer: Buffer, address: Value, lanes: int, mask: Value) -> Value:
+    b = f.builder
+    type_, align = memory_type(buffer.dtype, lanes), buffer.dtype.bytes
     name = f"llvm.masked.load.{suffix(type_)}.p0"
-    mask_type = vector("i1", lanes)
-    b.module.declare(name, f"{type_} @{name}(ptr, {mask_type}, {type_})")
-    return b.emit(
+    b.module.declare(name, f"{type_} @{name}(ptr, {mask.type}, {type_})")
+    return b.read(
         f"call {type_} @{name}(ptr align {align} {address.text}, {mask.typed}, "
         f"{type_} zeroinitializer)",
-        type_,
+        type_, buffer,
+    )  # fmt: skip
+
+
+def _is_ragged(f: Frame, buffer: Buffer, lanes: int) -> bool:
+    """Whether so many lanes are part of a register that masks make one access of.
+
+    What is to stay in registers is accessed plainly: LLVM would keep it in memory for the masks.
+    """
+    return (
+        lanes > 2
+        and buffer not in f.registers
+        and lanes != _power(lanes)
+        and 2 * _power(lanes) <= _registers(f, buffer)
+        and _masks_lanes(f)
     )
+
+
+def first_lanes(lanes: int) -> Value:
+    """A mask of the next power of two, in which the first lanes are set."""
+    width = 2 * _power(lanes)
+    bits = ", ".join(f"i1 {'true' if k < lanes else 'false'}" for k in range(width))
+    return Value(f"<{bits}>", vector("i1", width))
 
 
 _ZEROS = f"internal constant [{_ZEROS_BYTES} x i8] zeroinitializer, align 64"
@@ -129,46 +153,73 @@ def _load_reversed(
     return shuffle(f, [_load_here(f, buffer, base, start, lanes, mask)], backwards)
 
 
-def _load_strided(
-    f: Frame, buffer: Buffer, base: Value, start: Value, lanes: int, stride: int
-) -> Value:
-    """Whole vectors that end at the last element wanted, so that nothing beyond it is read."""
-    b = f.builder
-    span = (lanes - 1) * stride + 1
-    starts = [min(k * lanes, span - lanes) for k in range(-(-span // lanes))]
-    parts = [
-        _load_here(f, buffer, base, b.binary("add", start, literal(s, start.type)), lanes, None)
-        for s in starts
+def _load_apart(
+    f: Frame, buffer: Buffer, base: Value, found: Pattern, mask: LaneMask
+) -> Value | None:
+    """Lanes at known distances, by whole vectors between the first and the last; None: too far."""
+    b, active = f.builder, mask.lanes
+    wanted = [offset for offset, on in zip(found.offsets, active, strict=True) if on]
+    if not wanted:
+        return Value("zeroinitializer", memory_type(buffer.dtype, len(active)))
+    runs = _runs(f, wanted, len(active), buffer)
+    if len(runs.starts) > _WIDE:
+        return None
+    given = [f.value(condition) for condition in mask.given]
+    inside = reduce(partial(b.binary, "and"), given) if given else None
+    start, span = f.value(found.base), max(wanted) - min(wanted) + 1
+    parts = []
+    for first in runs.starts:
+        at = b.binary("add", start, literal(first, start.type))
+        part = _load_here(f, buffer, base, at, min(runs.width, span), inside)
+        parts.append(_padded(f, part, max(runs.width, 2)))
+    picks = [
+        runs.pick(offset) if on else -1 for offset, on in zip(found.offsets, active, strict=True)
     ]
-    picks = []
-    for lane in range(lanes):
-        part = min(lane * stride // lanes, len(starts) - 1)
-        picks.append(part * lanes + lane * stride - starts[part])
-    return shuffle(f, parts, picks)
+    value = shuffle(f, parts, picks)
+    if all(active):
+        return value
+    lanes = range(len(active))
+    kept = [lane if on else lane + len(active) for lane, on in zip(lanes, active, strict=True)]
+    return shuffle(f, [value, Value("zeroinitializer", value.type)], kept)
 
 
-def _load_pattern(f: Frame, buffer: Buffer, base: Value, found: Pattern) -> Value:
-    """Whole vectors between the first and the last element wanted, and no other."""
-    b = f.builder
-    first, lanes = min(found.offsets), len(found.offsets)
-    span = max(found.offsets) - first + 1
-    if span == 1:
-        at = b.binary("add", f.value(found.base), literal(first, "i64"))
-        return b.broadcast(_load_here(f, buffer, base, at, 1, None), lanes)
-    width = min(1 << (span.bit_length() - 1), lanes)
-    starts = [min(k * width, span - width) for k in range(-(-span // width))]
-    start = f.value(found.base)
-    parts = [
-        _load_here(
-            f, buffer, base, b.binary("add", start, literal(first + s, start.type)), width, None
-        )
-        for s in starts
-    ]
-    picks = []
-    for offset in found.offsets:
-        part = min((offset - first) // width, len(starts) - 1)
-        picks.append(part * width + offset - first - starts[part])
-    return shuffle(f, parts, picks)
+def _runs(f: Frame, wanted: Sequence[int], lanes: int, buffer: Buffer) -> Windows:
+    """The runs of a power of two that are fewest, then shortest."""
+    span = max(wanted) - min(wanted) + 1
+    widest = max(_registers(f, buffer), _power(lanes))
+    if not _masks_lanes(f):
+        widest = min(widest, _power(span))
+    width = min(_power(lanes), widest)
+    found = [windows(wanted, width)]
+    while width < widest:
+        width *= 2
+        found.append(windows(wanted, width))
+    return min(found, key=lambda runs: len(runs.starts))
+
+
+def _power(count: int) -> int:
+    """The greatest power of two up to a number."""
+    return 1 << (count.bit_length() - 1)
+
+
+def _registers(f: Frame, buffer: Buffer) -> int:
+    """Elements of one register."""
+    return f.target.lanes(buffer.dtype.bytes * 8)
+
+
+def _masks_lanes(f: Frame) -> bool:
+    """Whether some lanes of a register are loaded and stored as quickly as all."""
+    return "avx512vl" in f.target.features
+
+
+def _padded(f: Frame, value: Value, lanes: int) -> Value:
+    """A vector with undefined lanes behind its own."""
+    own = lane_count(value.type)
+    if own == lanes:
+        return value
+    if own == 1:
+        value, own = f.builder.broadcast(value, lanes), lanes
+    return shuffle(f, [value], [k if k < own else -1 for k in range(lanes)])
 
 
 def _gather(f: Frame, e: Load, base: Value, index: Value, mask: Value | None) -> Value:
@@ -252,6 +303,9 @@ def _store_here(
     align = buffer.dtype.bytes
     address = b.address(base, start, memory_type(buffer.dtype))
     lanes = lane_count(stored.type)
+    if mask is None and _is_ragged(f, buffer, lanes):
+        mask = first_lanes(lanes)
+        stored = _padded(f, stored, 2 * _power(lanes))
     if mask is not None:
         name = f"llvm.masked.store.{suffix(stored.type)}.p0"
         b.module.declare(name, f"void @{name}({stored.type}, ptr, {mask.type})")

@@ -5,6 +5,8 @@ Such a vector is loaded whole and shuffled, where a gather would fetch every lan
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tdsl.ir.build import add, index, mul, sub
@@ -22,6 +24,40 @@ class Pattern:
     def is_known(self) -> bool:
         """Whether every lane is a literal."""
         return isinstance(self.base, Const) and self.base.value == 0
+
+
+_TESTS: Mapping[BinaryOp, Callable[[int, int], bool]] = {
+    BinaryOp.LT: operator.lt, BinaryOp.LE: operator.le, BinaryOp.GT: operator.gt,
+    BinaryOp.GE: operator.ge, BinaryOp.EQ: operator.eq, BinaryOp.NE: operator.ne,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LaneMask:
+    """A lane runs where all of `given`, which are scalars, hold, and its literal is set."""
+
+    given: tuple[Expr, ...]
+    lanes: tuple[bool, ...]
+
+
+def lane_mask(e: Expr) -> LaneMask | None:
+    """A mask whose lanes literals tell apart: ``ramp(0, 1, 4) >= 1`` -> F, T, T, T."""
+    match e:
+        case Broadcast(a=a, count=lanes) if not isinstance(a, Const):
+            return LaneMask((a,), (True,) * lanes)
+        case Binary(op=BinaryOp.AND, a=a, b=b):
+            left, right = lane_mask(a), lane_mask(b)
+            if left is None or right is None:
+                return None
+            both = zip(left.lanes, right.lanes, strict=True)
+            return LaneMask((*left.given, *right.given), tuple(x and y for x, y in both))
+        case Binary(op=op, a=a, b=b) if op in _TESTS and a.dtype.is_integer:
+            one, two = pattern(a), pattern(b)
+            if one is None or two is None or not (one.is_known and two.is_known):
+                return None
+            return LaneMask((), tuple(map(_TESTS[op], one.offsets, two.offsets)))
+        case _:
+            return None
 
 
 def pattern(e: Expr) -> Pattern | None:
@@ -62,3 +98,30 @@ def _binary(op: BinaryOp, a: Pattern, b: Pattern) -> Pattern | None:
             return Pattern(index(0), tuple(x % y for x, y in pairs))
         case _:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Runs of memory that hold some elements: where each starts, and how many it has."""
+
+    starts: tuple[int, ...]
+    width: int
+
+    def pick(self, offset: int) -> int:
+        """Where the element at an offset is in the runs, one after another."""
+        part = max(k for k, start in enumerate(self.starts) if start <= offset)
+        return part * self.width + offset - self.starts[part]
+
+
+def windows(offsets: Sequence[int], width: int) -> Windows:
+    """As few runs as hold all offsets, and nothing in front of the first or behind the last one.
+
+    One run may be wider than that: what it reads beyond is for its reader to mask.
+    """
+    wanted = sorted(set(offsets))
+    last = max(wanted[0], wanted[-1] - width + 1)
+    starts: list[int] = []
+    for offset in wanted:
+        if not starts or offset >= starts[-1] + width:
+            starts.append(min(offset, last))
+    return Windows(tuple(starts), width)

@@ -148,6 +148,8 @@ def _with_alloc(f: Frame, s: Alloc, body: Callable[[], None]) -> None:
     match s.scope:
         case Scope.REGISTER | Scope.STACK:
             f.pointers[s.buffer] = _on_stack(f, s)
+            if s.scope is Scope.REGISTER:
+                f.registers.add(s.buffer)
             body()
         case Scope.GLOBAL | Scope.CONSTANT:
             _on_heap(f, s, body)
