@@ -159,7 +159,7 @@ def instruction_of(key: str) -> Instruction:
         known = ", ".join(sorted(INSTRUCTIONS)) or "none"
         raise UnknownInstructionError(
             f"there is no instruction {key!r}",
-            hint=f"import the module that declares it; there are: {known}",
+            hint=f"import the module that declares it where the algorithm is; there are: {known}",
         )
     return found
 

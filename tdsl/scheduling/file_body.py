@@ -20,6 +20,7 @@ from tdsl.scheduling.combinator import COMBINATORS
 from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.schedule import Schedule
+from tdsl.scheduling.shipped import declare_combinators
 
 MAX_CALLS = 100_000
 MAX_DEPTH = 20
@@ -162,11 +163,13 @@ class _Runner:
                     raise self._error(call, f"there is no primitive {name!r}", hint)
                 with _Located(self, call):
                     return self.schedule.apply(name, *args, **options)
-            case ast.Name(id=name) if name in COMBINATORS:
+            case ast.Name(id=name) if _is_combinator(name):
                 with _Located(self, call):
                     return COMBINATORS[name](self.schedule, *args, **options)
             case ast.Name(id=name):
-                hint = f"{close_names(name, COMBINATORS)}; import the module that registers it"
+                hint = (
+                    f"{close_names(name, COMBINATORS)}; import it where the algorithm is declared"
+                )
                 raise self._error(call, f"there is no combinator {name!r}", hint)
             case _:
                 raise self._error(call.func, "only s.primitive(...) and combinators can be called")
@@ -221,6 +224,12 @@ class _Runner:
     def _column(self, line: int, offset: int) -> int:
         text = self.lines[line - 1] if line <= len(self.lines) else ""
         return len(text.encode()[:offset].decode(errors="ignore"))
+
+
+def _is_combinator(name: str) -> bool:
+    if name not in COMBINATORS:
+        declare_combinators()
+    return name in COMBINATORS
 
 
 class _Located:

@@ -6,12 +6,18 @@ from dataclasses import replace
 
 from tdsl.analysis import Numerics
 from tdsl.ir.expr import Const
-from tdsl.ir.instruction import Instruction, UnknownInstructionError, instruction_of
+from tdsl.ir.instruction import (
+    INSTRUCTIONS,
+    Instruction,
+    UnknownInstructionError,
+    instruction_of,
+)
 from tdsl.ir.stmt import For, Leaf, LoopKind, Stmt
 from tdsl.scheduling.arguments import InstructionArg, LoopArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.mapped import unfit
 from tdsl.scheduling.primitive import primitive
+from tdsl.scheduling.shipped import declare_instructions
 from tdsl.scheduling.tree import swap
 
 
@@ -26,11 +32,11 @@ def tensorize(edit: Edit, loop: LoopArg, instruction: InstructionArg, unsafe: bo
 
     Args:
         loop: the outermost loop of the nest.
-        instruction: the name of one declared by td.instruction.
+        instruction: the name of one declared by td.instruction; tdsl ships `vpdpbusd` and
+            `vdpbf16ps`.
         unsafe: skip the proof of the program; that the nest matches is checked all the same.
 
     >>> import tdsl as td
-    >>> from tdsl.schedules import instructions  # declares vpdpbusd
     >>> A = td.placeholder((8, 64), "uint8", name="A")
     >>> B = td.placeholder((64, 16), "int8", name="B")
     >>> k = td.reduce_axis(64, name="k")
@@ -71,6 +77,8 @@ def tensorize(edit: Edit, loop: LoopArg, instruction: InstructionArg, unsafe: bo
 
 
 def _known(edit: Edit, name: str) -> Instruction:
+    if name not in INSTRUCTIONS:
+        declare_instructions()
     try:
         return instruction_of(name)
     except UnknownInstructionError as error:
