@@ -1,13 +1,15 @@
 """Whether a reducer may take its operands in any order: decided by trying values.
 
-Named reducers are known. A reducer of the user's own is evaluated on a fixed set of samples; only
-one that agrees with itself on all of them, up to rounding, may be reordered.
+Named reducers are known. A reducer of the user's own is evaluated on samples: fixed ones, and what
+lies around the constants that it compares with. Only one that agrees with itself on all of them,
+up to rounding, may be reordered.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import product
 
 from tdsl.ir.expr import (
@@ -25,9 +27,13 @@ from tdsl.ir.expr import (
     Var,
 )
 from tdsl.ir.stmt import Reducer
+from tdsl.ir.visit import walk
 
 _KNOWN = ("sum", "prod", "min", "max", "any", "all", "argmax", "argmin")
 _SAMPLES = (-2.5, -1.0, 0.0, 0.75, 3.0)
+_AROUND = (-2.0, -1.0, 0.0, 1.0, 2.0)  # two on each side, which differ
+_MANY = 32  # values of a component
+_MIXED = 24  # points of several components, beyond one for each value
 _TOLERANCE = 1e-6
 
 _BINARY: dict[BinaryOp, Callable[[float, float], float]] = {
@@ -64,13 +70,12 @@ _MATH: dict[MathFn, Callable[[float], float]] = {
 }
 
 
+@lru_cache(maxsize=64)
 def commutes(reducer: Reducer) -> bool:
     """Whether swapping operands is harmless up to rounding (False: it is not, or unknown)."""
     if reducer.name in _KNOWN:
         return True
-    points = [
-        tuple(_sample(v, s, n) for n, v in enumerate(reducer.left)) for s in range(len(_SAMPLES))
-    ]
+    points = _points(reducer)
     try:
         return all(
             _close(_apply(reducer, one, two), _apply(reducer, two, one))
@@ -80,9 +85,30 @@ def commutes(reducer: Reducer) -> bool:
         return False
 
 
-def _sample(v: Var, index: int, component: int) -> float:
-    value = _SAMPLES[(index * (component + 1) + component) % len(_SAMPLES)]
-    return value if v.dtype.is_float else int(value)
+def _points(reducer: Reducer) -> list[tuple[float, ...]]:
+    """Operands to try: every sample in every component, and mixtures of them."""
+    values = _values(reducer)
+    parts = [values if v.dtype.is_float else sorted(map(int, values)) for v in reducer.left]
+    found = [
+        tuple(part[(s + n) % len(part)] for n, part in enumerate(parts)) for s in range(len(values))
+    ]
+    if len(parts) > 1:
+        found += [
+            tuple(part[(m * m * (n + 1) + m * n) % len(part)] for n, part in enumerate(parts))
+            for m in range(1, _MIXED + 1)
+        ]
+    return found
+
+
+def _values(reducer: Reducer) -> list[float]:
+    constants = [
+        float(n.value)
+        for e in reducer.combine
+        for n in walk(e)
+        if isinstance(n, Const) and math.isfinite(n.value)
+    ]
+    around = [sign * c + d for c in constants for sign in (1, -1) for d in _AROUND]
+    return list(dict.fromkeys((*_SAMPLES, *around)))[:_MANY]
 
 
 def _apply(reducer: Reducer, left: tuple[float, ...], right: tuple[float, ...]) -> list[float]:

@@ -202,6 +202,15 @@ class Edit:
             new = replace(new, proof=self._prove(new))
         self._outcome = new
 
+    def prove_way(self, body: Stmt) -> None:
+        """Prove another order of the same blocks, which the step's outcome builds upon.
+
+        Raises:
+            ScheduleError: it is not proven.
+        """
+        state = self.core.state
+        self._prove(replace(state, program=with_body(state.program, body)))
+
     def _prove(self, new: State) -> Proof | None:
         core = self.core
         span = core.span()

@@ -87,7 +87,9 @@ def reducer(combine, identity=0, dtype="float32"):
     A = td.placeholder((4,), dtype, name="A")
     k = td.reduce_axis(4, name="k")
     made = td.reducer(identity=identity, combine=combine)
-    B = td.compute((1,), lambda i: made((A[k], A[k]) if many else A[k], axis=k), name="B")
+    B = td.compute(
+        (1,), lambda i: made(tuple(A[k] for _ in identity) if many else A[k], axis=k), name="B"
+    )
     func = td.func("f", [A], list(B) if many else [B])
     (found,) = [x.block.reducer for x in leaves(func.program.body) if x.block.reducer is not None]
     return found
@@ -118,6 +120,9 @@ ORDERED = {
     "compared with a sum": lambda a, b: td.select(a + 1 <= b, 1.0, 0.0),
     "function of one": lambda a, b: a + td.exp(b),
     "signs": lambda a, b: td.select(a > 0, a, b),
+    "first above a constant": lambda a, b: td.select(a > 100, a, td.maximum(a, b)),
+    "first far below zero": lambda a, b: td.select(-a >= 50.5, a, td.minimum(a, b)),
+    "equal to a constant": lambda a, b: td.select(a == 7, 7.0, a + b),
 }
 
 
@@ -145,6 +150,11 @@ def test_every_component_must_commute():
 
 
 def test_components_are_sampled_apart():
+    def turned(a, b):
+        top = (a[0] * b[0] + a[1] * b[2], a[0] * b[1] + a[1] * b[3])
+        return (*top, a[2] * b[0] + a[3] * b[2], a[2] * b[1] + a[3] * b[3])
+
+    assert not commutes(reducer(turned, (1, 0, 0, 1)))
     # with equal samples in both components this would look as if it commuted
     assert not commutes(reducer(lambda a, b: (a[0] - b[1], a[1] - b[0]), (0, 0)))
     assert not commutes(reducer(lambda a, b: (a[0] * b[1], a[1] + b[1]), (0, 0)))

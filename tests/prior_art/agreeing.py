@@ -14,7 +14,7 @@ def agrees(s, sizes=None, *, built=False, arrays=None):
 
     *built*: so does the compiled kernel.
     """
-    check(s, sizes)
+    check(s, sizes, arrays=arrays)
     replays(s)
     given = inputs_of(s.func, sizes or {}, seed=1) if arrays is None else arrays
     wanted = interpret(s.func.program, given, sizes)

@@ -37,10 +37,10 @@ def _number(e, func, known):
     return int(found.value)
 
 
-def check(schedule, sizes=None, orders=(CANONICAL, *HOSTILE)):
+def check(schedule, sizes=None, orders=(CANONICAL, *HOSTILE), arrays=None):
     """The schedule gives what its algorithm gives: bit for bit if it says that it is exact."""
     func = schedule.func
-    arrays = inputs_of(func, sizes or {})
+    arrays = inputs_of(func, sizes or {}) if arrays is None else arrays
     wanted = interpret(func.program, arrays, sizes)
     for order in orders:
         got = interpret(schedule.program, arrays, sizes, order, detect_conflicts=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tdsl.analysis import Numerics
+from tdsl.analysis.commute import commutes
 from tdsl.analysis.numerics import swaps_exactly
+from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Scope, Stmt
@@ -14,6 +16,7 @@ from tdsl.scheduling.arguments import CountArg, LoopArg
 from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.factoring import Factored, factor
+from tdsl.scheduling.ordering import reordered
 from tdsl.scheduling.partials import data_nest
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.rewriting import allocated_around
@@ -53,7 +56,8 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
     Numerics.REASSOCIATES
 
     Raises:
-        ScheduleError: no loop of a single reduction, or one that walks data axes as well.
+        ScheduleError: no loop of a single reduction, or one that walks data axes as well; a
+            reducer that does not commute, and a loop inside another one of the reduction.
     """
     target = edit.loop(loop)
     leaf = _reduction_below(edit, target)
@@ -64,8 +68,10 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
     if not 0 <= place <= rank:
         raise edit.error(f"axis {axis} of a tensor of rank {rank + 1}", f"0 to {rank}")
     path = loop_path(edit.body, leaf)
-    found = factor(edit, leaf, target, path, place)
     nest = _factored_nest(edit, leaf)
+    if not unsafe and block.reducer is not None and not commutes(block.reducer):
+        _keeps_order(edit, leaf, target, path)
+    found = factor(edit, leaf, target, path, place)
     combined = _total_nest(edit, nest, leaf, found.total)
     new = _steps(found, swap(nest, leaf, found.leaf), combined)
     body = swap(edit.body, nest, allocated_around(new, found.buffers, Scope.GLOBAL))
@@ -95,6 +101,25 @@ def _reduction_below(edit: Edit, loop: For) -> Leaf:
             f"one of {', '.join(repr(n) for n in own)}",
         )
     return leaf
+
+
+def _keeps_order(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...]) -> None:
+    """Results of one iteration each, combined in order, are as if the loop were the outermost.
+
+    Raises:
+        ScheduleError: a reducer whose operands may not swap would meet them in another order.
+    """
+    reduced = reduction_vars(leaf)
+    loops = [s.var for s in path if reduced & set(own_vars(s))]
+    if loops[0] is loop.var:
+        return
+    first = (loop.var, *(var for var in loops if var is not loop.var))
+    try:
+        edit.prove_way(reordered(edit, edit.body, first))
+    except ScheduleError as error:
+        block, outermost = leaf.block.name, loops[0].name
+        error.hint = f"operands of {block!r} may not swap: factor {outermost!r}, its outermost loop"
+        raise
 
 
 def _factored_nest(edit: Edit, leaf: Leaf) -> Stmt:
