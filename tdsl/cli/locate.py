@@ -35,20 +35,75 @@ def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
     Raises:
         UsageError: no such operator, file or name, or the name is something else.
     """
-    from tdsl.autotune.template import Template
-
     if ":" not in spec and not spec.endswith(".py"):
         return operator(spec, parse_sizes(sizes))
     opened = open_file(spec)
-    found = opened.value
-    if isinstance(found, (Func, Schedule)):
+    if isinstance(opened.value, (Func, Schedule)):
         if sizes:
-            kind = type(found).__name__
+            kind = type(opened.value).__name__
             raise UsageError(
                 f"{spec} is a {kind} and takes no sizes, got {sizes}",
                 hint="leave -s out, or name a function of sizes",
             )
-        return found
+        return opened.value
+    return _made(opened, spec, sizes)
+
+
+def locate_sized(spec: str, sizes: str | None = None) -> tuple[Func | Schedule, dict[str, int]]:
+    """As `locate`, but -s may also give the symbolic sizes of what is found, which are returned.
+
+    Raises:
+        UsageError: no such operator, file or name, or sizes that don't fit.
+    """
+    if ":" not in spec and not spec.endswith(".py"):
+        return operator(spec, parse_sizes(sizes)), {}
+    opened = open_file(spec)
+    if isinstance(opened.value, (Func, Schedule)):
+        return opened.value, locate_numbers(opened.value, sizes, spec)
+    if inspect.isfunction(opened.value) and not inspect.signature(opened.value).parameters:
+        made = _made(opened, spec, None)
+        return made, locate_numbers(made, sizes, spec)
+    return _made(opened, spec, sizes), {}
+
+
+def locate_numbers(found: Func | Schedule, sizes: str | None, spec: str) -> dict[str, int]:
+    """Numbers for symbolic sizes: by name, "M=512,N=64", or in the order in which they occur.
+
+    Raises:
+        UsageError: they don't fit.
+    """
+    func = found.func if isinstance(found, Schedule) else found
+    names = [size.name for size in func.sizes]
+    if not sizes:
+        return {}
+    if not names:
+        raise UsageError(f"{spec} has no symbolic sizes, got -s {sizes}", hint="leave -s out")
+    hint = "-s " + ",".join(f"{name}=512" for name in names)
+    if "=" not in sizes:
+        numbers = parse_sizes(sizes)
+        if len(numbers) != len(names):
+            listed = ", ".join(names)
+            raise UsageError(f"{spec} has sizes {listed}, got {len(numbers)} numbers", hint=hint)
+        return dict(zip(names, numbers, strict=True))
+    given: dict[str, int] = {}
+    for item in sizes.split(","):
+        name, _, number = (part.strip() for part in item.partition("="))
+        if name not in names or not number.isdecimal():
+            listed = ", ".join(names)
+            raise UsageError(f"{item!r} is no size of {spec}, which has {listed}", hint=hint)
+        given[name] = int(number)
+    return given
+
+
+def _made(opened: Opened, spec: str, sizes: str | None) -> Func | Schedule:
+    """What a function of sizes gives.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    from tdsl.autotune.template import Template
+
+    found = opened.value
     if isinstance(found, Template):
         raise UsageError(
             f"{spec} is a template: a schedule only with numbers for its knobs",

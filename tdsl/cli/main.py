@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tdsl.cli import building, fuzzing, models, tuning
+from tdsl.cli import building, explaining, fuzzing, models, tuning
 from tdsl.cli.doctor import doctor
 from tdsl.cli.records import db_commands
 from tdsl.errors import TdslError
@@ -169,6 +169,7 @@ def options(
 
 app.command()(building.build)
 app.command()(doctor)
+app.command()(explaining.explain)
 app.command()(models.run)
 app.command()(models.bench)
 app.command()(tuning.tune)

@@ -52,6 +52,12 @@ def print_nest(program: Program, mark: Stmt | None = None) -> str:
 
 
 @deep_recursion()
+def nest_lines(program: Program) -> list[tuple[Stmt, str]]:
+    """The lines of `print_nest`, each with the statement that it shows."""
+    return _Nest(program, None).found_lines()
+
+
+@deep_recursion()
 def print_expr(e: Expr) -> str:
     """An expression with the names that its variables have, for messages."""
     return ExprText(lambda v: v.name, lambda b: b.name).text(e)
@@ -68,14 +74,18 @@ class _Nest:
         for leaf in leaves(program.body):
             self.reduced |= reduction_vars(leaf)
 
-    def lines(self) -> list[str]:
+    def found_lines(self) -> list[tuple[Stmt, str]]:
         with self.names.scope(self.program.sizes):
             for param in self.program.params:
                 self.names.declare_buffer(param.buffer)
             self._stmt(self.program.body, 0)
+        return self.found
+
+    def lines(self) -> list[str]:
+        found = self.found_lines()
         if self.mark is None:
-            return [text for _, text in self.found]
-        return [("> " if s is self.mark else "  ") + text for s, text in self.found]
+            return [text for _, text in found]
+        return [("> " if s is self.mark else "  ") + text for s, text in found]
 
     def _line(self, s: Stmt, depth: int, text: str) -> None:
         self.found.append((s, "  " * depth + text))

@@ -80,7 +80,7 @@ class Moves:
 
 def find_moves(core: ScheduleCore, loop: Loop) -> Moves:
     """Try every step that the table knows at a loop, with small factors where one is needed."""
-    place = _Place(core, core.loop_node(loop, "moves"), core.index.label(loop.var))
+    place = _Place(core, core.loop_node(loop, "list moves"), core.index.label(loop.var))
     found: list[Move] = []
     for name, arguments in _CANDIDATES.items():
         found += [_tried(core, name, args) for args in dict.fromkeys(arguments(place))]

@@ -128,7 +128,7 @@ class Schedule(ScheduleCore):
         Raises:
             ScheduleError: there is no such loop.
         """
-        return find_moves(self, self.loop(loop, "moves"))
+        return find_moves(self, self.loop(loop, "list moves"))
 
     def save(self, path: str | Path, algorithm: str | None = None) -> None:
         """Write the schedule to a file that people can read, edit and check.

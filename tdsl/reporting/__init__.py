@@ -1,0 +1,1 @@
+"""What tdsl tells about a schedule or a tuning run: explanations as text, reports as pages."""
