@@ -38,7 +38,7 @@ class Subject:
     def __init__(self, func: Func) -> None:
         self.func = func
         self.limits = _index_limits(func)
-        self.has_maths = any(isinstance(n, Math) for n in _expressions(func))
+        self.has_maths = has_maths(func)
         self._canonical = build(Schedule(func, "llvm"))
         self._known: dict[tuple[object, ...], tuple[Arrays, Arrays]] = {}
 
@@ -148,14 +148,19 @@ class Subject:
 def _index_limits(func: Func) -> dict[Buffer, list[Expr]]:
     """Extents that the values of each argument are used as indices into."""
     limits: dict[Buffer, list[Expr]] = {}
-    for node in _expressions(func):
+    for node in expressions(func):
         if isinstance(node, Checked):
             for load in loads(node.index):
                 limits.setdefault(load.buffer, []).append(node.extent)
     return limits
 
 
-def _expressions(func: Func) -> Iterator[Node]:
+def has_maths(func: Func) -> bool:
+    """Whether kernels compute polynomials in place of functions of the reference."""
+    return any(isinstance(n, Math) for n in expressions(func))
+
+
+def expressions(func: Func) -> Iterator[Node]:
     """Every node of every expression that the blocks hold."""
     for leaf in leaves(func.program.body):
         for write in leaf.block.writes:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.fuzz.case import Options, run_case, script
 from tests.fuzz.driver import fuzz, save_failure
+from tests.fuzz.named import case_seeds
 
 
 def main() -> int:
@@ -20,10 +21,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same cases")
     parser.add_argument("--jobs", type=int, default=2, help="worker processes (2)")
     parser.add_argument("--out", type=Path, help="where failures and summary.json are written")
-    parser.add_argument("--judged", type=float, default=0.3, help="share of refusals judged (0.3)")
+    parser.add_argument(
+        "--corpus", type=_share, nargs="?", const=1.0, default=0.2, metavar="SHARE",
+        help="share of cases that are algorithms of the corpus (0.2; without a number: all)",
+    )  # fmt: skip
+    parser.add_argument("--judged", type=_share, default=0.3, help="share of refusals judged (0.3)")
     parser.add_argument("--no-kernels", action="store_true", help="interpreter only")
     parser.add_argument("--fail-fast", action="store_true", help="end at the first failure")
-    parser.add_argument("--case", help="run one case, such as 1.42, and show it")
+    parser.add_argument("--case", help="run one case, such as 1.42 or matmul.1.42")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     given = parser.parse_args()
     options = Options(compiled=not given.no_kernels, judged=given.judged)
@@ -32,13 +37,21 @@ def main() -> int:
         os.environ["TDSL_CACHE_DIR"] = cache  # the compiler may have changed: no old objects
         if given.case:
             return one_case(given.case, options, folder)
+        seeds = list(case_seeds(given.schedules, given.seed, given.corpus))
         tally = fuzz(
-            given.schedules, given.seed, given.jobs, options, folder,
+            seeds, given.jobs, options, folder,
             lambda text: print(text, file=sys.stderr, flush=True), fail_fast=given.fail_fast,
         )  # fmt: skip
     print(json.dumps(tally.json(), indent=1) if given.json else tally.table())
     print(f"\nreports in {folder}", file=sys.stderr)
     return 0 if tally.is_good() else 1
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share: give a number from 0 to 1")
+    return share
 
 
 def one_case(seed: str, options: Options, folder: Path) -> int:

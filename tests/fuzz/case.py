@@ -14,7 +14,7 @@ from tdsl.fuzzing.makers import random_step
 from tdsl.fuzzing.step import Step
 from tests.fuzz import brute, instructions, kernels, lowering, texts, witnesses
 from tests.fuzz.algorithms import Algorithm
-from tests.fuzz.generate import random_algorithm
+from tests.fuzz.named import algorithm_of
 from tests.fuzz.oracles import canonical_against_reference
 
 instructions.declare()
@@ -123,7 +123,7 @@ def run_case(seed: str, options: Options) -> Result:
     """Make the case of a seed and check it."""
     result = Result(seed)
     try:
-        algorithm = random_algorithm(seed)
+        algorithm = algorithm_of(seed)
         result.kinds, result.symbolic = algorithm.kinds, algorithm.is_symbolic
         result.case = (algorithm, ())
         check_canonical(algorithm, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,16 +30,15 @@ _TRIALS_LEGAL = 120
 
 
 def fuzz(
-    count: int, seed: int, jobs: int, options: Options, folder: Path,
+    seeds: Sequence[str], jobs: int, options: Options, folder: Path,
     report: Callable[[str], None], *, fail_fast: bool = False,
 ) -> Tally:  # fmt: skip
-    """Run `count` cases; failures are shrunk and saved as scripts in `folder`.
+    """Run cases; failures are shrunk and saved as scripts in `folder`.
 
     With `fail_fast`, the first failure ends the run, and nothing is shrunk.
     """
     tally = Tally()
-    seeds = [f"{seed}.{n}" for n in range(count)]
-    every = max(1, count // 20)
+    every = max(1, len(seeds) // 20)
     for case, found in results(seeds, partial(run_case, options=options), jobs, _LIMIT):
         died = isinstance(found, Died)
         result = Result(case, failure=(found.end, found.detail)) if died else found

@@ -152,7 +152,7 @@ def _operand(node: ast.AST, choice: int) -> ast.AST | None:
             operands = [a, b]
         case ast.Call(func=ast.Attribute(attr="maximum" | "minimum"), args=[a, b]):
             operands = [a, b]
-        case ast.Call(func=ast.Attribute(attr="abs" | "tanh"), args=[a]):
+        case ast.Call(func=ast.Attribute(attr="abs" | "tanh" | "exp" | "sqrt"), args=[a]):
             operands = [a]
         case ast.Call(keywords=keywords) if any(k.arg == "where" for k in keywords):
             kept = [k for k in keywords if k.arg != "where"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tdsl.fuzzing.makers import makers, without_maker
 from tests.fuzz.case import Result
+from tests.fuzz.named import CORPUS
 
 ENOUGH_STEPS = 6.0
 ENOUGH_ACCEPTED = 200 / 5000
@@ -26,6 +27,9 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     judged: Counter[str] = field(default_factory=Counter)
     legal: Counter[str] = field(default_factory=Counter)
+    algorithms: Counter[str] = field(default_factory=Counter)
+    algorithm_steps: Counter[str] = field(default_factory=Counter)
+    algorithm_failures: Counter[str] = field(default_factory=Counter)
     built: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     legal_reasons: Counter[str] = field(default_factory=Counter)
@@ -38,7 +42,7 @@ class Tally:
         self.cases += 1
         self.steps += len(result.accepted)
         self.symbolic += result.symbolic
-        self.kinds.update(result.kinds)
+        self._count_kinds(result)
         self.accepted.update(result.accepted)
         self.seconds += result.seconds
         if result.numerics:
@@ -55,6 +59,16 @@ class Tally:
             if refusal.legal:
                 self.legal[refusal.primitive] += 1
                 self.legal_reasons[f"{refusal.primitive}: {refusal.reason[:70]}"] += 1
+
+    def _count_kinds(self, result: Result) -> None:
+        """An algorithm of the corpus is counted by its name, a random one by what it is made of."""
+        name = result.seed.partition(".")[0]
+        if name not in CORPUS:
+            self.kinds.update(result.kinds)
+            return
+        self.algorithms[name] += 1
+        self.algorithm_steps[name] += len(result.accepted)
+        self.algorithm_failures[name] += result.failure is not None
 
     @property
     def mean_steps(self) -> float:
@@ -83,6 +97,14 @@ class Tally:
             "mean_steps": self.mean_steps,
             "symbolic": self.symbolic,
             "kinds": dict(self.kinds),
+            "algorithms": {
+                name: {
+                    "cases": self.algorithms[name],
+                    "steps": self.algorithm_steps[name],
+                    "failures": self.algorithm_failures[name],
+                }
+                for name in sorted(self.algorithms)
+            },
             "numerics": dict(self.numerics),
             "primitives": {
                 name: {
@@ -122,6 +144,8 @@ class Tally:
             f"p99 {self.percentile(0.99):.1f} ms",
             f"numerics           {_counts(self.numerics)}",
             f"families           {_counts(self.kinds)}",
+            f"corpus             {self.algorithms.total()} of {len(self.algorithms)} algorithms: "
+            f"{_counts(self.algorithms, len(self.algorithms))}",
             f"built              {_counts(self.built, 6)}",
             f"failures           {_counts(self.failures) or 'none'}",
         ]
