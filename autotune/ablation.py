@@ -1,16 +1,18 @@
 """Ablation: leave out every step of the winner that makes no difference.
 
-All schedules that lack one step are built at once and timed in turn: what is slower has shown that
-its step is needed. The other steps are taken out together, or by halves: if the schedule without
-them is legal, and no slower than before by more than the noise, they were decoration.
+All schedules that lack one step are made while others are built, and then timed in turn: what is
+slower has shown that its step is needed. The other steps are taken out together, or by halves: if
+the schedule without them is legal, and no slower than before by more than the noise, they were
+decoration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tdsl.autotune.duel import Duel
+from tdsl.autotune.replay import DEFERRED
 from tdsl.errors import TdslError
 from tdsl.records import RecordingSchedule
 from tdsl.scheduling import Step, Trace, replay
@@ -18,8 +20,10 @@ from tdsl.scheduling import Step, Trace, replay
 Race = Callable[[RecordingSchedule, RecordingSchedule], Duel | None]
 """Times a contestant and the schedule to beat in turn; None where one of them failed."""
 
-Screen = Callable[[Sequence[RecordingSchedule]], list[bool]]
+Screen = Callable[[Iterable[RecordingSchedule]], list[bool]]
 """Builds and times schedules, many at once; whether each is as quick as the schedule to beat."""
+
+_ONE_BY_ONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,21 @@ class Pruned:
 def prune(schedule: RecordingSchedule, race: Race, screen: Screen, most: int) -> Pruned:
     """Leave out what makes no difference; at most `most` comparisons are made."""
     steps = list(schedule.trace)
-    alone = {id(step): _replayed(schedule, [s for s in steps if s is not step]) for step in steps}
-    legal = [step for step in steps if alone[id(step)] is not None]
-    quick = screen([shorter for shorter in alone.values() if shorter is not None])
+    legal: list[Step] = []
+
+    def shorter() -> Iterator[RecordingSchedule]:
+        for step in steps:
+            made = _replayed(schedule, [s for s in steps if s is not step], deferred=DEFERRED)
+            if made is not None:
+                legal.append(step)
+                yield made
+
+    quick = screen(shorter())
     doubtful = [step for step, fine in zip(legal, quick, strict=True) if fine]
     left = _Left(schedule, race, most)
     left.try_without(doubtful)
     for step in reversed(steps):  # legal to leave out, if at all, now that others are gone
-        if alone[id(step)] is None:
+        if all(step is not other for other in legal):
             left.try_without([step])
     return Pruned(left.schedule, tuple(left.dropped))
 
@@ -75,13 +86,22 @@ class _Left:
         return found is not None and not found.is_slower
 
 
-def _replayed(schedule: RecordingSchedule, steps: Sequence[Step]) -> RecordingSchedule | None:
-    """A schedule with some of the steps of another, or None where they don't stand alone."""
+def _replayed(
+    schedule: RecordingSchedule, steps: Sequence[Step], *, deferred: frozenset[str] = _ONE_BY_ONE
+) -> RecordingSchedule | None:
+    """A schedule with some of the steps of another, or None where they don't stand alone.
+
+    Steps of the `deferred` primitives are proven as one, which is enough to measure; a schedule
+    that is kept has every step proven.
+    """
     trace = Trace(schedule.func.name, str(schedule.target))
     trace.items.extend(steps)
     shorter = RecordingSchedule(schedule.func, schedule.target)
+    shorter.deferred = deferred
     try:
         replay(trace.json(), shorter)
+        if deferred:
+            shorter.settle()
     except TdslError:
         return None
     return shorter

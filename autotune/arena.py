@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from tdsl.analysis import Numerics
 from tdsl.autotune.duel import Duel, duel
@@ -53,24 +54,44 @@ class Arena:
             return None
         return [result.seconds for result in results]
 
+    def prepare(self, schedules: Iterable[RecordingSchedule]) -> None:
+        """Build schedules, all at once and while more are drawn, and time each by itself."""
+        self._try(_job(s.program, s.numerics, n) for n, s in enumerate(schedules))
+
     def as_quick(
-        self, schedules: Sequence[RecordingSchedule], winner: RecordingSchedule, rounds: int
+        self, schedules: Iterable[RecordingSchedule], winner: RecordingSchedule, rounds: int
     ) -> list[bool]:
         """Whether schedules are no slower than the winner: all built at once, timed in turn."""
-        jobs = [_job(s.program, s.numerics, n) for n, s in enumerate((winner, *schedules))]
-        self._try(jobs)
-        best, *times = [self._alone[job.program] for job in jobs]
+        drawn: list[RecordingSchedule] = []
+
+        def noted() -> Iterator[RecordingSchedule]:
+            for schedule in schedules:
+                drawn.append(schedule)
+                yield schedule
+
+        self.prepare(chain([winner], noted()))
+        best, *times = [self._time(schedule) for schedule in (winner, *drawn)]
         near = [time is not None and best is not None and time < _NEAR * best for time in times]
-        rivals = [schedule for schedule, fine in zip(schedules, near, strict=True) if fine]
+        rivals = [schedule for schedule, fine in zip(drawn, near, strict=True) if fine]
         duels = iter(self.tournament(rivals, winner, rounds))
         return [
             fine and (found := next(duels)) is not None and not found.is_slower for fine in near
         ]
 
-    def _try(self, jobs: Sequence[Job]) -> None:
+    def _time(self, schedule: RecordingSchedule) -> float | None:
+        return self._alone[print_program(schedule.program)]
+
+    def _try(self, jobs: Iterable[Job]) -> None:
         """Find out, in the safety of deadlines, which programs build and run, and how fast."""
-        new = {job.program: job for job in jobs if job.program not in self._alone}
-        for job, result in self._measurer.measure(new.values()):
+
+        def new() -> Iterator[Job]:
+            drawn: set[str] = set()
+            for job in jobs:
+                if job.program not in self._alone and job.program not in drawn:
+                    drawn.add(job.program)
+                    yield job
+
+        for job, result in self._measurer.measure(new()):
             fine = result.outcome is Outcome.OK and result.seconds
             self._alone[job.program] = median(list(result.seconds)) if fine else None
 

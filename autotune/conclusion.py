@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from tdsl.autotune.ablation import prune
 from tdsl.autotune.arena import Arena
@@ -38,11 +39,12 @@ def conclude(
     """
     arena = Arena(measurer)
     default = default_schedule(task)
+    rivals: list[tuple[Record, RecordingSchedule]] = []
+    arena.prepare(chain([default], _drawn(_replayed(task, best), rivals)))
     alone = arena.seconds([default], _ROUNDS)
     if alone is None:
         raise RecordError(f"the default schedule of {task.func.name} cannot be measured")
     winner, candidate, found = default, None, duel(alone[0], alone[0])
-    rivals = _replayed(task, best)
     results = arena.tournament([schedule for _, schedule in rivals], default, _ROUNDS)
     for (record, schedule), result in zip(rivals, results, strict=True):
         if result is not None and result.is_quicker and result.ratio < found.ratio:
@@ -80,14 +82,22 @@ def default_schedule(task: Task) -> RecordingSchedule:
     return schedule
 
 
-def _replayed(task: Task, records: Sequence[Record]) -> list[tuple[Record, RecordingSchedule]]:
+def _replayed(task: Task, records: Sequence[Record]) -> Iterator[tuple[Record, RecordingSchedule]]:
     """Schedules of records; those that are not legal any more are left out."""
-    found = []
     for record in records:
         schedule = RecordingSchedule(task.func, task.target)
         try:
             replay_steps(schedule, record.steps)
         except TdslError:
             continue
-        found.append((record, schedule))
-    return found
+        yield record, schedule
+
+
+def _drawn(
+    rivals: Iterable[tuple[Record, RecordingSchedule]],
+    noted: list[tuple[Record, RecordingSchedule]],
+) -> Iterator[RecordingSchedule]:
+    """The schedules of rivals, which are noted as they are drawn."""
+    for rival in rivals:
+        noted.append(rival)
+        yield rival[1]

@@ -30,6 +30,9 @@ _PROVEN_AT_ONCE = frozenset(
     {"compute_at", "reverse_compute_at", "inline", "reverse_inline", "cache_read", "cache_write"}
 )  # they choose between ways to do it by what the prover says
 
+DEFERRED = frozenset(PRIMITIVES) - _PROVEN_AT_ONCE
+"""Primitives whose steps may be proven as one, by `settle`."""
+
 
 class TemplateSchedule(RecordingSchedule):
     """A schedule for templates. `s.split(loop, knob.tile(...))` splits into the tile's parts.
@@ -47,7 +50,7 @@ class TemplateSchedule(RecordingSchedule):
     ) -> None:
         super().__init__(func, target)
         if late:
-            self.deferred = frozenset(PRIMITIVES) - _PROVEN_AT_ONCE
+            self.deferred = DEFERRED
         self._watcher = watcher
         self._given: dict[str, object] = {}
 
