@@ -13,6 +13,7 @@ from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.schedules.rules.groups import Group, form_groups
 from tdsl.schedules.rules.inlining import inline_cheap
 from tdsl.schedules.rules.table import RULES
+from tdsl.schedules.rules.winograd import transformed_products
 from tdsl.scheduling import Schedule
 from tdsl.target import Target
 
@@ -97,7 +98,13 @@ def _decide(s: Schedule, constants: frozenset[str]) -> list[Decision]:
     inlined = inline_cheap(s, outputs)
     decisions = [Decision((block,), "inline", reason) for block, reason in inlined]
     blocks = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
-    for group in form_groups(blocks, outputs, _constants(s, blocks, constants)):
+    packable = _constants(s, blocks, constants)
+    whole = transformed_products(blocks, outputs, packable)
+    taken = {name for group in whole for name in group.names}
+    rest = [block for block in blocks if block.name not in taken]
+    order = {block.name: n for n, block in enumerate(blocks)}
+    groups = [*form_groups(rest, outputs, packable), *whole]
+    for group in sorted(groups, key=lambda group: order[group.sink.name]):
         decisions += _schedule(s, group)
     return decisions
 
@@ -137,7 +144,7 @@ def _part(s: Schedule, group: Group, refused: list[tuple[str, str]]) -> list[Dec
     decisions: list[Decision] = []
     outputs = frozenset(p.buffer for p in s.func.program.params if p.role is not Role.IN)
     links = form_groups(group.blocks, outputs, group.constants, chain=False)
-    if not (group.chained or group.windowed):
+    if not (group.chained or group.windowed or group.transformed):
         links = [Group.alone(block, group.constants) for block in group.blocks]
     for link in links:
         decisions += _schedule(s, link)

@@ -27,7 +27,8 @@ class Group:
     `constants` are arguments that stay the same from call to call, and can be packed ahead.
     `chained`: the sink is a product of rows that the members make. `windowed`: one iteration of a
     shared axis needs several iterations of a member, at constant distances; of those in `apart`
-    along the first shared axis.
+    along the first shared axis. `transformed`: the members transform tiles, multiply them, and the
+    sink transforms them back.
     """
 
     sink: BlockFacts
@@ -38,6 +39,7 @@ class Group:
     chained: bool = False
     windowed: bool = False
     apart: set[str] = field(default_factory=set)
+    transformed: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

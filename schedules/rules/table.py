@@ -20,6 +20,7 @@ from tdsl.schedules.rules import (
     reduction,
     stencil,
     transpose,
+    winograd,
 )
 from tdsl.schedules.rules.opencl import elements, products, rows, squares
 from tdsl.schedules.rules.rule import Rule
@@ -28,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     empty.RULE,
     # LLVM
     attention.RULE,
+    winograd.RULE,
     pixels.RULE,
     channels.RULE,
     conv.RULE,

@@ -15,6 +15,7 @@ from tdsl.graph.passes.constants import fold_constants
 from tdsl.graph.passes.dead_code import remove_dead_code
 from tdsl.graph.passes.layout import assign_layouts
 from tdsl.graph.passes.moves import simplify_moves
+from tdsl.graph.passes.winograd import filter_minimally
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("algebra", simplify_algebra, "folding leaves factors of one and views of views"),
     Pass("common subexpressions", merge_common_subexpressions, "equal nodes look equal by now"),
     Pass("layout", assign_layouts, "scales and shifts are where they stay by now"),
+    Pass("winograd", filter_minimally, "channels are last by now, and weights final"),
     Pass("algebra again", simplify_algebra, "layouts turn images back and forth"),
     Pass("dead code again", remove_dead_code, "constants that were folded away"),
 )
