@@ -7,7 +7,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tdsl.errors import DeclarationError
@@ -84,9 +84,8 @@ def _in_expr(e: Expr, conditions: tuple[Expr, ...]) -> Iterator[Access]:
             yield from _in_expr(child, conditions)
 
 
-def _plainly_inside(access: Access, block: Block) -> bool:
+def _plainly_inside(access: Access, env: Mapping[Var, Interval]) -> bool:
     """The common cases, decided by intervals and without loading isl."""
-    env = {it.var: Interval.of_extent(it.extent) for it in block.iters}
     lo, hi = bounds(access.index, env)
     if lo is None or hi is None:
         return False
@@ -126,10 +125,14 @@ def check_function(block: Block, assume: Sequence[Expr]) -> None:
 
 
 def _check(block: Block, assume: Sequence[Expr], *, always: bool) -> None:
+    env = {it.var: Interval.of_extent(it.extent) for it in block.iters}
+    plain: dict[tuple[Expr, Expr], bool] = {}
     for access in accesses(block):
-        if _plainly_inside(access, block):
-            continue
-        _check_access(block, access, assume, always=always)
+        place = access.index, access.extent
+        if place not in plain:
+            plain[place] = _plainly_inside(access, env)
+        if not plain[place]:
+            _check_access(block, access, assume, always=always)
 
 
 def _check_access(block: Block, access: Access, assume: Sequence[Expr], *, always: bool) -> None:
