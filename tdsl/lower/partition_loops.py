@@ -19,11 +19,11 @@ from tdsl.ir.build import FALSE, add, conjunction, ge, index, is_const, sub
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Load, Node, Select, Var
 from tdsl.ir.interval import Interval, bounds, interval
 from tdsl.ir.stmt import For, If, Let, LoopKind, Part, Program, Stmt, Store
-from tdsl.ir.visit import children, free_vars, loads, substitute, walk
+from tdsl.ir.visit import children, free_vars, loads, map_children, substitute, walk
 from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.conditions import conjuncts, settle
 from tdsl.lower.copies import fresh_copy
-from tdsl.lower.facts import Facts, holds, implied, is_index, program_facts
+from tdsl.lower.facts import NEGATED, Facts, holds, implied, is_index, program_facts
 from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
 from tdsl.target import Target
 
@@ -171,12 +171,16 @@ class _Scan:
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    """What lies between the top of a candidate region and a statement in it."""
+    """What lies between the top of a candidate region and a statement in it.
+
+    `lanes` are the variables of vectorized loops.
+    """
 
     env: Mapping[Var, Interval]
     hidden: frozenset[Var]
     conds: Mapping[Expr, set[Expr]]
     copies: int
+    lanes: frozenset[Var] = frozenset()
 
 
 def _region(s: Stmt, facts: Facts) -> _Region | None:
@@ -222,7 +226,9 @@ def _collect(n: Node, inside: _Inside, scan: _Scan) -> None:
             if otherwise is not None:
                 _collect(otherwise, under, scan)
         case Store():
-            found = _with_conds(inside, list(_soft_conditions(n)), only_replicated=False)
+            found = _with_conds(
+                inside, list(_soft_conditions(n, inside.lanes)), only_replicated=False
+            )
             scan.store(found.conds, inside.copies)
         case Stmt():
             for child in children(n):
@@ -238,38 +244,72 @@ def _through(loop: For, inside: _Inside, replicated: bool) -> _Inside:
         own = frozenset((loop.var, *(part.var for part in parts)))
         return dataclasses.replace(inside, hidden=inside.hidden | own)
     env = dict(inside.env)
-    copies = inside.copies
+    copies, lanes = inside.copies, inside.lanes
     for part in parts:
         env[part.var] = Interval(index(0), interval(sub(part.extent, 1), env).hi)
         if loop.kind is LoopKind.UNROLLED and isinstance(part.extent, Const):
             copies *= int(part.extent.value)
-    return dataclasses.replace(inside, env=env, copies=copies)
+        if loop.kind is LoopKind.VECTORIZED:
+            lanes |= {part.var}
+    return dataclasses.replace(inside, env=env, copies=copies, lanes=lanes)
 
 
-def _soft_conditions(s: Store) -> Iterator[Expr]:
+def _soft_conditions(s: Store, lanes: frozenset[Var]) -> Iterator[Expr]:
     """Conditions of selects and of masks in a store, and of what is clamped in its indices."""
+    folded = {id(m) for n in walk(s) if isinstance(n, Load) for m in walk(n) if _is_folded(m)}
     for n in walk(s):
         match n:
-            case Select(cond=cond):
+            case Select(cond=cond) if id(n) not in folded:
                 yield cond
             case Load(indices=indices, mask=mask):
                 if mask is not None:
-                    yield mask
+                    yield from _unfolded(mask, lanes)
                 for e in indices:
-                    yield from _unclamped(e)[1]
+                    yield from _unclamped(e, lanes)[1]
             case _:
                 pass
 
 
-def _unclamped(e: Expr) -> tuple[Expr, list[Expr]]:
-    """A clamped index away from its limits, ``min(max(i, 0), n - 1)`` -> i, and what says so."""
+def _is_folded(n: Node) -> bool:
+    """Whether it is an index that chooses between expressions of indices alone."""
+    return isinstance(n, Select) and is_index(n)
+
+
+def _unfolded(cond: Expr, lanes: frozenset[Var]) -> list[Expr]:
+    """What a condition on folded indices is where they are not folded, and what says so."""
+    away: list[Expr] = []
+
+    def inner(n: Node) -> Node:
+        if not _is_folded(n):
+            return map_children(n, inner)
+        assert isinstance(n, Expr)
+        plain, conds = _unclamped(n, lanes)
+        away.extend(conds)
+        return plain
+
+    new = inner(cond)
+    assert isinstance(new, Expr)
+    return [new, *away]
+
+
+def _unclamped(e: Expr, lanes: frozenset[Var]) -> tuple[Expr, list[Expr]]:
+    """An index away from its limits, ``min(max(i, 0), n - 1)`` -> i, and what says so.
+
+    Also of one that is folded back there: ``select(i >= n, 2 * n - 2 - i, i)``. A limit that is
+    known only when the kernel runs is worth it where lanes would fetch each element by itself.
+    """
     match e:
-        case Binary(op=BinaryOp.MIN | BinaryOp.MAX, a=a, b=b) if is_index(e) and not free_vars(b):
-            inner, conds = _unclamped(a)
+        case Binary(op=BinaryOp.MIN | BinaryOp.MAX, a=a, b=b) if is_index(e):
+            if free_vars(b) and (free_vars(a) & free_vars(b) or not free_vars(a) & lanes):
+                return e, []
+            inner, conds = _unclamped(a, lanes)
             if not free_vars(inner):
                 return e, []
             least, most = (inner, b) if e.op is BinaryOp.MIN else (b, inner)
             return inner, [*conds, Binary(BinaryOp.LE, least, most)]
+        case Select(cond=Binary(op=op, a=a, b=b), b=inside) if op in NEGATED and _is_folded(e):
+            inner, conds = _unclamped(inside, lanes)
+            return inner, [*conds, Binary(NEGATED[op], a, b)]
         case _:
             return e, []
 
