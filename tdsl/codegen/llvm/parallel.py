@@ -30,9 +30,10 @@ def emit_parallel(f: Frame, s: For, body: Body) -> None:
     """Write the region's functions and the call that runs them."""
     b = f.builder
     bound = {n.var for n in walk(s) if isinstance(n, For | Let)}
-    inside = free_vars(s.body) - bound
-    variables = [v for v in f.values if v in inside]
     used, own = accessed_buffers(s.body), allocated(s.body)
+    shapes = (free_vars(extent) for buffer in own for extent in buffer.shape)
+    inside = free_vars(s.body).union(*shapes) - bound
+    variables = [v for v in f.values if v in inside]
     buffers = [p for p in f.pointers if p in used and p not in own]
     stem = b.module.unique("region")
     closure_types = ["ptr"] * (1 + len(buffers)) + [f.values[v].type for v in variables]
