@@ -43,6 +43,7 @@ from tdsl.lang.compute import (
 )
 from tdsl.lang.extern import (
     extern as extern,
+    extern_function as extern_function,
 )
 from tdsl.lang.fixed_point import (
     absd as absd,

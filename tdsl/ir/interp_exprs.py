@@ -32,6 +32,7 @@ from tdsl.ir.expr import (
     Unary,
     Var,
 )
+from tdsl.ir.foreign import as_python
 from tdsl.ir.instruction import PREFIX, instruction_of
 from tdsl.ir.interp_memory import Code, Frame, Memory
 from tdsl.ir.interp_values import Scalar
@@ -117,13 +118,11 @@ class ExprCompiler:
             case Extern(symbol, args, _) if symbol.startswith(PREFIX):
                 meaning = instruction_of(symbol.removeprefix(PREFIX))
                 return self.code(meaning.expansion(args[0], args[1:]))
-            case Extern(symbol, args, _):
-                if symbol not in self.externs:
-                    raise TdslError(
-                        f"the interpreter knows no function {symbol!r}",
-                        hint=f"pass externs={{{symbol!r}: a Python function}}",
-                    )
-                return self._lift(self.externs[symbol], args, e.lanes)
+            case Extern(symbol, args, dtype):
+                call = self.externs.get(symbol)
+                return self._lift(
+                    call or as_python(symbol, [a.dtype for a in args], dtype), args, e.lanes
+                )
             case Checked(index, extent, access):
                 return self._checked(index, extent, access, e.lanes)
             case Load():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from tdsl.dtypes import DType
 from tdsl.errors import DeclarationError, InternalError, TypeMismatch
 from tdsl.ir.expr import (
     Binary,
@@ -20,6 +21,7 @@ from tdsl.ir.expr import (
     Checked,
     Const,
     Expr,
+    Extern,
     Fma,
     Load,
     Math,
@@ -27,6 +29,7 @@ from tdsl.ir.expr import (
     Unary,
     Var,
 )  # fmt: skip
+from tdsl.ir.foreign import as_python
 from tdsl.ir.stmt import (
     Alloc,
     Block,
@@ -320,6 +323,9 @@ class _Evaluation:
                 return self._eval(a, grid).view(dtype.numpy)
             case Math(fn=fn, args=args):
                 return values.math_call(fn, [self._eval(x, grid) for x in args], e.dtype)
+            case Extern(symbol=symbol, args=args):
+                call = as_python(symbol, [a.dtype for a in args], e.dtype)
+                return _each(call, [self._eval(a, grid) for a in args], e.dtype)
             case Load(buffer=buffer, indices=indices):
                 return self._load(buffer, [self._eval(i, grid) for i in indices])
             case Checked(index=index, extent=extent):
@@ -347,6 +353,14 @@ class _Evaluation:
             worst = np.broadcast_to(index, bad.shape)[bad].flat[0]
             self.out_of_range = f"index {worst} is outside 0 <= index < {extent}"
         return np.clip(index, 0, np.maximum(extent - 1, 0))
+
+
+def _each(call: Callable[..., object], args: Sequence[Array], dtype: DType) -> Array:
+    """A function of scalars on arrays, element by element."""
+    grids = np.broadcast_arrays(*args)
+    shape = grids[0].shape if grids else ()
+    found = [call(*(g[at].item() for g in grids)) for at in np.ndindex(shape)]
+    return np.asarray(found, dtype.numpy).reshape(shape)
 
 
 def _is_step(var: Var, body: Stmt) -> bool:

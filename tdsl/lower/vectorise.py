@@ -14,7 +14,7 @@ from functools import reduce
 from typing import cast
 
 from tdsl.errors import warn_user
-from tdsl.ir.build import TRUE, add, index, logical_and, mul
+from tdsl.ir.build import TRUE, add, const, index, logical_and, mul
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -32,6 +32,7 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
+from tdsl.ir.instruction import PREFIX
 from tdsl.ir.stmt import (
     Alloc,
     For,
@@ -142,10 +143,7 @@ class _Lanes:
             case Load():
                 return self._load(e, mask)
             case Extern():
-                new = rebuild(e, [self.expr(a, mask) for a in e.args])
-                if new.lanes > 1:
-                    raise _CannotVectoriseError(f"it calls the foreign function {e.symbol!r}")
-                return new
+                return self._call(e, mask)
             case _ if e.lanes > 1:
                 raise _CannotVectoriseError("it holds another vectorized loop")
             case Select(cond=cond, a=a, b=b):
@@ -159,6 +157,23 @@ class _Lanes:
             case _:
                 operands = [cast("Expr", n) for n in children(e)]
                 return rebuild(e, [self.expr(operand, mask) for operand in operands])
+
+    def _call(self, e: Extern, mask: Expr | None) -> Expr:
+        """A foreign function takes scalars: it is called for each lane, where that is active."""
+        args = [self.expr(a, mask) for a in e.args]
+        if all(a.lanes == 1 for a in args):
+            return rebuild(e, args)
+        if e.symbol.startswith(PREFIX):
+            raise _CannotVectoriseError("it holds a machine instruction")
+        active = [widen(m, self.lanes) for m in (mask, self.arm) if m is not None]
+        calls: list[Expr] = []
+        for lane in range(self.lanes):
+            call = rebuild(e, [_lane(a, lane) for a in args])
+            if active:
+                one = _lane(reduce(rebuild_and, active), lane)
+                call = Select(one, call, const(0, e.dtype))
+            calls.append(call)
+        return Shuffle(tuple(calls), tuple(range(self.lanes)))
 
     def _arm(self, e: Expr, mask: Expr | None, cond: Expr) -> Expr:
         """An arm of a select, of which only the lanes in `cond` count."""
@@ -353,8 +368,10 @@ class _Lanes:
 
 
 def _lane(i: Expr, lane: int) -> Expr:
-    """One lane of an index."""
-    return add(i.base, mul(i.stride, lane)) if isinstance(i, Ramp) else i
+    """One lane of a vector; a scalar as it is."""
+    if isinstance(i, Ramp):
+        return add(i.base, mul(i.stride, lane))
+    return i if i.lanes == 1 else Shuffle((i,), (lane,))
 
 
 def rebuild_and(a: Expr, b: Expr) -> Expr:

@@ -20,6 +20,7 @@ from typing import Any
 from llvmlite import binding
 
 from tdsl.cache import content_key, default_cache
+from tdsl.ir import foreign
 from tdsl.runtime.cpus import default_num_threads
 from tdsl.runtime.errors import LoadError
 from tdsl.runtime.native.compiler import compile_ir, llvm_version
@@ -134,7 +135,7 @@ class _Session:
         return library.link(self._jit, f"tdsl{next(_serial)}")
 
     def load(self, code: bytes, exports: Sequence[str], imports: Mapping[str, int]) -> LoadedObject:
-        known = {**self.imports, **imports}
+        known = {**self.imports, **foreign.addresses(), **imports}
         try:
             tracker = self._link(code, exports, known)
         except RuntimeError as error:
