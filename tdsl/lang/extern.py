@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tdsl.dtypes import DType, as_dtype
 from tdsl.errors import DeclarationError, TypeMismatch
@@ -133,7 +133,7 @@ def _address(symbol: str, function: object) -> int | None:
             "for Python, and Python for them",
             hint="compile it (a C library, a numba cfunc), or say what it means with td.compute",
         )
-    address = ctypes.cast(function, ctypes.c_void_p).value
+    address = ctypes.cast(cast("Any", function), ctypes.c_void_p).value
     if not address:
         raise DeclarationError(f"the pointer to {symbol} is null")
     return address
