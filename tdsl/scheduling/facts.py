@@ -37,13 +37,15 @@ def divides(factor: int, extent: Expr, facts: tuple[Expr, ...]) -> bool:
 
 
 def _multiple_in(fact: Expr, var: Var) -> int:
-    """c where *fact* states `var % c == 0`, else 1."""
+    """c where *fact* states `var % c == 0` or `var == c`, else 1."""
     match fact:
         case Binary(
             op=BinaryOp.EQ,
             a=Binary(op=BinaryOp.FLOORMOD, a=Var() as stated, b=Const(value=c)),
             b=zero,
         ) if stated is var and is_const(zero, 0):
+            return int(c) or 1
+        case Binary(op=BinaryOp.EQ, a=Var() as stated, b=Const(value=c)) if stated is var:
             return int(c) or 1
         case Binary(op=BinaryOp.AND, a=a, b=b):
             return max(_multiple_in(a, var), _multiple_in(b, var))
