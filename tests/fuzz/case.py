@@ -111,7 +111,8 @@ def judge(
     refusal.proven_wrong = True
     refusal.witnessed = witness is not None
     if witness is not None:
-        claim = witnesses.false_claim(refused, witness)
+        # what reuse refuses first is an algorithm in whose own order a value would be lost
+        claim = witnesses.false_claim(refused, witness, canonical=step.primitive == "reuse")
         if claim is not None:
             raise CheckError("witness", f"{step.source()}: {claim}; {witness.render()}")
     refusal.legal = brute.fault(refused, algorithm, result.seed) is None

@@ -8,18 +8,26 @@ import tdsl as td
 from tdsl.errors import Witness
 from tdsl.ir.expr import Buffer, Expr, Var
 from tdsl.ir.inits import derive_inits
-from tdsl.ir.stmt import For, Leaf
+from tdsl.ir.stmt import For, Leaf, Program
 from tdsl.ir.visit import block_reads, leaves, path_to
 from tdsl.lang.bounds import evaluate
 
 Element = tuple[int | str, ...]
 
 
-def false_claim(attempted: td.Schedule, witness: Witness) -> str | None:
-    """What is wrong with a witness of two iterations; `attempted` is the refused program."""
+def false_claim(attempted: td.Schedule, witness: Witness, *, canonical: bool = False) -> str | None:
+    """What is wrong with a witness of two iterations; `attempted` is the refused program.
+
+    With `canonical`, the iterations may be those of its algorithm.
+    """
+    wrong = _false_in(attempted, attempted.program, witness)
+    return wrong and (_false_in(attempted, attempted.algorithm, witness) if canonical else wrong)
+
+
+def _false_in(attempted: td.Schedule, program: Program, witness: Witness) -> str | None:
     if witness.kind not in ("RAW", "WAR", "WAW"):
         return None
-    body = derive_inits(attempted.program.body)
+    body = derive_inits(program.body)
     placed = (a for b, a in attempted.index.allocs.items() if b.name == witness.buffer)
     if any(alloc.layout is not None for alloc in placed):
         return None  # two elements may share a place there
