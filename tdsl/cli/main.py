@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tdsl.cli import building, explaining, fuzzing, models, tuning
+from tdsl.cli import building, explaining, fuzzing, models, reporting, tuning
 from tdsl.cli.doctor import doctor
 from tdsl.cli.records import db_commands
 from tdsl.errors import TdslError
@@ -174,6 +174,7 @@ app.command()(models.run)
 app.command()(models.bench)
 app.command()(tuning.tune)
 app.command()(fuzzing.fuzz)
+app.command()(reporting.report)
 app.add_typer(db_commands, name="db")
 
 

@@ -65,15 +65,13 @@ class Explanation:
     def table(self) -> list[str]:
         """The loop nest with its figures, as lines of text."""
         heads = ["runs", "flop", "data", *(f"into {name}" for name, _ in self.caches)]
-        rows = [(_cells(line.traffic, len(self.caches)), line.text) for line in self.lines]
-        widths = [
-            max(len(head), *(len(cells[n]) for cells, _ in rows)) for n, head in enumerate(heads)
-        ]
+        rows = [(cells(line.traffic, len(self.caches)), line.text) for line in self.lines]
+        widths = [max(len(head), *(len(row[n]) for row, _ in rows)) for n, head in enumerate(heads)]
         shown = [(heads, "loops"), *rows]
         return [
-            "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
             + f"  {text}"
-            for cells, text in shown
+            for row, text in shown
         ]
 
     def totals(self) -> list[str]:
@@ -199,18 +197,19 @@ def quantity(count: float) -> str:
     return f"{count:.4g} P"
 
 
+def cells(traffic: LoopTraffic | None, caches: int) -> list[str]:
+    """The figures of a line of the nest, as text; empty where it is no loop."""
+    if traffic is None:
+        return [""] * (3 + caches)
+    moved = ["" if one is None else size(one) for one in traffic.moved]
+    return [str(traffic.runs), quantity(traffic.flops).strip(), size(traffic.touched), *moved]
+
+
 def _title(schedule: Schedule, sizes: Mapping[str, int]) -> str:
     at = ", ".join(f"{name}={number}" for name, number in sizes.items())
     target = schedule.target
     place = "this machine's processor" if target.is_native else target.text
     return f"{schedule.func.name}{f' with {at}' if at else ''} for {place}"
-
-
-def _cells(traffic: LoopTraffic | None, caches: int) -> list[str]:
-    if traffic is None:
-        return [""] * (3 + caches)
-    moved = ["" if one is None else size(one) for one in traffic.moved]
-    return [str(traffic.runs), quantity(traffic.flops).strip(), size(traffic.touched), *moved]
 
 
 def _indented(text: str) -> list[str]:
