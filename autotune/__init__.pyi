@@ -10,6 +10,7 @@ from tdsl.autotune.lookup import (
     tuned_schedule as tuned_schedule,
 )
 from tdsl.autotune.measure import Limits as Limits
+from tdsl.autotune.models import model_tasks as model_tasks
 from tdsl.autotune.results import (
     Listener as Listener,
     TaskResult as TaskResult,

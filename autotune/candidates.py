@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tdsl.records.schema import candidate_key
@@ -11,11 +11,15 @@ from tdsl.records.schema import candidate_key
 
 @dataclass(frozen=True)
 class Candidate:
-    """One point of a space: an option for each choice, a number for each knob, by name."""
+    """One point of a space: an option for each choice, a number for each knob, by name.
+
+    `labels` are the options as text, for people.
+    """
 
     space: str
     choices: tuple[tuple[str, int], ...]
     knobs: tuple[tuple[str, int], ...]
+    labels: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @cached_property
     def key(self) -> str:
@@ -24,7 +28,9 @@ class Candidate:
 
     def json(self) -> dict[str, object]:
         """The candidate as JSON data."""
-        return {"space": self.space, "choices": dict(self.choices), "knobs": dict(self.knobs)}
+        data: dict[str, object] = {"space": self.space}
+        data |= {"choices": dict(self.choices), "knobs": dict(self.knobs)}
+        return {**data, "labels": dict(self.labels)} if self.labels else data
 
     @staticmethod
     def parse(data: Mapping[str, object]) -> Candidate | None:
@@ -39,4 +45,5 @@ class Candidate:
         return None
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in (*self.choices, *self.knobs))
+        told = {**dict(self.choices), **dict(self.labels), **dict(self.knobs)}
+        return ", ".join(f"{name}={value}" for name, value in told.items())

@@ -78,7 +78,8 @@ def conclude(
 def default_schedule(task: Task) -> RecordingSchedule:
     """What the tuned schedule has to beat: the library's own."""
     schedule = RecordingSchedule(task.func, task.target)
-    replay(library_default(task.func, task.target).trace.json(), schedule)
+    made = library_default(task.func, task.target, task.constants)
+    replay(made.trace.json(), schedule)
     return schedule
 
 

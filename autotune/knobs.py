@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeAlias, TypeVar
 
 from tdsl.autotune import terms
@@ -157,12 +158,14 @@ class Declared:
 
     Attributes:
         choices: by name, the option taken and how many there are.
+        labels: by name of a choice, the option taken as text, for people.
         columns: by name of a numeric knob, its domain; their order is that of the knob vector.
         values: the numbers handed out, in that order.
         conditions: what `require` demanded, as terms.
     """
 
     choices: dict[str, tuple[int, int]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
     values: list[int] = field(default_factory=list)
     conditions: list[Term] = field(default_factory=list)
@@ -181,6 +184,11 @@ class Knobs:
         choices: options to take, by name; others take their first.
         pick: gives the value of a numeric knob from its name and domain.
         declared: what the template asks for is noted here.
+        constants: arguments that stay the same from call to call.
+
+    Attributes:
+        constants: names of arguments that a schedule may have packed ahead, by
+            `s.transform_layout(name, ..., prepacked=True)`.
     """
 
     def __init__(
@@ -190,7 +198,10 @@ class Knobs:
         choices: Mapping[str, Integer],
         pick: Picker,
         declared: Declared | None = None,
+        *,
+        constants: frozenset[str] = frozenset(),
     ) -> None:
+        self.constants = constants
         self.declared = Declared() if declared is None else declared
         self._schedule = schedule
         self._sizes = sizes
@@ -213,6 +224,7 @@ class Knobs:
         if not 0 <= taken < len(options):
             raise KnobError(f"choice {name!r} has {len(options)} options, not {taken + 1}")
         self.declared.choices[name] = (taken, len(options))
+        self.declared.labels[name] = _label(options[taken], taken)
         return options[taken]
 
     def int(self, name: str, low: Integer, high: Integer, step: Integer = 1) -> Any:
@@ -288,6 +300,17 @@ class Knobs:
         handle = self._schedule.loop(loop, "tile") if isinstance(loop, str) else loop
         extent = handle.extent
         return extent if isinstance(extent, Integer) else number_of(extent, self._sizes)
+
+
+def _label(option: object, number: int) -> str:
+    """An option as text: itself, its name, or its number where it has neither."""
+    match option:
+        case str() | int() | float() | None:
+            return str(option)
+        case Enum():
+            return option.name.lower()
+        case _:
+            return str(getattr(option, "__name__", getattr(option, "name", number)))
 
 
 def number_of(extent: Expr, sizes: Mapping[str, int]) -> int:

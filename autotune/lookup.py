@@ -6,7 +6,8 @@ elementwise or missing, as here: their knob values are put into the sketch of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from tdsl.autotune.candidates import Candidate
 from tdsl.autotune.knobs import KnobError, Knobs
@@ -33,6 +34,7 @@ def tuned_schedule(
     *,
     threads: int | None = None,
     db: Database | None = None,
+    constants: Collection[str] = (),
 ) -> Schedule:
     """The best schedule that the database knows for an algorithm, every step proven anew.
 
@@ -41,6 +43,8 @@ def tuned_schedule(
         target: None: this machine's processor.
         threads: None: as many as kernels use in this process.
         db: None: `TDSL_DB`, or the user's own.
+        constants: arguments that stay the same from call to call: the schedule may want them
+            packed, as `kernel.pack` does it.
 
     Raises:
         NotTuned: there is none.
@@ -51,11 +55,26 @@ def tuned_schedule(
         if not default_path().exists():
             raise _not_tuned(func, str(default_path()))
         with Database() as opened:
-            return tuned_schedule(func, machine, threads=count, db=opened)
-    found = _exact(func, machine, count, db) or _related(func, machine, count, db)
+            return tuned_schedule(func, machine, threads=count, db=opened, constants=constants)
+    wanted = _Wanted(func, machine, count, frozenset(constants))
+    found = _exact(wanted, db) or _related(wanted, db)
     if found is None:
         raise _not_tuned(func, str(db.path))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a schedule is looked for."""
+
+    func: Func
+    target: Target
+    threads: int
+    constants: frozenset[str]
+
+    def workload(self, sizes: Mapping[str, int]) -> Workload:
+        """Its workload for some numbers of symbolic sizes."""
+        return workload_of(self.func, self.target, self.threads, sizes, self.constants)
 
 
 def _not_tuned(func: Func, path: str) -> NotTuned:
@@ -65,23 +84,23 @@ def _not_tuned(func: Func, path: str) -> NotTuned:
     )
 
 
-def _workloads(func: Func, target: Target, threads: int, db: Database) -> Iterable[Workload]:
+def _workloads(wanted: _Wanted, db: Database) -> Iterable[Workload]:
     """The workload of an algorithm; of one with symbolic sizes, those of all sizes tuned so far."""
-    if not func.sizes:
-        yield workload_of(func, target, threads)
+    if not wanted.func.sizes:
+        yield wanted.workload({})
         return
-    names = {size.name for size in func.sizes}
+    names = {size.name for size in wanted.func.sizes}
     for known in db.workloads():
         if {name for name, _ in known.sizes} == names:
-            here = workload_of(func, target, threads, dict(known.sizes))
+            here = wanted.workload(dict(known.sizes))
             if here.key == known.key:
                 yield here
 
 
-def _exact(func: Func, target: Target, threads: int, db: Database) -> Schedule | None:
-    for workload in _workloads(func, target, threads, db):
+def _exact(wanted: _Wanted, db: Database) -> Schedule | None:
+    for workload in _workloads(wanted, db):
         for steps in _recorded(db, workload):
-            schedule = Schedule(func, target)
+            schedule = Schedule(wanted.func, wanted.target)
             try:
                 replay_steps(schedule, steps)
             except TdslError:
@@ -99,20 +118,20 @@ def _recorded(db: Database, workload: Workload) -> Iterable[Sequence[object]]:
         yield record.steps
 
 
-def _related(func: Func, target: Target, threads: int, db: Database) -> Schedule | None:
-    for workload in _workloads(func, target, threads, db):
+def _related(wanted: _Wanted, db: Database) -> Schedule | None:
+    for workload in _workloads(wanted, db):
         if workload.epilogue not in _SERVED:
             continue
         for other in db.workloads(workload.anchor):
             if other.epilogue in _SERVED and other.key != workload.key:
-                schedule = _transferred(func, target, dict(workload.sizes), db, other)
+                schedule = _transferred(wanted, dict(workload.sizes), db, other)
                 if schedule is not None:
                     return schedule
     return None
 
 
 def _transferred(
-    func: Func, target: Target, sizes: dict[str, int], db: Database, other: Workload
+    wanted: _Wanted, sizes: dict[str, int], db: Database, other: Workload
 ) -> Schedule | None:
     """The sketch of an algorithm with the knobs that are best for another."""
     verdict = db.verdict(other.key)
@@ -122,9 +141,15 @@ def _transferred(
         candidate = Candidate.parse(data)
         if candidate is None or candidate.space != "sketch":
             continue
-        schedule = TemplateSchedule(func, target)
+        schedule = TemplateSchedule(wanted.func, wanted.target)
         numbers = dict(candidate.knobs)
-        knobs = Knobs(schedule, sizes, dict(candidate.choices), lambda n, _: numbers[n])  # noqa: B023 - used at once
+        knobs = Knobs(
+            schedule,
+            sizes,
+            dict(candidate.choices),
+            lambda n, _: numbers[n],  # noqa: B023 - used at once
+            constants=wanted.constants,
+        )
         try:
             sketches()(schedule, knobs)
         except (ScheduleError, KnobError, KeyError):

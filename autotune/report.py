@@ -146,14 +146,21 @@ class LiveReport(Listener):
 
 
 def shown_candidate(candidate: object) -> str:
-    """A candidate of a record in one line."""
+    """A candidate of a record in one line: options as text, numbers of options in old records."""
     match candidate:
-        case {"choices": dict(choices), "knobs": dict(knobs)}:
-            return " ".join(f"{name}={value}" for name, value in {**choices, **knobs}.items())
+        case {"choices": dict(choices), "knobs": dict(knobs), **rest}:
+            labels = rest.get("labels")
+            told = {**choices, **(labels if isinstance(labels, dict) else {}), **knobs}
+            return " ".join(f"{name}={_one_word(value)}" for name, value in told.items())
         case None:
             return "default"
         case _:
             return str(candidate)
+
+
+def _one_word(value: object) -> str:
+    """A value that stays together where others stand beside it."""
+    return str(value).replace(" ", "-")
 
 
 def summary(result: TaskResult) -> str:

@@ -37,7 +37,7 @@ class Structure:
 
     Attributes:
         space: the space's name.
-        choices: the options taken, by name.
+        choices: the options taken, by name; `labels` are the same as text.
         names, domains: of the numeric knobs; their order is that of the columns of vectors.
         conditions: what must hold, as a program over vectors.
         features: what the cost model sees, likewise.
@@ -53,6 +53,7 @@ class Structure:
     features: TermProgram
     feature_names: tuple[str, ...]
     mismatches: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def size(self) -> int:
@@ -91,7 +92,8 @@ class Structure:
     def candidate(self, indices: NDArray[np.int64]) -> Candidate:
         """The candidate of one vector."""
         numbers = [int(domain[n]) for domain, n in zip(self.domains, indices, strict=True)]
-        return Candidate(self.space, self.choices, tuple(zip(self.names, numbers, strict=True)))
+        knobs = tuple(zip(self.names, numbers, strict=True))
+        return Candidate(self.space, self.choices, knobs, self.labels)
 
     def indices(self, candidate: Candidate) -> NDArray[np.int64] | None:
         """The vector of a candidate of this structure: nearest values where domains differ."""
@@ -166,7 +168,7 @@ class Space:
 
     def _run(self, choices: Mapping[str, int], pick: Picker, *, late: bool) -> Run:
         schedule = TemplateSchedule(self.task.func, self.task.target, late=late)
-        knobs = Knobs(schedule, self.task.sizes, choices, pick)
+        knobs = Knobs(schedule, self.task.sizes, choices, pick, constants=self.task.constants)
         self.task.space(schedule, knobs)
         if late:
             schedule.settle()
@@ -205,7 +207,14 @@ class Space:
             schedule = TemplateSchedule(self.task.func, self.task.target, watcher, late=late)
             watcher.start(schedule)
             pick = _picker(max(attempt, 0), rng)
-            knobs = Knobs(schedule, self.task.sizes, prefix, pick, declared)
+            knobs = Knobs(
+                schedule,
+                self.task.sizes,
+                prefix,
+                pick,
+                declared,
+                constants=self.task.constants,
+            )
             try:
                 self.task.space(schedule, knobs)
                 if late:
@@ -233,6 +242,7 @@ class Space:
             TermProgram([term for _, term in seen]),
             tuple(name for name, _ in seen),
             tuple(watcher.mismatches),
+            tuple(declared.labels.items()),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -27,6 +27,7 @@ class Task:
         target, threads: the machine, and how many threads kernels use.
         sizes: numbers for symbolic sizes, to measure with.
         location: where schedule files say that the algorithm is found.
+        constants: arguments that stay the same from call to call; schedules may pack them ahead.
     """
 
     func: Func
@@ -36,11 +37,12 @@ class Task:
     threads: int
     sizes: Mapping[str, int] = field(default_factory=dict)
     location: str | None = None
+    constants: frozenset[str] = frozenset()
 
     @cached_property
     def workload(self) -> Workload:
         """The key of its records."""
-        return workload_of(self.func, self.target, self.threads, self.sizes)
+        return workload_of(self.func, self.target, self.threads, self.sizes, self.constants)
 
 
 def task_of(
@@ -50,6 +52,7 @@ def task_of(
     target: Target | str | None = None,
     threads: int | None = None,
     location: str | None = None,
+    constants: Collection[str] = (),
 ) -> Task:
     """A task from a Func, a template, a function of sizes, or a task as it is.
 
@@ -59,6 +62,7 @@ def task_of(
         target: None: this machine's processor.
         threads: None: as many as kernels use in this process.
         location: where schedule files say that the algorithm is found.
+        constants: names of arguments that stay the same from call to call, such as weights.
 
     Raises:
         TypeMismatch: something else.
@@ -79,6 +83,7 @@ def task_of(
         default_num_threads() if threads is None else threads,
         numbers,
         location,
+        frozenset(constants),
     )
 
 

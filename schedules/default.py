@@ -98,18 +98,34 @@ def _decide(s: Schedule, constants: frozenset[str]) -> list[Decision]:
     inlined = inline_cheap(s, outputs)
     decisions = [Decision((block,), "inline", reason) for block, reason in inlined]
     blocks = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
-    packable = _constants(s, blocks, constants)
-    whole = transformed_products(blocks, outputs, packable)
-    taken = {name for group in whole for name in group.names}
-    rest = [block for block in blocks if block.name not in taken]
-    order = {block.name: n for n, block in enumerate(blocks)}
-    groups = [*form_groups(rest, outputs, packable), *whole]
-    for group in sorted(groups, key=lambda group: order[group.sink.name]):
+    for group in library_groups(s, blocks, outputs, constants):
         decisions += _schedule(s, group)
     return decisions
 
 
-def _constants(
+def library_groups(
+    s: Schedule,
+    blocks: Sequence[BlockFacts],
+    outputs: frozenset[Buffer],
+    constants: frozenset[str],
+    *,
+    transforms: bool = True,
+) -> list[Group]:
+    """The groups that blocks are scheduled in, in program order of their sinks.
+
+    Products of transformed tiles are one group with their transforms, or (`transforms=False`) are
+    grouped as other products are. `constants` names arguments that may be packed ahead.
+    """
+    packable = _packable(s, blocks, constants)
+    whole = transformed_products(blocks, outputs, packable) if transforms else []
+    taken = {name for group in whole for name in group.names}
+    rest = [block for block in blocks if block.name not in taken]
+    order = {block.name: n for n, block in enumerate(blocks)}
+    groups = [*form_groups(rest, outputs, packable), *whole]
+    return sorted(groups, key=lambda group: order[group.sink.name])
+
+
+def _packable(
     s: Schedule, blocks: Sequence[BlockFacts], names: frozenset[str]
 ) -> frozenset[Buffer]:
     """The buffers of constant arguments that one block alone reads, at one place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tdsl.driver import compile_program
+from tdsl.driver import compile_bundle
 from tdsl.ir.parser import parse_program
 from tdsl.target import target
 
@@ -16,5 +16,5 @@ class Builder:
     def handle(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Answer one request: the size of the object in bytes."""
         program = parse_program(request["program"])
-        artifact = compile_program(program, target(request["target"]))
-        return {"outcome": "ok", "bytes": len(artifact.code)}
+        bundle = compile_bundle(program, target(request["target"]))
+        return {"outcome": "ok", "bytes": len(bundle.artifact.code)}

@@ -22,7 +22,7 @@ from tdsl.ir.expr import Var
 from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.schedules.rules.contraction import Contraction, find_contraction, views_of
 from tdsl.schedules.rules.groups import Group
-from tdsl.schedules.rules.steps import hold_tile, pack_operand
+from tdsl.schedules.rules.steps import hold_tile, pack_operand, pass_packed
 from tdsl.scheduling import Loop, Schedule
 
 _MOST_VECTORS = 6
@@ -63,9 +63,9 @@ class _Product:
         slides = any(form.vars() & reduced and form.vars() - reduced for form in vectors.forms)
         if slides or self.operand[1] is None:
             return ["none"]
-        return (
-            ["panel", "whole", "none"] if vectors.is_dense(self.view.column) else ["panel", "whole"]
-        )
+        ahead = ["ahead"] if vectors.buffer in self.group.constants else []
+        dense = ["none"] if vectors.is_dense(self.view.column) else []
+        return [*ahead, "panel", "whole", *dense]
 
 
 def fits(_s: Schedule, group: Group) -> bool:
@@ -78,7 +78,8 @@ def sketch(s: Schedule, knob: Named, group: Group) -> None:
     """Tiles in registers, the reduction in blocks, or channels innermost and turned."""
     facts = group.blocks[0]
     ways = _ways(group)
-    way, view = ways[knob.choice("form", list(range(len(ways))))]
+    names = [f"{_NAMES[way]} {number}" for number, (way, _) in enumerate(ways, start=1)]
+    way, view = ways[names.index(knob.choice("form", names))]
     if way is turned.sketch:
         turned.sketch(s, knob, group, view)
         return
@@ -124,6 +125,8 @@ def _in_registers(s: Schedule, knob: Named, product: _Product) -> None:
     s.reorder(*outer, ii, ji)
     packings = [way for way in product.packings if panel or way != "panel"]
     packing = knob.choice("pack", packings)
+    if packing == "ahead" and dimension is not None:
+        pass_packed(s, tensor, dimension, columns)
     if packing == "whole" and dimension is not None:
         pack_operand(s, facts.name, tensor, None, dimension, columns, product.lanes)
     parallel = share(s, knob, outer[:-1])
@@ -175,8 +178,18 @@ def _in_memory(s: Schedule, knob: Named, product: _Product) -> None:
     ko, ki = s.split(loops[deepest], knob.tile("depth", loops[deepest], 1024))
     s.reorder(*others, jo, ko, io, *reduced, ki, ii, ji)
     packings = [way for way in product.packings if way != "whole"]
-    if knob.choice("pack", packings) == "panel" and dimension is not None:
+    packing = knob.choice("pack", packings)
+    if packing == "ahead" and dimension is not None:
+        pass_packed(s, tensor, dimension, columns)
+    if packing == "panel" and dimension is not None:
         pack_operand(s, facts.name, tensor, ko, dimension, columns, product.lanes)
     share(s, knob, [*others, jo])
     s.unroll(ii)
     s.vectorize(ji, product.lanes)
+
+
+_NAMES: dict[Callable[..., None], str] = {
+    _in_registers: "registers",
+    _in_memory: "memory",
+    turned.sketch: "turned",
+}

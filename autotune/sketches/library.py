@@ -23,7 +23,7 @@ def schedule(s: Schedule, group: Group) -> None:
             continue
         return
     for block in group.blocks:
-        schedule(s, Group.alone(block))
+        schedule(s, Group.alone(block, group.constants))
 
 
 def sketch(s: Schedule, knob: Named, group: Group) -> bool:

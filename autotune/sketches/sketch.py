@@ -9,8 +9,9 @@ from tdsl.autotune.knobs import Knobs
 from tdsl.autotune.sketches import contraction, elements, library, rows, stencil, windows
 from tdsl.autotune.sketches.naming import Named
 from tdsl.ir.stmt import Role
+from tdsl.schedules.default import library_groups
 from tdsl.schedules.rules.blocks import BlockFacts
-from tdsl.schedules.rules.groups import Group, form_groups
+from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.inlining import inline_cheap
 from tdsl.scheduling import Schedule
 
@@ -42,7 +43,10 @@ def sketch(s: Schedule, knob: Knobs) -> None:
     blocks = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
     if stencil.sketch(s, Named(knob, ""), blocks, outputs):
         return
-    groups = form_groups(blocks, outputs)
+    groups = library_groups(s, blocks, outputs, knob.constants)
+    transforms = any(group.transformed for group in groups)
+    if transforms and not knob.choice("transforms", [True, False]):
+        groups = library_groups(s, blocks, outputs, knob.constants, transforms=False)
     heavy = _heavy(groups)
     for number, group in enumerate(groups):
         prefix = "" if len(heavy) == 1 else f"{number}."
@@ -52,7 +56,8 @@ def sketch(s: Schedule, knob: Knobs) -> None:
 
 def _with_knobs(s: Schedule, knob: Named, group: Group) -> bool:
     """Schedule a group by the first rule that fits, or as the library does with other numbers."""
-    fitting = next((rule for rule in RULES if rule.fits(s, group)), None)
+    rules = () if group.transformed else RULES
+    fitting = next((rule for rule in rules if rule.fits(s, group)), None)
     if fitting is None:
         return library.sketch(s, knob, group)
     if knob.choice("rule", ["sketch", "library"]) == "library":

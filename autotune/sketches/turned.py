@@ -13,7 +13,7 @@ from tdsl.autotune.sketches.naming import Named
 from tdsl.autotune.sketches.sharing import share
 from tdsl.schedules.rules.contraction import Contraction
 from tdsl.schedules.rules.groups import Group
-from tdsl.schedules.rules.steps import own_loops, pack_operand
+from tdsl.schedules.rules.steps import own_loops, pack_operand, pass_packed
 from tdsl.scheduling import Loop, Schedule
 
 _MOST_VECTORS = 4
@@ -55,17 +55,20 @@ def sketch(s: Schedule, knob: Named, group: Group, view: Contraction) -> None:
     by_rows = bool(inner) and knob.choice("order", ["panels", "rows"]) == "rows"
     outer = [*outside, *inner, oo] if by_rows else [*outside, oo, *inner]
     s.reorder(*outer, *rest, oi, loops[-1])
-    whole = by_rows or knob.choice("pack", ["whole", "panel"]) == "whole"
     operand = view.vectors[0]
+    ahead = ["ahead"] if operand.buffer in group.constants else []
+    packing = knob.choice("pack", [*ahead, "whole", *(["panel"] if not by_rows else [])])
     dimension = operand.dimension(view.column)
     assert dimension is not None
     packed = (facts.name, operand.buffer.name)
-    if whole:
+    if packing == "ahead":
+        pass_packed(s, operand.buffer.name, dimension, vectors * lanes)
+    if packing == "whole":
         pack_operand(s, *packed, None, dimension, vectors * lanes, lanes)
     shared = share(s, knob, outer)
     s.compute_at(facts.name, at=outer[-1] if outer[-1].is_alive else shared)
     _tile(s, knob, view, made, places)
-    if not whole:
+    if packing == "panel":
         at = oo if oo.is_alive else shared
         pack_operand(s, *packed, at, dimension, vectors * lanes, lanes)
     _turn(s, oi, loops[-1])

@@ -49,7 +49,7 @@ def run(
 
     _check_folder(outputs)
     session = Session(model, threads=threads)
-    results = session.run(_feeds(session, inputs, size or []))
+    results = session.run(feeds_for(session, inputs, size or []))
     for name, array in results.items():
         numbers = np.array2string(array.reshape(-1)[:6], precision=6, threshold=6)
         typer.echo(f"{name}: {array.dtype}{list(array.shape)} {numbers}")
@@ -83,7 +83,7 @@ def bench(
     _check_folder(trace)
     start = time.perf_counter()
     session = Session(model, threads=threads)
-    feeds = _feeds(session, inputs, size or [])
+    feeds = feeds_for(session, inputs, size or [])
     session.run(feeds)
     ready = time.perf_counter() - start
     seconds = [_timed(session, feeds) for _ in range(runs)]
@@ -112,7 +112,7 @@ def _timed(session: Session, feeds: dict[str, Any]) -> float:
     return time.perf_counter() - start
 
 
-def _feeds(session: Session, inputs: Path | None, sizes: list[str]) -> dict[str, Any]:
+def feeds_for(session: Session, inputs: Path | None, sizes: list[str]) -> dict[str, Any]:
     """The inputs from a file, or random ones; named extents are 1 unless given."""
     if inputs is not None:
         return _read_inputs(session, inputs)

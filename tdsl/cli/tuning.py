@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tdsl.cli.locate import Opened, UsageError, named_sizes, open_file, parse_sizes
+from tdsl.cli.model_tuning import tune_model
 from tdsl.target import TargetKind, target as parse_target
 
 if TYPE_CHECKING:
-    from tdsl.autotune import Task
+    from tdsl.autotune import Task, TaskResult
 
 What = Annotated[
     str | None,
     typer.Argument(
-        metavar="OPERATOR|FILE.py:NAME",
+        metavar="OPERATOR|FILE.py:NAME|MODEL.onnx",
         help="An operator of the library (see --list), or a Func, a template or a function of "
-        "sizes in a file, which is run.",
+        "sizes in a file, which is run; or an ONNX model, whose kernels are tuned in turn.",
     ),
 ]
 
@@ -34,7 +35,12 @@ def tune(
     *,
     sizes: Annotated[
         str | None,
-        typer.Option("-s", "--sizes", help="Sizes: M x N x K for matmul; see --list for others."),
+        typer.Option(
+            "-s",
+            "--sizes",
+            help="Sizes: M x N x K for matmul; see --list for others. Of a model, "
+            "NAME=N for extents that have names.",
+        ),
     ] = None,
     trials: Annotated[
         int, typer.Option(min=1, help="Trials of the workload, those in the database included.")
@@ -66,7 +72,8 @@ def tune(
 
     Candidates are proven, built and run in processes of their own, and their numbers are checked
     before a time counts. Ctrl-C keeps what was measured; the same command goes on from there, and
-    measures nothing once all trials are made. FILE.py:NAME runs FILE.py.
+    measures nothing once all trials are made. FILE.py:NAME runs FILE.py. Of a model, each kernel
+    that does a good share of the work gets the trials, and constants are packed ahead.
 
     Example: tdsl tune matmul -s 512x512x512 --trials 64 --out matmul.schedule
     """
@@ -78,9 +85,22 @@ def tune(
         return
     if out is not None:
         check_writable(out)
+
+    def tuned(task: Task) -> TaskResult:
+        with LiveReport(trials, seconds=seconds) as report:
+            (result,) = run(task, trials, seconds, seed, db, target, search=search, listener=report)
+        return result
+
+    if what.endswith(".onnx"):
+        if out is not None:
+            raise UsageError(
+                f"--out {out} is for one schedule, and a model has one for each kernel",
+                hint="leave --out away: the database keeps them",
+            )
+        tune_model(Path(what), sizes, tuned, target=target, threads=threads, as_json=as_json)
+        return
     task = task_for(what, sizes, target=target, threads=threads)
-    with LiveReport(trials, seconds=seconds) as report:
-        (result,) = run(task, trials, seconds, seed, db, target, search=search, listener=report)
+    result = tuned(task)
     if out is not None and (result.verdict is not None or result.best is not None):
         result.schedule.save(out, task.location)
         result = replace(result, file=out)

@@ -51,12 +51,16 @@ class CompileReport:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A model that is ready to run, and the different algorithms of its kernels."""
+    """A model that is ready to run, and the different algorithms of its kernels.
+
+    `constant_names` are the arguments of each algorithm that are constants of the model.
+    """
 
     executable: Executable
     model: Model
     report: CompileReport
     algorithms: tuple[Func, ...]
+    constant_names: tuple[frozenset[str], ...] = ()
 
 
 def _planned(
@@ -147,4 +151,4 @@ def compile_model(
         passes, fusion, nodes, len(steps), table.built, tuple(recorded), tuple(table.fallbacks),
         f"{executable.memory}, packed constants {table.packed.nbytes / (1 << 20):.2f} MiB",
     )  # fmt: skip
-    return Compiled(executable, optimised, report, table.algorithms)
+    return Compiled(executable, optimised, report, table.algorithms, table.fixed)

@@ -49,6 +49,7 @@ class KernelTable:
         self.packed = packed
         self._kernels: dict[Hashable, Kernel] = {}
         self._algorithms: list[Func] = []
+        self._fixed: list[frozenset[str]] = []
         self.hits = 0
         self.fallbacks: list[str] = []
 
@@ -61,6 +62,11 @@ class KernelTable:
     def algorithms(self) -> tuple[Func, ...]:
         """What the different kernels compute."""
         return tuple(self._algorithms)
+
+    @property
+    def fixed(self) -> tuple[frozenset[str], ...]:
+        """Of each algorithm, the names of the arguments that are constants of the model."""
+        return tuple(self._fixed)
 
     def kernel(self, group: Group) -> GroupKernel:
         """The kernel of a group."""
@@ -79,6 +85,7 @@ class KernelTable:
             function = group_func(group, inputs, scalars)
             self._algorithms.append(function)
             names = frozenset(map(argument_name, fixed))
+            self._fixed.append(names)
             kernel = self._kernels[key] = self._made(function, names)
         else:
             self.hits += 1

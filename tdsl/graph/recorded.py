@@ -19,16 +19,19 @@ def tuned_or_default(
 ) -> Schedule:
     """The recorded schedule of an algorithm, noted in `used`, or the default one.
 
-    Records are of arguments in their plain order. Where the default schedule has constants packed
-    ahead, which no record was compared with, it stays.
+    A record of the algorithm with the same constants was compared with that default. One without
+    constants was not, where the default has some of them packed ahead: then the default stays.
     """
     default = default_schedule(func, target, constants)
-    if default.packed:
-        return default
     lookup = import_module("tdsl.autotune.lookup")
-    try:
-        found: Schedule = lookup.tuned_schedule(func, target, threads=pool.num_threads())
-    except lookup.NotTuned:
-        return default
-    used.append(func.name)
-    return found
+    kinds = [constants] if default.packed or not constants else [constants, frozenset[str]()]
+    for fixed in kinds:
+        try:
+            found: Schedule = lookup.tuned_schedule(
+                func, target, threads=pool.num_threads(), constants=fixed
+            )
+        except lookup.NotTuned:
+            continue
+        used.append(func.name)
+        return found
+    return default

@@ -103,12 +103,22 @@ class Session:
     def algorithms(self) -> tuple[Func, ...]:
         """The different algorithms of the model's kernels, as it was last compiled.
 
-        `td.autotune.tune` takes them, and `schedules="tuned"` finds what it recorded.
+        `td.autotune.model_tasks` makes tasks of them, and `schedules="tuned"` finds what
+        `td.autotune.tune` recorded.
 
         Raises:
             FeedError: it was not compiled yet.
         """
         return self._last().algorithms
+
+    @property
+    def constant_names(self) -> tuple[frozenset[str], ...]:
+        """Of each of the `algorithms`, the names of the arguments that are constants of the model.
+
+        Raises:
+            FeedError: it was not compiled yet.
+        """
+        return self._last().constant_names
 
     def run(
         self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None

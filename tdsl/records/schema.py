@@ -232,8 +232,9 @@ class Verdict:
 
 
 def candidate_key(candidate: Mapping[str, object]) -> str:
-    """A hash of choices and knob values."""
-    text = json.dumps(candidate, sort_keys=True, separators=(",", ":"))
+    """A hash of choices and knob values; labels, which are for people, are no part of it."""
+    told = {key: value for key, value in candidate.items() if key != "labels"}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

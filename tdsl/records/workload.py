@@ -7,7 +7,7 @@ epilogue or none, can serve each other's tuned schedules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -105,32 +105,56 @@ class Workload:
 
 
 def workload_of(
-    func: Func, target: Target, threads: int, sizes: Mapping[str, int] | None = None
+    func: Func,
+    target: Target,
+    threads: int,
+    sizes: Mapping[str, int] | None = None,
+    constants: Collection[str] = (),
 ) -> Workload:
     """The workload of an algorithm on a machine.
 
     `sizes` are the numbers that symbolic sizes have when measured; a schedule serves all sizes, but
-    it is good for those.
+    it is good for those. `constants` are names of arguments that stay the same from call to call:
+    a schedule may have them packed ahead, which is another workload than packing them in each call.
 
     Raises:
-        RecordError: a symbolic size has no number.
+        RecordError: a symbolic size has no number, or no argument has the name of a constant.
     """
     program = func.program
     numbers = _numbers(program, sizes or {})
+    _check_names(program, constants)
     cpu = cpu_of(target)[0] if target.kind is TargetKind.LLVM else target.cpu
     machine = (target.kind.value, cpu, str(threads), str(VOCABULARY), repr(numbers))
     anchor = anchor_leaf(program)
+    alone = _alone(program, anchor)
+    own, fixed = _constants(alone, constants), _constants(program, constants)
     return Workload(
-        key=content_key("workload", nameless_fingerprint(program), *machine),
-        anchor=content_key("anchor", nameless_fingerprint(_alone(program, anchor)), *machine),
+        key=content_key("workload", nameless_fingerprint(program), *machine, *fixed),
+        anchor=content_key("anchor", nameless_fingerprint(alone), *machine, *own),
         epilogue=_epilogue(program, anchor.block),
         name=func.name,
         target=str(target),
         cpu=cpu,
         threads=threads,
         sizes=numbers,
-        shapes=_shapes(program, dict(numbers)),
+        shapes=_shapes(program, dict(numbers), constants),
     )
+
+
+def _check_names(program: Program, constants: Collection[str]) -> None:
+    inputs = [param.buffer.name for param in program.params if param.role is Role.IN]
+    unknown = [name for name in constants if name not in inputs]
+    if unknown:
+        raise RecordError(
+            f"{program.name} has no input {unknown[0]!r} that could be constant",
+            hint=f"its inputs are {', '.join(inputs)}" if inputs else None,
+        )
+
+
+def _constants(program: Program, names: Collection[str]) -> tuple[str, ...]:
+    """What constants add to a key: their places among the parameters, nothing without any."""
+    places = [n for n, param in enumerate(program.params) if param.buffer.name in names]
+    return ("constants", repr(places)) if places else ()
 
 
 def _numbers(program: Program, sizes: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
@@ -199,7 +223,7 @@ def _is_elementwise(block: Block, made: set[Buffer]) -> bool:
     )
 
 
-def _shapes(program: Program, sizes: Mapping[str, int]) -> str:
+def _shapes(program: Program, sizes: Mapping[str, int], constants: Collection[str]) -> str:
     def extent(e: Expr) -> str:
         form = linear(e)
         if all(isinstance(atom, Var) and atom.name in sizes for atom in form.terms):
@@ -211,6 +235,7 @@ def _shapes(program: Program, sizes: Mapping[str, int]) -> str:
         return print_expr(e)
 
     def described(b: Buffer) -> str:
-        return f"{b.name}: {b.dtype.short}[{'x'.join(map(extent, b.shape))}]"
+        word = "const " if b.name in constants else ""
+        return f"{b.name}: {word}{b.dtype.short}[{'x'.join(map(extent, b.shape))}]"
 
     return ", ".join(described(param.buffer) for param in program.params)

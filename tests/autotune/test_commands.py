@@ -4,13 +4,16 @@ import json
 import sys
 
 import numpy as np
+import onnx
 import pytest
 
 import tdsl as td
 from tdsl.autotune.tuning import tune
 from tdsl.cli import main
 from tdsl.cli.tuning import task_for
+from tdsl.runtime import pool
 from tests.autotune.fakes import FakeMeasurer, made_up
+from tests.graph.onnx_models import ModelBuilder
 
 TRIALS = 12
 TUNED = ("tune", "relu", "-s", "4096", "--threads", "1", "--trials", str(TRIALS))
@@ -86,6 +89,25 @@ def test_records_are_listed_shown_and_moved(tdsl, db, tmp_path):
     assert copied == row
 
 
+def test_the_kernels_of_a_model_are_tuned_with_their_weights_packed(tdsl, tmp_path, monkeypatch):
+    monkeypatch.setenv("TDSL_DB", str(tmp_path / "db"))
+    b = ModelBuilder()
+    b.op("Relu", b.op("MatMul", "x", b.weight(64, 96)))
+    path = tmp_path / "small.onnx"
+    onnx.save(b.model({"x": ("float32", ["rows", 64])}, ["v1_0"]), path)
+    threads = ("--threads", str(pool.num_threads()))
+    arguments = ("tune", path, "--trials", "2", "--search", "random", *threads)
+    status, out, err = tdsl(*arguments, "-s", "rows=40")
+    assert status == 0, err
+    assert "const f32[64x96]" in out
+    assert "of 1 kernels got a quicker schedule" in out
+    assert "2 (0 measured now)" in tdsl(*arguments, "-s", "rows=40")[1]
+    session = td.Session(path, schedules="tuned")
+    session.run({"x": np.ones((40, 64), np.float32)})
+    assert len(session.report.tuned) == 1
+    assert "extents with names" in tdsl(*arguments, "-s", "40x64")[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -103,6 +125,8 @@ def test_records_are_listed_shown_and_moved(tdsl, db, tmp_path):
         (["tune", "relu", "-s", "4", "--out", "/no/such/file"], "there is no folder /no/such"),
         (["tune", "relu", "-s", "4", "--out", "/"], "/ is a folder"),
         (["tune", "relu", "-s", "4", "--db", "/proc/no/db"], "cannot make the folder /proc/no"),
+        (["tune", "none.onnx"], "there is no file none.onnx"),
+        (["tune", "m.onnx", "--out", "x"], "a model has one for each kernel"),
         (["tune", "nothing.py:f"], "there is no file nothing.py"),
         (["db", "ls", "--db", "/no/such/db"], "there is no database /no/such/db"),
         (["db", "import", "/no/such/file"], "there is no file /no/such/file"),

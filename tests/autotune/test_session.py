@@ -3,11 +3,13 @@ import json
 import pytest
 
 import tdsl as td
+from tdsl.autotune.report import shown_candidate
 from tdsl.autotune.results import Listener
 from tdsl.autotune.search import SearchKind
 from tdsl.autotune.session import Options, Session
 from tdsl.autotune.tuning import tune
 from tdsl.records import Database, Outcome, RecordError
+from tdsl.records.schema import candidate_key
 from tests.autotune.algorithms import cheap_task, increment, increment_space, task
 from tests.autotune.fakes import FakeMeasurer
 
@@ -143,6 +145,23 @@ def test_the_winner_loses_the_steps_that_make_no_difference(db):
     assert result.json()["winner"] == "tuned"
     assert [step.primitive for step in result.schedule.trace] == ["parallel"]
     assert len(result.verdict.dropped) == 2
+
+
+def test_records_tell_options_as_text(db):
+    def ordered(s, knob):
+        i, j, _ = s.loops("C")
+        if knob.choice("outer", ["rows", "columns first"]) != "rows":
+            s.reorder(j, i)
+        s.split(i, knob.int("t", 2, 3))
+
+    what = task(space=ordered)
+    run(db, FakeMeasurer(), what=what)
+    records = db.records(what.workload.key)
+    shown = {shown_candidate(record.candidate) for record in records}
+    assert shown == {f"outer={o} t={t}" for o in ("rows", "columns-first") for t in (2, 3)}
+    bare = {key: value for key, value in records[0].candidate.items() if key != "labels"}
+    assert shown_candidate(bare).startswith("outer=")
+    assert candidate_key(bare) == records[0].key
 
 
 def test_time_runs_out(db):
