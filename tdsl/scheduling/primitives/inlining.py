@@ -7,7 +7,7 @@ from dataclasses import replace
 from tdsl.ir.affine import tidy
 from tdsl.ir.build import lt
 from tdsl.ir.expr import Expr, Load, Node, Var
-from tdsl.ir.stmt import Alloc, Block, BlockKind, For, Guard, Leaf, Stmt
+from tdsl.ir.stmt import Alloc, Block, BlockKind, For, Guard, Leaf, Role, Stmt
 from tdsl.ir.visit import block_reads, loop_path, map_block, map_children, path_to, substitute
 from tdsl.scheduling.arguments import BlockArg
 from tdsl.scheduling.boxes import data_dimensions
@@ -43,7 +43,8 @@ def inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> None:
       C[i] = (A[i] + 1) * (A[7 - i] + 1)
 
     Raises:
-        ScheduleError: the block is a reduction, an update or an output, or runs under a condition.
+        ScheduleError: the block is a reduction, an update or an output, or runs under a condition;
+            what it reads is changed in place before its readers come.
     """
     gone = edit.leaf(block).block
     _check(edit, gone)
@@ -56,6 +57,7 @@ def inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> None:
         raise edit.error(f"no block reads {gone.name!r}")
     for reader in mapping:
         _check_steps(edit, gone, reader)
+    _check_overwritten(edit, gone, list(mapping))
     algorithm = _removed(edit, replace_blocks(edit.algorithm.body, mapping), gone)
     body = _removed(edit, replace_blocks(edit.body, mapping), gone)
     edit.commit(body, algorithm=with_body(edit.algorithm, algorithm), unsafe=unsafe)
@@ -94,6 +96,7 @@ def reverse_inline(edit: Edit, block: BlockArg, unsafe: bool = False) -> tuple[L
         raise edit.error(reason, "inline its producers")
     gone, dimensions = _sole_producer(edit, kept)
     _check(edit, gone)
+    _check_overwritten(edit, gone, [kept])
     mapping = {kept: _without(kept, gone)}
     algorithm = _removed(edit, replace_blocks(edit.algorithm.body, mapping), gone)
     body = _cut(edit.body, kept)
@@ -188,6 +191,37 @@ def _check_steps(edit: Edit, gone: Block, reader: Block) -> None:
                 f"{reader.name!r} reads {gone.name!r} of another step"
             )
             raise edit.error(reason, "keep it: compute_at brings the loops together")
+
+
+def _check_overwritten(edit: Edit, gone: Block, readers: list[Block]) -> None:
+    """What *gone* reads must still be what it was when its readers come to read it in its place.
+
+    Only tensors that are changed in place are ever overwritten: arguments, and those of updates.
+    """
+    leaves = leaves_below(edit.algorithm.body)
+    at = {leaf.block: n for n, leaf in enumerate(leaves)}
+    last = max(at[reader] for reader in readers)
+    given = {p.buffer for p in edit.algorithm.params if p.role is Role.INOUT}
+    for buffer in dict.fromkeys(load.buffer for load in block_reads(gone)):
+        changes = [x for x in leaves if any(w.buffer is buffer for w in x.block.writes)]
+        if buffer not in given and not any(x.block.kind is BlockKind.UPDATE for x in changes):
+            continue
+        for change in changes:
+            together = any(_share_loops(edit, change, leaves[at[b]]) for b in (gone, *readers))
+            if together or at[gone] < at[change.block] <= last:
+                raise edit.error(
+                    f"{change.block.name!r} changes {buffer.name!r}, which {gone.name!r} reads as "
+                    "it was before",
+                    f"keep {gone.name!r}: compute_at brings the loops together where that is legal",
+                )
+
+
+def _share_loops(edit: Edit, a: Leaf, b: Leaf) -> bool:
+    """Whether the algorithm walks two blocks in one loop: the steps of a scan."""
+    if a is b:
+        return False
+    first, second = (loop_path(edit.algorithm.body, leaf) for leaf in (a, b))
+    return any(loop in second for loop in first)
 
 
 def _is_same_step(step: Var, gone: Leaf, reader: Leaf) -> bool:
