@@ -45,6 +45,9 @@ from tdsl.lang.extern import (
     extern as extern,
     extern_function as extern_function,
 )
+from tdsl.lang.extern_kernel import (
+    extern_kernel as extern_kernel,
+)
 from tdsl.lang.fixed_point import (
     absd as absd,
     halving_add as halving_add,

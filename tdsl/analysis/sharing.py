@@ -60,7 +60,7 @@ def _check_pair(deps: Dependences, taker: tuple[Site, Access], user: tuple[Site,
     kind = Hazard.WAW if access.is_write else Hazard.RAW
     raise Refused(
         f"{b.block.name} {verb} {access.buffer.name} after {a.block.name} has written "
-        f"{write.buffer.name} in its place",
+        f"{write.buffer.name} in its place, in the order of the unscheduled kernel",
         conflict(kind.value, times, (a, b), [(write, access)], deps.models.sizes),
         hint="only a tensor that is read for the last time can be taken over",
     )

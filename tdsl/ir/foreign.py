@@ -53,6 +53,7 @@ class Foreign:
 
 
 _FUNCTIONS: dict[str, Foreign] = {}
+_KERNELS: dict[str, tuple[int, object]] = {}
 
 
 def register(function: Foreign) -> Foreign:
@@ -76,9 +77,23 @@ def registered(symbol: str) -> Foreign | None:
     return _FUNCTIONS.get(symbol)
 
 
+def register_kernel(symbol: str, address: int, owner: object) -> None:
+    """Make a function of arrays known by its symbol; `owner` keeps its library loaded.
+
+    Raises:
+        DeclarationError: another function has the symbol; kernels that call it may be loaded.
+    """
+    if _KERNELS.setdefault(symbol, (address, owner))[0] != address or symbol in _FUNCTIONS:
+        raise DeclarationError(
+            f"another foreign function is called {symbol!r}",
+            hint="kernels may call that one already: give this one a name of its own",
+        )
+
+
 def addresses() -> dict[str, int]:
     """Where registered functions are that the process does not define by itself."""
-    return {name: f.address for name, f in _FUNCTIONS.items() if f.address is not None}
+    found = {name: f.address for name, f in _FUNCTIONS.items() if f.address is not None}
+    return found | {name: address for name, (address, _) in _KERNELS.items()}
 
 
 def has_c_type(dtype: DType) -> bool:

@@ -129,6 +129,8 @@ def _copy_loops(inside: list[For], wanted: set[Var]) -> _Copy:
     kept = {var for loop in inside for var in loop_vars(loop)} & wanted
     for var in {v for loop in inside for v in loop_vars(loop)} - kept:
         copy.renamed[var] = index(0)
+    mapped = [x for x in inside if x.kind is LoopKind.INSTRUCTION and kept & set(loop_vars(x))]
+    vector = mapped[-1] if mapped else None
     for loop in inside:
         own = [var for var in loop_vars(loop) if var in wanted]
         if not own:
@@ -144,10 +146,17 @@ def _copy_loops(inside: list[For], wanted: set[Var]) -> _Copy:
             )
             extent = substitute(loop.extent, copy.renamed)
             var = Var(loop.var.name, loop.var.type)
-            copy.loops.append(For(var, extent, loop.body, loop.kind.of_copies, parts, loop.span))
+            copy.loops.append(For(var, extent, loop.body, _kind(loop, vector), parts, loop.span))
         else:
-            _add_loop(copy, loop.var, loop.extent, loop.kind.of_copies, loop)
+            _add_loop(copy, loop.var, loop.extent, _kind(loop, vector), loop)
     return copy
+
+
+def _kind(loop: For, vector: For | None) -> LoopKind:
+    """How a copy of *loop* runs; of the loops of an instruction, *vector* becomes one."""
+    if loop.kind is LoopKind.INSTRUCTION and loop is not vector:
+        return LoopKind.UNROLLED
+    return loop.kind.of_copies
 
 
 def _fresh(copy: _Copy, var: Var) -> Var:

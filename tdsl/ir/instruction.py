@@ -48,6 +48,7 @@ class Instruction:
         types: LLVM types of these operands; an input of fewer elements is repeated.
         features: what a target must have; others run the meaning as vector code.
         label: how far the instruction's rounding may differ from the meaning's.
+        by_pointer: whether it is a C function, `void symbol(T *out, const A *a, ...)`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Instruction:
     types: tuple[str, ...]
     features: tuple[str, ...]
     label: str
+    by_pointer: bool = False
 
     @property
     def output(self) -> Buffer:

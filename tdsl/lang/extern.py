@@ -109,14 +109,19 @@ def extern_function(
             raise DeclarationError(
                 f"{symbol} cannot take or return {kind}", hint="cast to float32 around it"
             )
-    register(Foreign(symbol, kinds, result, _address(symbol, function), reference, function))
+    register(Foreign(symbol, kinds, result, address_of(symbol, function), reference, function))
     return ExternFunction(symbol, kinds, result)
 
 
 _POINTER = ctypes.CFUNCTYPE(None).__mro__[1]  # the base of all ctypes functions
 
 
-def _address(symbol: str, function: object) -> int | None:
+def address_of(symbol: str, function: object) -> int | None:
+    """The address behind a ctypes function, or an address itself; None for None.
+
+    Raises:
+        DeclarationError: neither of them, or a Python callback.
+    """
     if function is None or (isinstance(function, int) and not isinstance(function, bool)):
         if function is not None and function <= 0:
             raise DeclarationError(f"{function} is no address of {symbol}")

@@ -63,25 +63,43 @@ def instruction(
         DeclarationError: the meaning is more than one reduction, or the types do not fit it;
             another instruction has the name.
     """
+    block, inputs = meaning_of(name, meaning, numerics)
+    _check_types(name, [block.writes[0].buffer, *inputs], types)
+    text = "\n".join((fingerprint(meaning.program), llvm, *types, *features, numerics))
+    key = f"{name}.v{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return declared(
+        Instruction(name, key, block, inputs, llvm, tuple(types), tuple(features), numerics)
+    )
+
+
+def meaning_of(name: str, meaning: Func, numerics: str) -> tuple[Block, tuple[Buffer, ...]]:
+    """The reduction that a function means, and its inputs.
+
+    Raises:
+        DeclarationError: it is something else, or the name or the label is none.
+    """
     block = _reduction(name, meaning)
     inputs = tuple(t.buffer for t in meaning.inputs)
     _check_indices(name, block, inputs)
-    _check_types(name, [block.writes[0].buffer, *inputs], types)
     if numerics not in LABELS:
         raise DeclarationError(f"numerics of {name} is one of {', '.join(LABELS)}")
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
         raise DeclarationError(f"{name!r} is no name for an instruction")
-    text = "\n".join((fingerprint(meaning.program), llvm, *types, *features, numerics))
-    key = f"{name}.v{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    known = INSTRUCTIONS.get(name)
-    if known is not None and known.key != key:
+    return block, inputs
+
+
+def declared(made: Instruction) -> Instruction:
+    """Make an instruction known by its name.
+
+    Raises:
+        DeclarationError: another one has it.
+    """
+    known = INSTRUCTIONS.setdefault(made.name, made)
+    if known.key != made.key:
         raise DeclarationError(
-            f"another instruction is called {name!r}", hint="give one of them another name"
+            f"another instruction is called {made.name!r}", hint="give one of them another name"
         )
-    made = Instruction(
-        name, key, block, inputs, llvm, tuple(types), tuple(features), numerics
-    )  # fmt: skip
-    return INSTRUCTIONS.setdefault(name, made)
+    return known
 
 
 def _reduction(name: str, meaning: Func) -> Block:

@@ -89,6 +89,7 @@ class Schedule(ScheduleCore):
     stream = stores.stream
     prefetch = stores.prefetch
     tensorize = mapping.tensorize
+    call_extern = mapping.call_extern
     set_scope = storage.set_scope
     transform_layout = storage.transform_layout
     align = alignment.align

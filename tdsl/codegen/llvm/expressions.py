@@ -15,6 +15,7 @@ from tdsl.codegen.llvm.types import (
     is_small_float,
     lane_count,
     literal,
+    memory_type,
     value_type,
     vector,
 )
@@ -38,7 +39,7 @@ from tdsl.ir.expr import (
     Unary,
     Var,
 )
-from tdsl.ir.instruction import PREFIX, instruction_of
+from tdsl.ir.instruction import PREFIX, Instruction, instruction_of
 from tdsl.ir.visit import walk
 
 
@@ -208,6 +209,8 @@ def _instruction(f: Frame, e: Extern) -> Value:
     """Call the intrinsic of a declared instruction; operands that are too short are repeated."""
     b = f.builder
     found = instruction_of(e.symbol.removeprefix(PREFIX))
+    if found.by_pointer:
+        return _function(f, e, found)
     args = []
     for operand, type_ in zip(e.args, found.types, strict=True):
         bits = memory.stored(f, operand) if isinstance(operand, Load) else f.value(operand)
@@ -218,6 +221,37 @@ def _instruction(f: Frame, e: Extern) -> Value:
     result = found.types[0]
     b.module.declare(found.symbol, f"{result} @{found.symbol}({', '.join(found.types)})")
     return b.pure(f"call {result} @{found.symbol}({', '.join(a.typed for a in args)})", result)
+
+
+def _function(f: Frame, e: Extern, found: Instruction) -> Value:
+    """Call a C function on arrays: the accumulator in a copy, which it updates, then the inputs."""
+    b = f.builder
+    accumulator, *inputs = e.args
+    out = _array(f, accumulator)
+    pointers = [out, *(_address(f, operand) for operand in inputs)]
+    b.module.declare(found.symbol, f"void @{found.symbol}({', '.join('ptr' for _ in pointers)})")
+    b.effect(f"call void @{found.symbol}({', '.join(p.typed for p in pointers)})")
+    type_ = memory_type(e.dtype, accumulator.lanes)
+    return b.emit(f"load {type_}, {out.typed}, align 64", type_)
+
+
+def _address(f: Frame, operand: Expr) -> Value:
+    """Where the elements of an operand lie: in their tensor, else in a copy."""
+    match operand:
+        case Load(buffer=buffer, indices=(Ramp(base=base),), mask=None):
+            return f.builder.address(f.pointer(buffer), f.value(base), memory_type(buffer.dtype))
+        case _:
+            return _array(f, operand)
+
+
+def _array(f: Frame, operand: Expr) -> Value:
+    """A copy of a vector in memory."""
+    b = f.builder
+    bits = memory.stored(f, operand) if isinstance(operand, Load) else f.value(operand)
+    copy = b.alloca(bits.type, 64)
+    f.stack += operand.lanes * operand.dtype.bytes
+    b.effect(f"store {bits.typed}, {copy.typed}, align 64")
+    return copy
 
 
 def _c_type(dtype: DType) -> str:

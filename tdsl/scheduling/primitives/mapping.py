@@ -64,6 +64,44 @@ def tensorize(edit: Edit, loop: LoopArg, instruction: InstructionArg, unsafe: bo
             the loop.
     """
     found = _known(edit, instruction)
+    if found.by_pointer:
+        raise edit.error(f"{found.name!r} is a C function", "call_extern maps loops to it")
+    _map(edit, loop, found, unsafe=unsafe)
+
+
+@primitive
+def call_extern(edit: Edit, loop: LoopArg, function: InstructionArg, unsafe: bool = False) -> None:
+    """Run a loop and all loops inside it as one call of a C function.
+
+    The nest must hold one reduction and nothing else, and its loops must be the function's: it is
+    proven that the nest computes what td.extern_kernel says the function means, operand for
+    operand. The elements of each operand must lie side by side in memory when the kernel is built
+    (transform_layout); building refuses otherwise, and names the strides. Devices other than the
+    processor run what the function means.
+
+    A product in tiles, each a call of a micro-kernel of 4 x 8 x 5 written in C::
+
+        io, jo, ii, ji = s.tile("C.i", "C.j", 4, 8)
+        ko, ki = s.split("C.k", 5)
+        s.reorder(io, jo, ko, ii, ji, ki)
+        s.call_extern(ii, "tile")
+
+    Args:
+        loop: the outermost loop of the nest.
+        function: the name of one declared by td.extern_kernel.
+        unsafe: skip the proof of the program; that the nest matches is checked all the same.
+
+    Raises:
+        ScheduleError: the nest is not what the function does; the reason names the operand or
+            the loop.
+    """
+    found = _known(edit, function)
+    if not found.by_pointer:
+        raise edit.error(f"{found.name!r} is an instruction", "tensorize maps loops to it")
+    _map(edit, loop, found, unsafe=unsafe)
+
+
+def _map(edit: Edit, loop: LoopArg, found: Instruction, *, unsafe: bool) -> None:
     target = edit.loop(loop)
     loops, leaf = _perfect_nest(edit, target, found)
     reason = unfit(found, leaf, loops)
