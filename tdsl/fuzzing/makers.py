@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tdsl.fuzzing import loop_steps, placing_steps
+from tdsl.fuzzing import foreign_steps, loop_steps, placing_steps
 from tdsl.fuzzing.draw import Draw
 from tdsl.fuzzing.step import Step, View, on_a_loop, view
 from tdsl.scheduling import Schedule
@@ -93,6 +93,7 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "reverse_inline": (4, placing_steps.reverse_inline),
     "split_scan": (1.5, loop_steps.split_scan),
     "tensorize": (1.5, loop_steps.tensorize),
+    "call_extern": (0.5, foreign_steps.call_extern),
     "pad_einsum": (1.5, placing_steps.pad_einsum),
     "reuse": (2, placing_steps.reuse),
 }
