@@ -244,7 +244,7 @@ def earlier(meets: IslMap, a: Site, b: Site, met: Meeting, models: Models, priva
     kinds = isl().dim_type
     left, right = _positions(a), _positions(b)
     if left is None or right is None:
-        return _earlier_in_time(meets, a, b, met, models, private)
+        return _earlier_in_time(meets, a, b, met, models)
     result = isl().Map.empty(meets.get_space())
     for level in range(met.common):
         if level >= private:
@@ -267,16 +267,14 @@ def _positions(site: Site) -> list[int] | None:
     return positions if len(positions) == len(found) else None
 
 
-def _earlier_in_time(
-    meets: IslMap, a: Site, b: Site, met: Meeting, models: Models, private: int
-) -> IslMap:
+def _earlier_in_time(meets: IslMap, a: Site, b: Site, met: Meeting, models: Models) -> IslMap:
+    """`earlier` for bindings other than loops; nothing has copies then, see `_steps`."""
     kinds = isl().dim_type
     one, two = models.run(a), models.run(b)
     time = isl().Map.from_domain_and_range(one.dom, two.dom)
     before = isl().Map.empty(time.get_space())
     for level in range(met.common):
-        if level >= private:
-            before = before.union(time.order_lt(kinds.in_, level, kinds.out, level))
+        before = before.union(time.order_lt(kinds.in_, level, kinds.out, level))
         time = time.equate(kinds.in_, level, kinds.out, level)
     if met.first:
         before = before.union(time)

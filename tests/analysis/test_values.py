@@ -149,6 +149,13 @@ def test_every_component_must_commute():
     assert not commutes(reducer(lambda a, b: (a[0] + b[1], a[1] + b[0]), (0, 0)))
 
 
+def test_a_tie_of_one_component_leaves_the_others_to_differ():
+    def first_greatest(a, b):
+        return td.maximum(a[0], b[0]), td.select(a[0] >= b[0], a[1], b[1])
+
+    assert not commutes(reducer(first_greatest, (0, 0)))
+
+
 def test_components_are_sampled_apart():
     def turned(a, b):
         top = (a[0] * b[0] + a[1] * b[2], a[0] * b[1] + a[1] * b[3])

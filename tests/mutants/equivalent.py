@@ -10,6 +10,12 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/analysis/commute.py: dropped_element: "
     "('sum', 'prod', 'min', 'max', 'any', 'all', 'argmax', 'argmin') -> "
     "('sum', 'prod', 'min', 'max', 'any', 'all', 'argmax')": _FAST_PATH,
+    "tdsl/analysis/commute.py: wrong_order: sorted(map(int, values)) -> list(map(int, values))": (
+        "the order in which samples are tried"
+    ),
+    "tdsl/analysis/commute.py: swapped_comparison: a <= b -> a < b": (
+        "operands that tie are equal, and swapping them changes nothing"
+    ),
     "tdsl/analysis/storage.py: wrong_answer: return True -> return False": _FAST_PATH,
     "tdsl/analysis/digits.py: dropped_subtraction: linear(cond.b) - linear(cond.a) -> "
     "linear(cond.b)": _FAST_PATH,
