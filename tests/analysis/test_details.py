@@ -10,6 +10,7 @@ from tdsl.analysis.numerics import swaps_exactly
 from tdsl.analysis.refusal import Refused
 from tdsl.ir.frames import Sizes, isl
 from tdsl.ir.visit import leaves
+from tests.analysis.asking import accepted, refused
 from tests.analysis.nests import schedule
 
 
@@ -161,3 +162,25 @@ def test_copies_whose_iterations_are_not_just_loops_are_refused():
     text = "i in 3:\n  alloc T:\n    j in 6:\n      T(i, j)\n      Y(i, j) if j < 6\n"
     with pytest.raises(Refused, match="copies of T cannot be told apart"):
         dependences(schedule(program, text))
+
+
+def repeated_sum():
+    """Sums of rows, each read by two results."""
+    x = td.placeholder((4, 3), "float32", name="X")
+    k = td.reduce_axis(3, name="k")
+    r = td.compute((4,), lambda i: td.sum(x[i, k], axis=k), name="R")
+    y = td.compute((2, 4), lambda t, i: r[i] * 2.0, name="Y")
+    return td.func("f", [x], [y]).program
+
+
+def test_a_sum_that_runs_again_is_whole_where_it_is_read():
+    whole = "t in 2:\n  i in 4:\n    R.init(i)\n    k in 3:\n      R(i, k)\n    Y(t, i)\n"
+    accepted(repeated_sum(), whole)
+
+
+@pytest.mark.parametrize("place", ["before", "between"])
+def test_a_sum_that_runs_again_is_not_read_early(place):
+    lines = ["R.init(i)", "k in 3:", "  R(i, k)"]
+    lines.insert({"before": 0, "between": 1}[place], "Y(t, i)")
+    text = "t in 2:\n  i in 4:\n" + "".join(f"    {line}\n" for line in lines)
+    refused(repeated_sum(), text)
