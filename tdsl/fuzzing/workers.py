@@ -20,7 +20,8 @@ R = TypeVar("R")
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _RECYCLE = 400  # islpy leaks a little with each operation
-_ASLEEP = 20.0  # times the limit: seconds on the clock after which work that waits is given up
+_PATIENCE = 20.0  # times the limit: seconds on the clock after which work that waits is given up
+_LEAST_PATIENCE = 120.0  # but not sooner: a process takes long to start on a busy machine
 _POLL = 1.0  # seconds between two looks for workers that wait
 
 
@@ -49,8 +50,12 @@ def _ended(code: int | None, limit: float) -> Died:
     return Died("crash", f"the process ended with code {code}")
 
 
+def _patience(limit: float) -> float:
+    return max(_PATIENCE * limit, _LEAST_PATIENCE)
+
+
 def _asleep(limit: float) -> Died:
-    return Died("hang", f"no end after {_ASLEEP * limit:g} s of waiting")
+    return Died("hang", f"no end after {_patience(limit):g} s of waiting")
 
 
 def _serve(pipe: Connection, work: Callable[[object], object], limit: float) -> None:
@@ -104,7 +109,7 @@ class _Worker(Generic[A, R]):
 
     def is_stuck(self) -> bool:
         waited = time.monotonic() - self.started
-        return self.item is not None and waited > _ASLEEP * self.limit
+        return self.item is not None and waited > _patience(self.limit)
 
     def abandon(self) -> Died:
         """End a worker that waits for ever."""
@@ -161,7 +166,7 @@ def apart(function: Callable[..., R], *args: object, limit: float) -> R | Died:
     process.start()
     other.close()
     try:
-        if not pipe.poll(_ASLEEP * limit):
+        if not pipe.poll(_patience(limit)):
             return _asleep(limit)
         received: R = pipe.recv()
     except EOFError:

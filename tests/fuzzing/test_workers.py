@@ -50,7 +50,8 @@ def test_a_machine_that_is_busy_makes_nothing_hang():
 
 
 def test_work_that_waits_for_ever_is_given_up(monkeypatch):
-    monkeypatch.setattr(workers, "_ASLEEP", 2.0)
+    monkeypatch.setattr(workers, "_LEAST_PATIENCE", 1.0)
+    monkeypatch.setattr(workers, "_PATIENCE", 2.0)
     expected = Died("hang", "no end after 1 s of waiting")
     assert apart(do, "sleep", limit=0.5) == expected
     assert list(results(["sleep"], do, jobs=1, limit=0.5)) == [("sleep", expected)]
