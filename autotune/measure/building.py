@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tdsl.driver import compile_bundle
+from tdsl.autotune.measure.arguments import free_sizes, make_inputs
+from tdsl.driver import build, compile_bundle
 from tdsl.ir.parser import parse_program
-from tdsl.target import target
+from tdsl.ir.stmt import Program
+from tdsl.target import Target, TargetKind, target
 
 
 class Builder:
@@ -15,6 +17,16 @@ class Builder:
 
     def handle(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Answer one request: the size of the object in bytes."""
-        program = parse_program(request["program"])
-        bundle = compile_bundle(program, target(request["target"]))
+        program, machine = parse_program(request["program"]), target(request["target"])
+        if machine.kind is TargetKind.OPENCL:
+            return self._build_for_device(program, machine, request["sizes"])
+        bundle = compile_bundle(program, machine)
         return {"outcome": "ok", "bytes": len(bundle.artifact.code)}
+
+    def _build_for_device(
+        self, program: Program, machine: Target, sizes: Mapping[str, int]
+    ) -> dict[str, object]:
+        """Build and call a kernel: a driver compiles it when it is first called, and keeps it."""
+        kernel = build(program, machine)
+        kernel(*make_inputs(program, sizes, seed=0), **free_sizes(kernel.signature, sizes))
+        return {"outcome": "ok", "bytes": len(kernel.source("opencl"))}

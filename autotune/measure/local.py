@@ -124,7 +124,7 @@ class LocalMeasurer:
                 wait_for_any(self._busy())
                 yield from self._collect()
             idle = next(worker for worker in self._builders if worker.busy_with is None)
-            message = {"program": job.program, "target": self._target}
+            message = {"program": job.program, "target": self._target, "sizes": self._sizes}
             try:
                 idle.send(message, self.limits.build_seconds)
             except (WorkerTimeout, WorkerDied) as failure:

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tdsl.autotune.knobs import Knobs
-from tdsl.autotune.sketches import contraction, elements, library, rows, stencil, windows
+from tdsl.autotune.sketches import (
+    contraction,
+    elements,
+    library,
+    rows,
+    stencil,
+    windows,
+    work_groups,
+)
 from tdsl.autotune.sketches.naming import Named
 from tdsl.ir.stmt import Role
 from tdsl.schedules.default import library_groups
@@ -14,6 +22,7 @@ from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.inlining import inline_cheap
 from tdsl.scheduling import Schedule
+from tdsl.target import TargetKind
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,7 @@ class SketchRule:
     apply: Callable[[Schedule, Named, Group], None]
 
 
+DEVICE_RULES = (SketchRule(work_groups.fits, work_groups.sketch),)
 RULES: tuple[SketchRule, ...] = (
     SketchRule(contraction.fits, contraction.sketch),
     SketchRule(windows.fits, windows.sketch),
@@ -56,8 +66,10 @@ def sketch(s: Schedule, knob: Knobs) -> None:
 
 def _with_knobs(s: Schedule, knob: Named, group: Group) -> bool:
     """Schedule a group by the first rule that fits, or as the library does with other numbers."""
-    rules = () if group.transformed else RULES
-    fitting = next((rule for rule in rules if rule.fits(s, group)), None)
+    rules = DEVICE_RULES if s.target.kind is TargetKind.OPENCL else RULES
+    fitting = None
+    if not group.transformed:
+        fitting = next((rule for rule in rules if rule.fits(s, group)), None)
     if fitting is None:
         return library.sketch(s, knob, group)
     if knob.choice("rule", ["sketch", "library"]) == "library":

@@ -16,6 +16,7 @@ from tdsl.ir.expr import Buffer
 from tdsl.ir.stmt import BlockKind
 from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.scheduling import Schedule
+from tdsl.target import TargetKind
 
 _MOST_STAGES = 8
 _SEPARATE = 2  # stages that get a place of their own; of longer pipelines all go to one place
@@ -24,7 +25,8 @@ _MOST_VECTORS = 4
 
 def is_pipeline(s: Schedule, outputs: frozenset[Buffer]) -> bool:
     """Whether an algorithm is a pipeline of two to eight plain stages, before anything is done."""
-    return _fits([BlockFacts(view.leaf.block) for view in s.nest.blocks], outputs)
+    blocks = [BlockFacts(view.leaf.block) for view in s.nest.blocks]
+    return s.target.kind is not TargetKind.OPENCL and _fits(blocks, outputs)
 
 
 def _fits(blocks: Sequence[BlockFacts], outputs: frozenset[Buffer]) -> bool:
@@ -39,7 +41,11 @@ def sketch(
 ) -> bool:
     """Strips and tiles of the last stage; the others where its tiles need them."""
     sink, stages = blocks[-1], blocks[:-1]
-    if not _fits(blocks, outputs) or not knob.choice("fuse", [True, False]):
+    if (
+        s.target.kind is TargetKind.OPENCL
+        or not _fits(blocks, outputs)
+        or not knob.choice("fuse", [True, False])
+    ):
         return False
     *outer, rows, columns = s.loops(sink.name)
     yo, yi = s.split(rows, knob.tile("strip", rows, 256))

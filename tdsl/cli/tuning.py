@@ -62,7 +62,9 @@ def tune(
     search: Annotated[
         str, typer.Option(help="evolution (guided by a model) or random.")
     ] = "evolution",
-    target: Annotated[str | None, typer.Option(help="Such as 'llvm -mcpu=znver4'.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Such as 'llvm -mcpu=znver4', 'opencl' or 'opencl:pocl'.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
     list_operators: Annotated[
         bool, typer.Option("--list", help="The operators, and what their sizes are.")
@@ -141,11 +143,11 @@ def task_for(what: str, sizes: str | None, *, target: str | None, threads: int |
     numbers = parse_sizes(sizes)
     if 0 in numbers:
         raise UsageError(f"sizes {sizes!r}: there is nothing to measure where a size is 0")
-    if parse_target(target).kind is not TargetKind.LLVM:
-        raise UsageError(
-            f"the tuner measures kernels on this machine's processor, not on {target!r}",
-            hint="td.default_schedule schedules for OpenCL devices",
-        )
+    machine = parse_target(target)
+    if machine.kind is TargetKind.OPENCL:
+        from tdsl.runtime.devices import find_device
+
+        find_device(machine.cpu)  # says what is missing, before anything is explored
     if ":" not in what:
         return _operator_task(what, numbers, target, threads)
     return _file_task(open_file(what), numbers, target, threads)

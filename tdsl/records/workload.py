@@ -123,7 +123,7 @@ def workload_of(
     program = func.program
     numbers = _numbers(program, sizes or {})
     _check_names(program, constants)
-    cpu = cpu_of(target)[0] if target.kind is TargetKind.LLVM else target.cpu
+    cpu = cpu_of(target)[0] if target.kind is TargetKind.LLVM else target.cpu or "opencl"
     machine = (target.kind.value, cpu, str(threads), str(VOCABULARY), repr(numbers))
     anchor = anchor_leaf(program)
     alone = _alone(program, anchor)

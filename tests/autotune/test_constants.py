@@ -12,6 +12,7 @@ from tdsl.autotune.session import Options
 from tdsl.autotune.tasks import task_of
 from tdsl.autotune.tuning import tune
 from tdsl.records import Database, Outcome, RecordError
+from tdsl.runtime import pool
 from tests.autotune.fakes import FakeMeasurer
 from tests.graph.test_packing import product
 
@@ -27,7 +28,7 @@ def database(tmp_path, monkeypatch):
 def test_candidates_with_packed_weights_are_measured_and_serve_the_model(database):
     g, w, x = product()
     (func,) = td.Session(g).algorithms
-    task = task_of(func, constants=["x1"])
+    task = task_of(func, constants=["x1"], threads=pool.num_threads())
     (result,) = tune(task, 4, db=database, search="random", options=QUICK)
     with Database(database) as db:
         records = db.records(task.workload.key)
@@ -49,9 +50,9 @@ def test_the_winner_takes_packed_weights(database):
         narrow = re.search(r"^(?!.*alloc).*layout\(.* // (16|32|48)\b", program, re.MULTILINE)
         return 1e-6 if narrow else 1e-3
 
-    task = task_of(func, constants=["x1"])
+    task = task_of(func, constants=["x1"], threads=pool.num_threads())
     (result,) = tune(task, 12, db=database, search="random", measurer=FakeMeasurer(seconds))
-    schedule = tuned_schedule(func, constants=["x1"])
+    schedule = tuned_schedule(func, constants=["x1"], threads=pool.num_threads())
     assert result.verdict.candidate is not None
     assert any(param.layout is not None for param in schedule.program.params)
     session = td.Session(g, schedules="tuned")
@@ -65,11 +66,11 @@ def test_the_winner_takes_packed_weights(database):
 def test_constants_make_another_workload(database):
     g, _, _ = product()
     (func,) = td.Session(g).algorithms
-    plain, packed = task_of(func), task_of(func, constants=["x1"])
+    plain, packed = task_of(func, threads=1), task_of(func, constants=["x1"], threads=1)
     assert plain.workload.key != packed.workload.key
     assert plain.workload.anchor != packed.workload.anchor
     tune(packed, 2, db=database, search="random", measurer=FakeMeasurer())
     with pytest.raises(NotTuned):
-        tuned_schedule(func)
+        tuned_schedule(func, threads=1)
     with pytest.raises(RecordError, match="no input 'w' that could be constant"):
         _ = task_of(func, constants=["w"]).workload

@@ -18,18 +18,22 @@ ITEMS = 64  # of a work-group
 
 
 @combinator
-def spread_elements(s: Schedule, block: str, data: int, items: int) -> None:
-    """Give each element of a block to a work-item.
+def spread_elements(s: Schedule, block: str, data: int, items: int, lanes: int = 1) -> None:
+    """Give each element of a block, or a vector of them, to a work-item.
 
     Args:
         block: any block; a reduction runs inside of its work-item.
         data: how many of its axes, the outer ones, are data axes.
         items: work-items of a group.
+        lanes: elements of a work-item.
     """
     loops = s.loops(block)
     one = loops[0]
     for inner in loops[1:data]:
         one = s.fuse(one, inner)
+    if lanes > 1:
+        one, lane = s.split(one, lanes, tail="mask")
+        s.vectorize(lane)
     group, local = s.split(one, items)
     s.bind(group, "group.x")
     s.bind(local, "local.x")
@@ -42,16 +46,19 @@ class Items(Plan):
     block: str
     data: int
     items: int
+    lanes: int = 1
+    reduces: bool = False
 
     @property
     def reason(self) -> str:
         return f"independent elements: one for each work-item, {self.items} in a group"
 
     def apply(self, s: Schedule) -> None:
-        spread_elements(s, self.block, self.data, self.items)
+        spread_elements(s, self.block, self.data, self.items, self.lanes)
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
-        return {"items": (32, 64, 128, 256)}
+        items = (32, 64, 128, 256)
+        return {"items": items} if self.reduces else {"items": items, "lanes": (1, 2, 4, 8)}
 
 
 def match(group: Group, target: Target) -> Plan | None:
@@ -61,7 +68,7 @@ def match(group: Group, target: Target) -> Plan | None:
         return None
     if not facts.data or tuple(it.var for it in facts.block.iters[: len(facts.data)]) != facts.data:
         return None
-    return Items(facts.name, len(facts.data), ITEMS)
+    return Items(facts.name, len(facts.data), ITEMS, reduces=bool(facts.reduces))
 
 
 RULE = Rule("elements", match)

@@ -36,6 +36,7 @@ def group_product(
     depth: int,
     data: int,
     shared: tuple[str, ...] = (),
+    lanes: int = 0,
 ) -> None:
     """Compute a product in tiles, one for each work-group.
 
@@ -48,6 +49,7 @@ def group_product(
         depth: iterations of the first reduction axis between barriers.
         data: how many axes are data axes; they come first.
         shared: operands that are copied to local memory.
+        lanes: of vectors along the columns of a tile; 0: elements one by one.
     """
     loops = s.loops(block)
     row, column = own
@@ -76,8 +78,13 @@ def group_product(
     s.reorder(oim, ojm, oii, oji)
     s.bind(oim, "local.y")
     s.bind(ojm, "local.x")
-    for loop in (ii, ji, oii, oji):
+    for loop in (ii, oii):
         s.unroll(loop)
+    for loop in (ji, oji):
+        if lanes:
+            s.vectorize(loop, lanes)
+        else:
+            s.unroll(loop)
 
 
 def _stage(s: Schedule, block: str, operand: str, at: Loop, sides: tuple[int, int]) -> None:

@@ -133,6 +133,12 @@ class GroupParts(Plan):
     def apply(self, s: Schedule) -> None:
         group_parts(s, self.block, self.parts, self.lanes)
 
+    def knobs(self) -> Mapping[str, tuple[int, ...]]:
+        return {
+            "parts": tuple(max(1, self.parts * n // 4) for n in (1, 2, 4, 8, 16)),
+            "lanes": (16, 32, 64, 128, 256),
+        }
+
 
 def match(group: Group, target: Target) -> Plan | None:
     """Reductions that share rows, or one reduction of rows."""

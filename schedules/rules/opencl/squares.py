@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tdsl.schedules.rules.groups import Group
@@ -59,6 +60,9 @@ class GroupSquares(Plan):
 
     def apply(self, s: Schedule) -> None:
         group_squares(s, self.block, self.dense, self.source, self.side)
+
+    def knobs(self) -> Mapping[str, tuple[int, ...]]:
+        return {"side": (4, 8, 16, 32)}
 
 
 def match(group: Group, target: Target) -> Plan | None:
