@@ -25,6 +25,7 @@ from tdsl.scheduling.primitives import (
     orders,
     paddings,
     pieces,
+    pipelining,
     placement,
     reductions,
     scans,
@@ -88,6 +89,8 @@ class Schedule(ScheduleCore):
     atomic = stores.atomic
     stream = stores.stream
     prefetch = stores.prefetch
+    pipeline = pipelining.pipeline
+    double_buffer = pipelining.double_buffer
     tensorize = mapping.tensorize
     call_extern = mapping.call_extern
     set_scope = storage.set_scope

@@ -159,7 +159,7 @@ def fold_storage(
         raise edit.error(f"{buffer.name!r} is folded already", "fold it once, by the factor wanted")
     if dim is None or factor is None:
         dim, factor = _window(edit, buffer, alloc, dim, factor)
-    layout = _folded(alloc.layout or _plain(buffer), dim, factor)
+    layout = folded(alloc.layout or plain_layout(buffer), dim, factor)
     edit.commit(swap(edit.body, alloc, replace(alloc, layout=layout)), unsafe=unsafe)
 
 
@@ -217,7 +217,8 @@ def _is_folded(edit: Edit, buffer: Buffer, alloc: Alloc) -> bool:
     return all(clash(edit.program, layout, box) is not None for box in boxes)
 
 
-def _plain(buffer: Buffer) -> Layout:
+def plain_layout(buffer: Buffer) -> Layout:
+    """Row-major storage, as a layout."""
     inputs = tuple(Var(name) for name in _names(buffer.rank))
     return Layout(inputs, inputs)
 
@@ -226,7 +227,8 @@ def _names(rank: int) -> list[str]:
     return list("ijklmn"[:rank]) if rank <= len("ijklmn") else [f"i{d}" for d in range(rank)]
 
 
-def _folded(layout: Layout, dim: int, factor: int) -> Layout:
+def folded(layout: Layout, dim: int, factor: int) -> Layout:
+    """A layout in which a dimension is a ring of *factor* places."""
     folded: dict[Var, Expr] = {layout.inputs[dim]: floormod(layout.inputs[dim], factor)}
     outputs = tuple(substitute(output, folded) for output in layout.outputs)
     return Layout(layout.inputs, outputs)

@@ -79,7 +79,7 @@ def shift(
         ScheduleError: another block needs what the shifted one makes, or has overwritten what it
             needs.
     """
-    target = _walkable(edit, loop)
+    target = walkable(edit, loop)
     chosen = {id(edit.leaf(block))} if block is not None else None
     if chosen is not None and not any(id(stmt) in chosen for stmt in statements(target.body)):
         inside = ", ".join(repr(name) for name in edit.blocks_below(target))
@@ -89,7 +89,7 @@ def shift(
     def moved(leaf: Leaf) -> Leaf:
         later = chosen is None or id(leaf) in chosen
         delay = max(by, 0) if later else max(-by, 0)
-        return _delayed(edit, leaf, target, index(delay), abs(by))
+        return delayed(edit, leaf, target, index(delay), abs(by))
 
     body = map_leaves(target.body, moved)
     longer = replace(target, extent=tidy(add(target.extent, abs(by))), body=body)
@@ -128,7 +128,7 @@ def skew(
     Raises:
         ScheduleError: `by` is not around `loop`, or one of them is fused or vectorized.
     """
-    target, outer = _walkable(edit, loop), edit.loop(by)
+    target, outer = walkable(edit, loop), edit.loop(by)
     if outer is target or not any(stmt is target for stmt in statements(outer.body)):
         reason = f"loop {outer.var.name!r} is not around {target.var.name!r}"
         raise edit.error(reason, f"skew({outer.var.name!r}, by={target.var.name!r})")
@@ -137,7 +137,7 @@ def skew(
     last = tidy(sub(outer.extent, 1))
     steps: Expr = outer.var if factor >= 0 else sub(last, outer.var)
     delay = mul(steps, abs(factor))
-    body = map_leaves(target.body, lambda leaf: _delayed(edit, leaf, target, delay, None))
+    body = map_leaves(target.body, lambda leaf: delayed(edit, leaf, target, delay, None))
     extent = tidy(add(target.extent, mul(last, abs(factor))))
     longer = replace(target, extent=extent, body=body)
     edit.commit(swap(edit.body, target, longer), unsafe=unsafe)
@@ -148,7 +148,7 @@ def _parts(loop: For) -> tuple[Part, ...]:
     return loop.parts or (Part(loop.var, loop.extent),)
 
 
-def _walkable(edit: Edit, loop: LoopArg) -> For:
+def walkable(edit: Edit, loop: LoopArg) -> For:
     """A loop whose iterations may be renumbered."""
     target = edit.loop(loop)
     name = target.var.name
@@ -165,7 +165,7 @@ def _walkable(edit: Edit, loop: LoopArg) -> For:
     return target
 
 
-def _delayed(edit: Edit, leaf: Leaf, loop: For, delay: Expr, most: int | None) -> Leaf:
+def delayed(edit: Edit, leaf: Leaf, loop: For, delay: Expr, most: int | None) -> Leaf:
     """*leaf* in a longer loop, run `delay` iterations later; `most` is by how much it is longer."""
     value = sub(loop.var, delay)
     at: dict[Var, Expr] = {loop.var: value}
