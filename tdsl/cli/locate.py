@@ -109,12 +109,15 @@ def _made(opened: Opened, spec: str, sizes: str | None) -> Func | Schedule:
             f"{spec} is a template: a schedule only with numbers for its knobs",
             hint=f"tdsl tune {spec} finds some; tdsl show takes the algorithm, or a function of it",
         )
-    if callable(found):
+    if callable(found) and not getattr(found, "__module__", "").startswith("tdsl."):
         made = _call(found, opened, sizes)
         if isinstance(made, (Func, Schedule)):
             return made
         raise UsageError(f"{spec} returned a {type(made).__name__}, not a Func or a Schedule")
-    raise UsageError(f"{spec} is a {type(found).__name__}, not a Func or a Schedule")
+    raise UsageError(
+        f"{spec} is a {type(found).__name__}, not a Func or a Schedule",
+        hint=_candidates(opened.scope),
+    )
 
 
 def operator(name: str, numbers: Sequence[int]) -> Func:

@@ -13,7 +13,7 @@ import typer
 from tdsl.cli import building, explaining, fuzzing, models, reporting, tuning
 from tdsl.cli.doctor import doctor
 from tdsl.cli.records import db_commands
-from tdsl.errors import TdslError
+from tdsl.errors import LoweringError, TdslError
 
 _TYPER = Path(typer.__file__).parent
 
@@ -69,7 +69,13 @@ def show(
     if not chosen and not trace:
         typer.echo(str(schedule))
     if chosen:
-        kernel = build(schedule, wanted)
+        try:
+            kernel = build(schedule, wanted)
+        except LoweringError as error:
+            if wanted == "opencl" and isinstance(found, Schedule):
+                own = "this schedule was made for a processor; a Func gets one for devices"
+                error.hint = f"{error.hint}; {own}" if error.hint else own
+            raise
         for kind in chosen:
             typer.echo(kernel.source(kind))
 

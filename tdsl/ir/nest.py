@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never, cast
 
+from tdsl.dtypes import DType
 from tdsl.ir.build import conjunction
 from tdsl.ir.deep import deep_recursion
-from tdsl.ir.expr import Expr, Var
+from tdsl.ir.expr import AnyExpr, Binary, BinaryOp, Checked, Const, Expr, Var
 from tdsl.ir.expr_text import ExprText
-from tdsl.ir.inits import loop_vars, reduction_vars
+from tdsl.ir.inits import loop_vars
 from tdsl.ir.scopes import Names
 from tdsl.ir.stmt import (
     Alloc,
@@ -28,6 +29,7 @@ from tdsl.ir.stmt import (
     Block,
     For,
     If,
+    IterKind,
     Layout,
     Leaf,
     Let,
@@ -40,9 +42,10 @@ from tdsl.ir.stmt import (
     Store,
     Tail,
 )
-from tdsl.ir.visit import leaves, substitute
+from tdsl.ir.visit import free_vars, leaves, substitute
 
 _SHORTHANDS = {"sum": "+=", "prod": "*="}
+_ORDERS = {IterKind.REDUCE: "reduction", IterKind.ORDERED: "in order"}
 
 
 @deep_recursion()
@@ -60,7 +63,21 @@ def nest_lines(program: Program) -> list[tuple[Stmt, str]]:
 @deep_recursion()
 def print_expr(e: Expr) -> str:
     """An expression with the names that its variables have, for messages."""
-    return ExprText(lambda v: v.name, lambda b: b.name).text(e)
+    return _Readable(lambda v: v.name, lambda b: b.name).text(e)
+
+
+class _Readable(ExprText):
+    """Expressions for people: `t - 1` in place of `t + -1`, and no checks of indices."""
+
+    def _leveled(self, e: AnyExpr, expected: DType | None) -> tuple[str, int]:
+        match e:
+            case Checked(index, _, _):
+                return super()._leveled(cast("AnyExpr", index), expected)
+            case Binary(BinaryOp.ADD, a, Const(value, dtype)) if dtype.is_integer and value < 0:
+                positive = Binary(BinaryOp.SUB, a, Const(-value, dtype))
+                return super()._leveled(positive, expected)
+            case _:
+                return super()._leveled(e, expected)
 
 
 class _Nest:
@@ -68,11 +85,13 @@ class _Nest:
         self.program = program
         self.mark = mark
         self.names = Names()
-        self.exprs = ExprText(self.names.var, self.names.buffer)
+        self.exprs = _Readable(self.names.var, self.names.buffer)
         self.found: list[tuple[Stmt, str]] = []
-        self.reduced: set[Var] = set()
+        self.orders: dict[Var, str] = {}
         for leaf in leaves(program.body):
-            self.reduced |= reduction_vars(leaf)
+            for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True):
+                if it.kind is not IterKind.DATA:
+                    self.orders |= dict.fromkeys(free_vars(binding), _ORDERS[it.kind])
 
     def found_lines(self) -> list[tuple[Stmt, str]]:
         with self.names.scope(self.program.sizes):
@@ -140,7 +159,8 @@ class _Nest:
             return f" stored at [{self.exprs.indices(layout.outputs)}]"
 
     def _head(self, loop: For) -> str:
-        note = "  # reduction" if self.reduced.intersection(loop_vars(loop)) else ""
+        order = next((self.orders[var] for var in loop_vars(loop) if var in self.orders), "")
+        note = f"  # {order}" if order else ""
         if loop.parts:
             extents = [self.exprs.index(part.extent) for part in loop.parts]
             names = [self.names.open(part.var) for part in loop.parts]

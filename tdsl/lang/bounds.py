@@ -152,9 +152,34 @@ def _check_access(block: Block, access: Access, assume: Sequence[Expr], *, alway
         found = {}
     named = {v.name: v for v in (*block.vars, *sizes)}
     values = {named[name]: value for name, value in found.items() if name in named}
-    raise DeclarationError(
-        _message(block, access, values), span=block.span, hint=_hint(access, always=always)
-    )
+    hint = "shrink the shape or the axis, or guard the load with td.select or td.pad"
+    symbolic = any(isinstance(n, SizeVar) for e in (access.index, access.extent) for n in walk(e))
+    if symbolic and not always:
+        stated = "..."
+        for facts in _proposals(block, access):
+            context = polyhedra.Domain(
+                ranges, access.conditions, sizes=sizes, assume=(*assume, *facts)
+            )
+            if context.proves(inside):
+                stated = ", ".join(repr(format_expr(fact)) for fact in facts)
+                break
+        hint = (
+            f"state which sizes make it fit, as in td.func(..., assume=[{stated}]), or guard the "
+            "load with td.select"
+        )
+    raise DeclarationError(_message(block, access, values), span=block.span, hint=hint)
+
+
+def _proposals(block: Block, access: Access) -> list[tuple[Expr, ...]]:
+    """Facts about sizes that may keep an index inside, plain ones first."""
+    plain = [ge(n, 1) for n in walk(access.extent) if isinstance(n, SizeVar)]
+    env = {it.var: Interval.of_extent(it.extent) for it in block.iters}
+    lo, hi = bounds(access.index, env)
+    if hi is not None:
+        plain.append(lt(tidy(hi), access.extent))
+    if lo is not None:
+        plain.append(ge(tidy(lo), 0))
+    return [*((fact,) for fact in plain), tuple(plain[-2:])]
 
 
 def _message(block: Block, access: Access, values: dict[Var, int]) -> str:
@@ -173,21 +198,6 @@ def _message(block: Block, access: Access, values: dict[Var, int]) -> str:
     at = ", ".join(f"{v.name}={n}" for v, n in values.items())
     reached, limit = evaluate(access.index, values), evaluate(access.extent, values)
     return f"{text}; at {at} the index is {reached} and the extent {limit}"
-
-
-def _hint(access: Access, *, always: bool) -> str:
-    symbolic = any(isinstance(n, SizeVar) for e in (access.index, access.extent) for n in walk(e))
-    if always or not symbolic:
-        return "shrink the shape or the axis, or guard the load with td.select or td.pad"
-    return (
-        f"state which sizes make it fit, as in td.func(..., "
-        f"assume=['{_proposal(access)}']), or guard the load with td.select"
-    )
-
-
-def _proposal(access: Access) -> str:
-    """A fact about sizes that would keep the greatest index below the extent, if one is plain."""
-    return f"{format_expr(access.extent)} > {format_expr(access.index)}"
 
 
 def evaluate(e: Expr, values: dict[Var, int]) -> int | str:

@@ -24,7 +24,9 @@ def check_form(array: Array, param: Param, where: str) -> None:
     if array.dtype != param.element.numpy or array.dtype.fields is not None:
         raise ArgumentTypeError(
             f"{where} has dtype {_dtype_text(array.dtype)}, the kernel takes {param.dtype}",
-            hint=f"convert it: {param.name}.astype({_dtype_source(param.dtype)})",
+            hint=f"pass out=np.empty(shape, {_dtype_source(param.dtype)}), or none"
+            if param.role is Role.OUT
+            else f"convert it: {param.name}.astype({_dtype_source(param.dtype)})",
         )
     rank = len(param.shape)
     if array.ndim != rank:

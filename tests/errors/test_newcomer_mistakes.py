@@ -87,3 +87,43 @@ def test_a_misspelt_name_proposes_the_right_one() -> None:
     with pytest.raises(AttributeError) as caught:
         td.plceholder  # noqa: B018 - the lookup itself is tested
     assert (caught.value.name, caught.value.obj) == ("plceholder", td)
+
+
+def test_the_fact_that_would_help_is_proposed_in_words_that_assume_takes():
+    N, M = td.sizes("N M")
+    A = td.placeholder((N,), "float32", name="A")
+    padded = td.pad(A, (1,), (1,), mode="edge", name="padded")
+    with pytest.raises(td.DeclarationError) as refusal:
+        td.func("f", [A], [padded])
+    assert "assume=['N >= 1']" in refusal.value.hint
+    td.func("f", [A], [padded], assume=["N >= 1"])
+    ahead = td.compute((M,), lambda i: A[i + 3], name="ahead")
+    with pytest.raises(td.DeclarationError) as refusal:
+        td.func("g", [A], [ahead])
+    assert "assume=['M + 2 < N']" in refusal.value.hint
+    td.func("g", [A], [ahead], assume=["M + 2 < N"])
+
+
+def test_an_index_out_of_range_is_shown_as_it_was_written():
+    table = td.placeholder((4, 2), "float32", name="table")
+    ids = td.placeholder((3,), "int64", name="ids")
+    rows = td.compute((3, 2), lambda i, j: table[ids[i], j], name="rows")
+    kernel = td.build(td.Schedule(td.func("gather", [table, ids], [rows])))
+    with pytest.raises(
+        IndexError, match=r"index 9 is out of range in table\[ids\[i\], j\] of rows"
+    ):
+        kernel(np.zeros((4, 2), np.float32), np.array([0, 9, 1]))
+    with pytest.raises(TypeError) as refusal:
+        kernel(np.zeros((4, 2), np.float32), np.zeros(3, np.int64), out=np.zeros((3, 2)))
+    assert refusal.value.hint == "pass out=np.empty(shape, np.float32), or none"
+
+
+def test_a_scan_walks_its_axis_in_order():
+    S = td.placeholder((8, 4), "float32", name="S")
+    t = td.scan_axis(4, name="t")
+    out = td.scan(
+        t, {"h": ((8,), 0.0)}, lambda t, prev: {"h": lambda i: prev["h"][i] + S[i, t]}, name="sums"
+    )
+    shown = str(td.Schedule(td.func("f", [S], [out["h"]])))
+    assert "for t in 4:  # in order" in shown
+    assert "sums.h[t - 1, i]" in shown
