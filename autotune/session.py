@@ -90,9 +90,9 @@ class Session:
 
         A keyboard interrupt ends the session; what was measured is kept.
         """
-        self._db.add_workload(self.task.workload)
         if self._is_finished():
             return self._result()
+        self._db.add_workload(self.task.workload)
         if self._options.seconds is not None:
             self._until = time.monotonic() + self._options.seconds
         measurer = self._make_measurer(self.task, self._options)

@@ -188,6 +188,11 @@ def _file_task(opened: Opened, numbers: list[int], target: str | None, threads: 
     algorithm = value.algorithm if isinstance(value, Template) else value
     name = next((n for n, v in opened.scope.items() if v is algorithm), opened.name)
     place = f"{opened.path}:{name}"
+    if isinstance(algorithm, Func) and numbers and not algorithm.sizes:
+        raise UsageError(
+            f"{opened.name} has no symbolic sizes, and {len(numbers)} numbers were given",
+            hint="leave -s out, or name a function of sizes",
+        )
     if isinstance(algorithm, Func):
         return task_of(value, numbers, target=target, threads=threads, location=place)
     if not callable(algorithm):

@@ -33,6 +33,8 @@ def default_path() -> Path:
 class Database:
     """Records of schedules. A context manager; `damaged` counts the rows that were skipped.
 
+    A file that this user cannot write is read as it is; adding to it raises.
+
     >>> with Database(":memory:") as db:
     ...     len(db.workloads())
     0
@@ -41,12 +43,16 @@ class Database:
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = default_path() if path is None else path
         self.damaged = 0
-        if str(self.path) != ":memory:":
+        self._is_read_only = str(self.path) != ":memory:" and _is_read_only(Path(self.path))
+        if str(self.path) != ":memory:" and not self._is_read_only:
             self._make_folder(Path(self.path).expanduser().parent)
         with self._readable():
-            self._link = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-            self._link.execute("PRAGMA journal_mode=WAL")
-            self._link.execute("PRAGMA synchronous=NORMAL")
+            if self._is_read_only:
+                self._link = _open_to_read(Path(self.path))
+            else:
+                self._link = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+                self._link.execute("PRAGMA journal_mode=WAL")
+                self._link.execute("PRAGMA synchronous=NORMAL")
             self._prepare()
 
     def __enter__(self) -> Self:
@@ -83,7 +89,18 @@ class Database:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that waits its turn and is committed on leaving."""
+        """A transaction that waits its turn and is committed on leaving.
+
+        Raises:
+            RecordError: the file is read-only.
+        """
+        if self._is_read_only:
+            raise RecordError(
+                f"the database {self.path} is read-only: what is in it can be used, but nothing "
+                "can be recorded",
+                hint="pass another file as --db, or set TDSL_DB; `tdsl db export` and `tdsl db "
+                "import` copy what is known",
+            )
         with self._readable():
             self._link.execute("BEGIN IMMEDIATE")
             try:
@@ -197,3 +214,20 @@ def _record(number: object) -> Callable[[object], Record]:
 
 def _workload(key: str) -> Callable[[object], Workload]:
     return lambda data: Workload.parse(key, data)
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether there is a file, and it or its folder (for its journal) cannot be written."""
+    return path.is_file() and not all(os.access(place, os.W_OK) for place in (path, path.parent))
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file that is not written: with its journal, or without one that cannot be made."""
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    link = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        link.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        link.close()
+        link = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None)
+    return link

@@ -58,6 +58,27 @@ def test_a_finished_run_measures_nothing_and_prints_json_alone(tdsl, db, tmp_pat
     assert {**again, "file": str(file)} == result
 
 
+def test_a_read_only_database_is_read_and_says_that_it_takes_nothing(tdsl, db, monkeypatch):
+    monkeypatch.setattr("tdsl.records.store._is_read_only", lambda path: True)
+    assert f"{TRIALS} (0 measured now)" in tdsl(*TUNED, "--db", db)[1]
+    assert "relu" in tdsl("db", "ls", "--db", db)[1]
+    status, _, err = tdsl("tune", "softmax", "-s", "4x8", "--db", db)
+    assert status != 0
+    assert "is read-only" in " ".join(err.split())
+    assert "--db" in err
+
+
+def test_sizes_for_an_algorithm_that_has_none_are_told(tdsl, tmp_path):
+    file = tmp_path / "fixed.py"
+    file.write_text(
+        "import tdsl as td\nA = td.placeholder((8,), 'float32', name='A')\n"
+        "f = td.func('f', [A], [td.compute((8,), lambda i: A[i] + 1.0, name='B')])\n"
+    )
+    status, _, err = tdsl("tune", f"{file}:f", "-s", "4")
+    assert status != 0
+    assert "f has no symbolic sizes, and 1 numbers were given" in " ".join(err.split())
+
+
 def test_without_json_a_summary_is_printed(tdsl, db):
     status, out, _ = tdsl(*TUNED, "--db", db)
     assert status == 0
