@@ -43,6 +43,7 @@ def place_producer(edit: Edit, body: Stmt, block: Block, at: Var) -> Stmt:
     written = {write.buffer for write in block.writes}
     allocs = [s for s in statements(body) if isinstance(s, Alloc) and s.buffer in written]
     rest = swap(body, nest, None)
+    allocs = [a for a in allocs if not _changed_elsewhere(rest, edit.find(rest, at), a.buffer)]
     for alloc in allocs:
         rest = drop_alloc(rest, edit.alloc_of(rest, alloc.buffer))
     loop = edit.find(rest, at)
@@ -119,6 +120,14 @@ def _dimensions(edit: Edit, block: Block) -> dict[int, Var]:
             "only blocks that write T[i, j, ...] at their own i, j, ... can be placed",
         )
     return dimensions
+
+
+def _changed_elsewhere(rest: Stmt, loop: For, buffer: Buffer) -> bool:
+    """Whether a tensor is updated in *loop*, and used outside: it cannot be private to it then."""
+    inside = {id(leaf) for leaf in leaves_below(loop)}
+    users = [leaf for leaf in leaves_below(rest) if buffer in accessed_buffers(leaf)]
+    updated = any(write.buffer is buffer for leaf in users for write in leaf.block.writes)
+    return updated and any(id(leaf) not in inside for leaf in users)
 
 
 def _check_readers(edit: Edit, rest: Stmt, loop: For, buffers: set[Buffer], block: Block) -> None:

@@ -208,3 +208,26 @@ def test_a_witness_places_the_parts_of_a_fused_loop_and_the_loops_inside_it():
     with pytest.raises(td.ScheduleError) as caught:
         s.reverse_compute_at("R.out", "R.i_k")
     assert set(caught.value.witness.second) == {"i", "k", "i_1"}
+
+
+def rows_of_counts(n=6, bins=8):
+    x = td.placeholder((n, 20), "int32", name="X")
+    start = td.compute((n, bins), lambda i, j: td.cast(j, "int32"), name="start")
+    r, c = td.reduce_axis(n, name="r"), td.reduce_axis(20, name="c")
+    hist = td.update(start, over=(r, c), at=(r, x[r, c]), value=1, op="add", name="hist")
+    out = td.compute((n, bins), lambda i, j: hist[i, j] * 2, name="O")
+    return td.func("rows", [x], [out])
+
+
+def test_the_base_of_an_update_is_copied_where_it_is_updated():
+    s = scheduled(rows_of_counts())
+    s.compute_at("hist.base", at="hist.r")
+    s.compute_at("start", at="hist.r")
+    check(s)
+    s.reverse_compute_at("O", at="hist.r")
+    s.parallel("hist.r")
+    check(s)
+    s = scheduled(rows_of_counts())
+    with pytest.raises(td.ScheduleError) as caught:
+        s.compute_at("hist.base", at="hist.c")  # each update of a row would start it again
+    assert caught.value.witness is not None
