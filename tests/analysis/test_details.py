@@ -8,6 +8,7 @@ from tdsl.analysis.dependences import dependences
 from tdsl.analysis.model import Models
 from tdsl.analysis.numerics import swaps_exactly
 from tdsl.analysis.refusal import Refused
+from tdsl.ir import frames
 from tdsl.ir.frames import Sizes, isl
 from tdsl.ir.visit import leaves
 from tests.analysis.asking import accepted, refused
@@ -184,3 +185,22 @@ def test_a_sum_that_runs_again_is_not_read_early(place):
     lines.insert({"before": 0, "between": 1}[place], "Y(t, i)")
     text = "t in 2:\n  i in 4:\n" + "".join(f"    {line}\n" for line in lines)
     refused(repeated_sum(), text)
+
+
+def test_what_is_done_under_a_condition_comes_before_what_follows_it():
+    x = td.placeholder((6,), "float32", name="X")
+    t = td.compute((6,), lambda i: x[i], name="T")
+    y = td.compute((6,), lambda i: td.select(i > 0, t[i - 1], 0.0) + t[i], name="Y")
+    program = schedule(td.func("f", [x], [y]).program, "i in 6:\n  T(i) if i < 6\n  Y(i)\n")
+    (made,) = [d for d in dependences(program).all if d.buffer.name == "T"]
+    same, next_one = {(i, i) for i in range(6)}, {(i - 1, i) for i in range(1, 6)}
+    assert pairs_of(made) == same | next_one
+
+
+def test_dependences_that_take_too_long_are_unknown(monkeypatch):
+    monkeypatch.setattr(frames, "BUDGET", 5)
+    x = td.placeholder((7,), "float32", name="X")
+    y = td.compute((7,), lambda i: x[i], name="Y")
+    z = td.compute((7,), lambda i: y[6 - i], name="Z")
+    with pytest.raises(Refused, match="dependences of slow are unknown"):
+        dependences(td.func("slow", [x], [z]).program)
