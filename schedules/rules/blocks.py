@@ -7,9 +7,11 @@ from functools import cached_property
 
 from tdsl.analysis.cost import flops_of
 from tdsl.ir.affine import Affine, linear
-from tdsl.ir.expr import Buffer, Const, Expr, Load, Math, Select, Var
+from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Math, Select, Var
 from tdsl.ir.stmt import Block, BlockKind, IterKind
 from tdsl.ir.visit import block_reads, walk
+
+_LIMITS = (BinaryOp.MIN, BinaryOp.MAX)
 
 
 def constant(extent: Expr | int) -> int | None:
@@ -153,6 +155,11 @@ class BlockFacts:
         return flops_of(self.block) + 15 * functions
 
     @cached_property
+    def size(self) -> int:
+        """Nodes of its expressions, which is what writing it out costs."""
+        return sum(1 for w in self.block.writes for _ in walk(w.value))
+
+    @cached_property
     def is_move(self) -> bool:
         """Whether it only moves one element."""
         return len(self.block.writes) == 1 and isinstance(self.block.writes[0].value, Load)
@@ -164,6 +171,22 @@ class BlockFacts:
         return isinstance(value, Select) and all(
             isinstance(v, Load | Const) for v in (value.a, value.b)
         )
+
+    @cached_property
+    def folds(self) -> bool:
+        """Whether an index is clamped, or folded back into a tensor."""
+        return any(
+            isinstance(n, Select) or (isinstance(n, Binary) and n.op in _LIMITS)
+            for load in self.loads
+            for form in load.forms
+            for atom in form.terms
+            for n in walk(atom)
+        )
+
+    @cached_property
+    def is_border(self) -> bool:
+        """Whether it puts a border around a tensor: a number, or elements that are there."""
+        return self.is_padding or (self.is_move and self.folds)
 
     def dense_run(self, axes: tuple[Var, ...]) -> int:
         """How many of the last of `axes` every access walks as one run without gaps, at least 1.

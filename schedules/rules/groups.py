@@ -26,9 +26,8 @@ class Group:
 
     `constants` are arguments that stay the same from call to call, and can be packed ahead.
     `chained`: the sink is a product of rows that the members make. `windowed`: one iteration of a
-    shared axis needs several iterations of a member, at constant distances; of those in `apart`
-    along the first shared axis. `transformed`: the members transform tiles, multiply them, and the
-    sink transforms them back.
+    shared axis needs several iterations of a member, at constant distances. `transformed`: the
+    members transform tiles, multiply them, and the sink transforms them back.
     """
 
     sink: BlockFacts
@@ -38,7 +37,6 @@ class Group:
     constants: frozenset[Buffer] = frozenset()
     chained: bool = False
     windowed: bool = False
-    apart: set[str] = field(default_factory=set)
     transformed: bool = False
 
     @property
@@ -175,19 +173,39 @@ def _chain(group: Group, block: BlockFacts, readers: Sequence[BlockFacts], *, la
 
 def _near(group: Group, block: BlockFacts, readers: Sequence[BlockFacts]) -> bool:
     """Add a stage of a stencil, some rows of which each row of the sink needs."""
-    if any(b.reduces or b.is_ordered or b.is_selective for b in (block, *group.blocks)):
+    if any(b.reduces or b.is_ordered or b.block.where is not None for b in (block, *group.blocks)):
+        return False
+    if any(b.is_selective for b in (block, *group.blocks)) and not _is_spread(block, readers):
         return False
     ties = _ties(group, block, readers, windows=True)
     shared = tuple(v for v in group.shared if v in ties)
     if not shared or (len(group.sink.data) > 1 and shared[0] is group.sink.data[-1]):
         return False
-    exact = all(shared[0] in _own_ties(block, reader, windows=False) for reader in readers)
-    if not exact or group.apart & {reader.name for reader in readers}:
-        group.apart.add(block.name)
     group.members.insert(0, block)
     group.shared, group.windowed = shared, True
     group.ties[block.name] = ties
     return True
+
+
+def _is_spread(block: BlockFacts, readers: Sequence[BlockFacts]) -> bool:
+    """Whether a reader looks around its own element."""
+    return any(
+        _own_ties(block, reader, windows=True) != _own_ties(block, reader, windows=False)
+        for reader in readers
+    )
+
+
+def apart_along(group: Group, axis: Var) -> frozenset[str]:
+    """Members of which one iteration of a shared axis needs several, or others than its own."""
+    found: set[str] = set()
+    for block in reversed(group.members):
+        for reader in group.blocks:
+            if not any(load.buffer in block.written for load in reader.loads):
+                continue
+            own = group.ties[reader.name][axis]
+            if reader.name in found or own not in _own_ties(block, reader, windows=False):
+                found.add(block.name)
+    return frozenset(found)
 
 
 def _is_near(block: BlockFacts, rows: BlockFacts) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tdsl.ir.expr import Var
 from tdsl.schedules.rules.elementwise import streams
 from tdsl.schedules.rules.fetching import Fetch, fetch_ahead, is_large
-from tdsl.schedules.rules.groups import Group
+from tdsl.schedules.rules.groups import Group, apart_along
 from tdsl.schedules.rules.rule import Plan, Rule
 from tdsl.schedules.rules.steps import own_loops, spread
 from tdsl.schedules.rules.tiles import below
@@ -24,6 +24,7 @@ from tdsl.target import Target, TargetKind
 _ROWS = 32  # of a strip, unless it would outgrow the L2 cache
 _LONG = 1 << 12  # elements of a strip of vectors
 _VECTORS = 1
+_SELECTIVE = 600  # nodes of a stage with borders, whose versions are written out
 _COLUMNS = 128  # of a tile
 
 
@@ -138,14 +139,15 @@ def match(group: Group, target: Target) -> Plan | None:
         return None
     if not group.members:
         return _tiles(group, target) if _looks_around(group) else None
-    if not group.windowed:
+    if not group.windowed or any(b.is_selective and b.size > _SELECTIVE for b in group.blocks):
         return None
     strip = group.shared[0]
+    apart = apart_along(group, strip)
     lanes = min(target.lanes(b.bits) for b in group.blocks)
     width = below(lanes * _VECTORS, sink.extent(sink.data[-1]))
     return Strips(
-        sink.name, sink.data.index(strip), _rows(group, strip, target),
-        tuple((b.name, len(b.block.iters), b.name not in group.apart) for b in group.members),
+        sink.name, sink.data.index(strip), _rows(group, strip, apart, target),
+        tuple((b.name, len(b.block.iters), b.name not in apart) for b in group.members),
         width, min(lanes, width), streams(sink, target),
     )  # fmt: skip
 
@@ -181,13 +183,13 @@ def _tiles(group: Group, target: Target) -> Plan:
     return Tiles(sink.name, rows, columns, min(lanes, columns), 4 * target.cores, ahead)
 
 
-def _rows(group: Group, strip: Var, target: Target) -> int:
+def _rows(group: Group, strip: Var, apart: frozenset[str], target: Target) -> int:
     """Rows of a strip: few enough for the L2 cache to hold what passes between stages."""
     if len(group.sink.data) == 1:
         return _LONG
     row = 0
     for block in group.members:
-        if block.name not in group.apart:
+        if block.name not in apart:
             continue  # made row by row
         others = tuple(v for v in block.data if v is not group.ties[block.name][strip])
         row += (block.count(others) or _LONG) * block.bits // 8

@@ -245,7 +245,7 @@ def test_chains_of_stencils_are_computed_in_strips(size):
         (h + 2, w), lambda y, x: td.tanh(B[y, x] + B[y + 1, x] * B[y + 2, x + 2]), name="C"
     )
     D = td.compute((h, w), lambda y, x: C[y, x] + C[y + 2, x] * C[y + 1, x], name="D")
-    s = check(td.func("chain", [A], [D]), "stencil", tolerance=1e-4)
+    s = check(td.func("chain", [A], [D]), "sliding", tolerance=1e-4)
     assert s.why.decisions[-1].blocks == ("B", "C", "D")
 
 
