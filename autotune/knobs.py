@@ -13,14 +13,15 @@ from typing import Any, TypeAlias, TypeVar
 
 from tdsl.autotune import terms
 from tdsl.autotune.domains import int_domain, tile_domain
+from tdsl.autotune.extents import number_of
 from tdsl.autotune.terms import Term, knob_term
 from tdsl.errors import TdslError
-from tdsl.ir.affine import linear
-from tdsl.ir.expr import Expr, Var
 from tdsl.scheduling import Loop, Schedule
 
 T = TypeVar("T")
 Integer: TypeAlias = int  # inside `Knobs`, int is a method
+
+_UNKNOWN = 1024  # what a size that has no number counts as in domains of tiles
 
 
 class KnobError(TdslError, ValueError):
@@ -299,7 +300,7 @@ class Knobs:
             return loop
         handle = self._schedule.loop(loop, "tile") if isinstance(loop, str) else loop
         extent = handle.extent
-        return extent if isinstance(extent, Integer) else number_of(extent, self._sizes)
+        return extent if isinstance(extent, Integer) else number_of(extent, self._sizes, _UNKNOWN)
 
 
 def _label(option: object, number: int) -> str:
@@ -311,13 +312,3 @@ def _label(option: object, number: int) -> str:
             return option.name.lower()
         case _:
             return str(getattr(option, "__name__", getattr(option, "name", number)))
-
-
-def number_of(extent: Expr, sizes: Mapping[str, int]) -> int:
-    """An extent under numbers for sizes; variables that have none count as 1024."""
-    form = linear(extent)
-    value = form.const
-    for atom, factor in form.terms.items():
-        name = atom.name if isinstance(atom, Var) else ""
-        value += factor * sizes.get(name, 1024)
-    return max(1, value)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tdsl.analysis.cost import flops_of
+from tdsl.autotune.extents import total_elements, total_flops
 from tdsl.autotune.tasks import Task, task_of
-from tdsl.ir.affine import linear
-from tdsl.ir.visit import leaves
 from tdsl.target import Target
 
 if TYPE_CHECKING:
@@ -47,15 +45,4 @@ def model_tasks(
 
 
 def _work(func: Func) -> float:
-    found = 0.0
-    for leaf in leaves(func.program.body):
-        instances = 1
-        for it in leaf.block.iters:
-            instances *= max(1, linear(it.extent).const)
-        found += instances * flops_of(leaf.block)
-    for param in func.program.params:
-        elements = 1
-        for extent in param.buffer.shape:
-            elements *= max(1, linear(extent).const)
-        found += elements * _FLOPS_AN_ELEMENT
-    return found
+    return total_flops(func, {}) + _FLOPS_AN_ELEMENT * total_elements(func, {})

@@ -12,12 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tdsl.analysis.cost import flops_of
-from tdsl.autotune.nests.model import extent_term
+from tdsl.autotune.extents import total_flops
 from tdsl.autotune.results import Listener, TaskResult
 from tdsl.autotune.tasks import Task
-from tdsl.ir.visit import leaves
-from tdsl.lang.func import Func
 from tdsl.records import Outcome, Record
 
 _SHOWN = 5  # best candidates
@@ -200,14 +197,3 @@ def duration(seconds: float) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.3f} {unit}"
     return f"{seconds / 1e-6:.3f} us"
-
-
-def total_flops(func: Func, sizes: dict[str, int]) -> float:
-    """Floating-point operations of one call."""
-    found = 0.0
-    for leaf in leaves(func.program.body):
-        instances = 1.0
-        for it in leaf.block.iters:
-            instances *= extent_term(it.extent, sizes).value
-        found += instances * flops_of(leaf.block)
-    return found

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tdsl.analysis.cost import flops_of
+from tdsl.autotune.extents import number_of
 from tdsl.autotune.terms import Term, constant, total
 from tdsl.ir.affine import linear
 from tdsl.ir.expr import Buffer, Expr, Math, Var
@@ -165,11 +166,7 @@ def _access(
 
 def extent_term(extent: Expr, sizes: Mapping[str, int]) -> Term:
     """An extent under numbers for sizes; other variables count as 1."""
-    form = linear(extent)
-    value = form.const
-    for atom, factor in form.terms.items():
-        value += factor * sizes.get(atom.name if isinstance(atom, Var) else "", 1)
-    return constant(max(1, value))
+    return constant(number_of(extent, sizes))
 
 
 @dataclass

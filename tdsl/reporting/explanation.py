@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tdsl.analysis.traffic import LoopTraffic, Traffic
 from tdsl.api import build
+from tdsl.autotune.extents import total_flops
 from tdsl.autotune.measure.arguments import make_inputs
-from tdsl.autotune.report import duration, total_flops
+from tdsl.autotune.report import duration
 from tdsl.errors import TypeMismatch
 from tdsl.ir.nest import nest_lines
 from tdsl.schedules.default import DefaultSchedule
