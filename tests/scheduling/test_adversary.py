@@ -214,6 +214,34 @@ right("parts computed where they are added", sums, lambda s: s.split("R.k", 4),
       lambda s: s.rfactor("R.ko"), lambda s: s.compute_at("R.rf", "R.r"))  # fmt: skip
 
 
+def shared_storage(reads_old):
+    """R may lie where P was: it reads P's element at its own place, or nothing of P."""
+
+    def make():
+        A = td.placeholder((8,), "float32", name="A")
+        P = td.compute((8,), lambda i: A[i] + 1.0, name="P")
+        Q = td.compute((8,), lambda i: P[7 - i] * 2.0, name="Q")
+        R = td.compute((8,), lambda i: (P if reads_old else A)[i] * 3.0, name="R")
+        T = td.compute((8,), lambda i: Q[i] + R[i], name="T")
+        return td.func("shared", [A], [T])
+
+    return make
+
+
+REUSED = (lambda s: s.reuse("R", "P"),)
+for _old in (True, False):
+    _how = "that is read" if _old else "that is not read"
+    _made = shared_storage(_old)
+    right(f"storage {_how}", _made, *REUSED)
+    wrong(f"inline past new storage {_how}", _made, *REUSED, lambda s: s.inline("Q"))
+    wrong(f"compute past new storage {_how}", _made, *REUSED, lambda s: s.compute_at("Q", "T.i"))
+    wrong(f"join new storage {_how}", _made, *REUSED, lambda s: s.compute_with("R", at="Q.i"))
+    right(f"new storage backwards {_how}", _made, *REUSED, lambda s: s.reverse("R.i"))
+    wrong(f"old storage is read late {_how}", _made, lambda s: s.inline("Q"), *REUSED)
+wrong("storage that its own block reads elsewhere", shared_storage(True),
+      lambda s: s.reuse("Q", "P"))  # fmt: skip
+
+
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda a: a.name)
 def test_a_step_is_refused_or_right(attempt):
     s = scheduled(attempt.algorithm())

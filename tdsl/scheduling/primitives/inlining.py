@@ -196,7 +196,7 @@ def _check_steps(edit: Edit, gone: Block, reader: Block) -> None:
 def _check_overwritten(edit: Edit, gone: Block, readers: list[Block]) -> None:
     """What *gone* reads must still be what it was when its readers come to read it in its place.
 
-    Only tensors that are changed in place are ever overwritten: arguments, and those of updates.
+    Overwritten are arguments that are changed in place, tensors of updates and shared storage.
     """
     leaves = leaves_below(edit.algorithm.body)
     at = {leaf.block: n for n, leaf in enumerate(leaves)}
@@ -204,7 +204,8 @@ def _check_overwritten(edit: Edit, gone: Block, readers: list[Block]) -> None:
     given = {p.buffer for p in edit.algorithm.params if p.role is Role.INOUT}
     for buffer in dict.fromkeys(load.buffer for load in block_reads(gone)):
         changes = [x for x in leaves if any(w.buffer is buffer for w in x.block.writes)]
-        if buffer not in given and not any(x.block.kind is BlockKind.UPDATE for x in changes):
+        updated = any(x.block.kind is BlockKind.UPDATE for x in changes)
+        if buffer not in given and not updated and len(changes) < 2:
             continue
         for change in changes:
             together = any(_share_loops(edit, change, leaves[at[b]]) for b in (gone, *readers))
