@@ -7,8 +7,13 @@ from tdsl.schedules.dims import axis_of, declare, unique
 from tdsl.schedules.reduction import Reduced
 
 
-def softmax(x: td.Tensor, axis: int = -1, name: str | None = None) -> td.Tensor:
+def softmax(
+    x: td.Tensor, axis: int = -1, name: str | None = None, *, round_sum: bool = False
+) -> td.Tensor:
     """e^x divided by its sum along an axis.
+
+    Sums of narrow floats are wider than they are; with `round_sum` they are rounded to the type of
+    `x` before the division, as definitions that compute step by step have it.
 
     >>> import tdsl as td
     >>> softmax(td.placeholder((4, 5), name="X"), name="Y")
@@ -18,6 +23,9 @@ def softmax(x: td.Tensor, axis: int = -1, name: str | None = None) -> td.Tensor:
     top, r = _maxima(x, axis, label)
     exps = declare(x.shape, lambda i: td.exp(x[i] - top[r.result(i)]), f"{label}.exp")
     total = _sums(exps, axis, label)
+    if round_sum and total.dtype is not x.dtype:
+        narrow = declare(total.shape, lambda i: td.cast(total[i], x.dtype), f"{label}.total")
+        return declare(x.shape, lambda i: exps[i] / narrow[r.result(i)], label)
     scale = declare(total.shape, lambda i: 1.0 / total[i], f"{label}.scale")
     return declare(
         x.shape, lambda i: td.cast(td.cast(exps[i], scale.dtype) * scale[r.result(i)], x.dtype),

@@ -45,7 +45,7 @@ class MatMul(Op):
             *outer, i, j = at
             x = read(a, (*outer, *ordered(i, k, self.transpose_a)), (*batch, *left))
             y = read(b, (*outer, *ordered(k, j, self.transpose_b)), (*batch, *right))
-            return reduce_sum(x * y, axis=k)
+            return reduce_sum(_wide(x) * _wide(y), axis=k)
 
         made = compute((*batch, rows, columns), element, name=_inner(name, a))
         return (_narrowed(made, a, name),)
@@ -117,6 +117,7 @@ class Einsum(Op):
             product: Value | None = None
             for term, x in zip(terms, inputs, strict=True):
                 factor = read(x, [place[c] for c in term])
+                factor = _wide(factor) if summed else factor
                 product = factor if product is None else product * factor
             assert product is not None
             return reduce_sum(product, axis=tuple(summed.values())) if summed else product
@@ -158,6 +159,11 @@ def _axis(letter: str) -> str:
 
 def _inner(name: str, x: Tensor) -> str:
     return f"{name}.wide" if _is_narrow(x) else name
+
+
+def _wide(value: Value) -> Value:
+    """A factor of a sum: the product of two narrow floats is not rounded before it is added."""
+    return cast(value, "float32") if value.dtype.is_float and value.dtype.bits < 32 else value
 
 
 def _is_narrow(x: Tensor) -> bool:

@@ -178,8 +178,9 @@ class Softmax(Op):
 
     def body(self, inputs: Sequence[Tensor], name: str) -> tuple[Tensor, ...]:
         (x,) = inputs
-        function = distributions.log_softmax if self.log else distributions.softmax
-        return (function(x, self.axis, name=name),)
+        if self.log:
+            return (distributions.log_softmax(x, self.axis, name=name),)
+        return (distributions.softmax(x, self.axis, name=name, round_sum=True),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,9 +118,13 @@ def _scaled(
 def _by_number(
     value: Value, constants: Mapping[Value, Array], made_by: Mapping[Value, Node]
 ) -> tuple[Value, Value] | None:
-    """The tensor and the constant number whose product a value is."""
+    """The tensor and the constant number whose product a value is.
+
+    Of narrow floats none counts: there, that a scale is rounded once or twice is seen in results.
+    """
     node = made_by.get(value)
-    if node is None or node.op != _MUL or not value.dtype.is_float:
+    narrow = not value.dtype.is_float or value.dtype.bits < 32
+    if node is None or node.op != _MUL or narrow:
         return None
     for operand, number in (node.inputs, node.inputs[::-1]):
         array = constants.get(number)
