@@ -37,8 +37,9 @@ print(session.output_names)
 # %% [markdown]
 # ## A run
 #
-# Inputs and outputs are dictionaries of arrays. A batch size that was not seen before is compiled
-# at its first run; what was compiled once is found on disk by the next process.
+# Inputs and outputs are dictionaries of arrays. The first run compiles kernels that serve every
+# batch size, as far as one algorithm does (images that come alone may get kernels of their own);
+# another size is then only planned. What was compiled once is found on disk by the next process.
 
 # %%
 rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tdsl import driver
 from tdsl.graph.executable import Executable
-from tdsl.graph.fusion import Fusion, plan_fusion
+from tdsl.graph.fusion import Fusion, Group, plan_fusion
 from tdsl.graph.ir import Model, Value
 from tdsl.graph.kept import kept_kernel
 from tdsl.graph.kernels import KernelTable, canonical
@@ -16,6 +16,7 @@ from tdsl.graph.packing import PackedConstants
 from tdsl.graph.passes.outputs import separate_outputs
 from tdsl.graph.passes.pipeline import PassReport, run_passes
 from tdsl.graph.recorded import tuned_or_default
+from tdsl.graph.symbolic import Fellows, SymbolicKernels
 from tdsl.lang.func import Func
 from tdsl.runtime.kernel import Kernel
 from tdsl.schedules.default import default_schedule
@@ -28,7 +29,8 @@ class CompileReport:
 
     Attributes: `passes`, `fusion`, `nodes` (imported), `kernels` (calls in a run), `different`
     (kernels compiled), `tuned` (kernels with recorded schedules), `fallbacks` (why a kernel runs
-    as its algorithm is written), `memory`.
+    as its algorithm is written), `single` (of a model with symbolic dimensions: why a kernel serves
+    these sizes only), `memory`.
     """
 
     passes: tuple[PassReport, ...]
@@ -38,6 +40,7 @@ class CompileReport:
     different: int
     tuned: tuple[str, ...]
     fallbacks: tuple[str, ...]
+    single: tuple[str, ...]
     memory: str
 
     def __str__(self) -> str:
@@ -46,6 +49,7 @@ class CompileReport:
         lines.append(self.memory)
         lines += [f"tuned: {name}" for name in self.tuned]
         lines += [f"fallback: {text}" for text in self.fallbacks]
+        lines += [f"for these sizes only: {text}" for text in self.single]
         return "\n".join(lines)
 
 
@@ -61,6 +65,26 @@ class Compiled:
     report: CompileReport
     algorithms: tuple[Func, ...]
     constant_names: tuple[frozenset[str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnySize:
+    """What lets the kernels of a model serve further sizes.
+
+    Attributes: `kernels`, those that there are; `other`, the same model for other sizes.
+    """
+
+    kernels: SymbolicKernels
+    other: Callable[[], Model]
+
+    def fellows(self, fusion: Fusion, target: Target | None, disabled: Collection[str]) -> Fellows:
+        """The groups of the other model beside those of this one."""
+
+        def planned() -> tuple[Model, tuple[Group, ...]]:
+            optimised, _, other = _planned(self.other(), target, disabled)
+            return optimised, other.groups
+
+        return Fellows(fusion.groups, planned)
 
 
 def _planned(
@@ -82,8 +106,9 @@ def _kept(
 
 
 def fill_cache(
-    model: Model, target: Target | None, disabled: Collection[str], first: float
-) -> None:
+    model: Model, target: Target | None, disabled: Collection[str], first: float,
+    sizes: AnySize | None = None,
+) -> None:  # fmt: skip
     """Put a model's kernels into the cache, backwards from a place (0 to 1) in their order.
 
     Raises:
@@ -95,6 +120,8 @@ def fill_cache(
         lambda f: driver.build(canonical(f), target),
         optimised.constants,
         PackedConstants(),
+        None if sizes is None else sizes.kernels,
+        None if sizes is None else sizes.fellows(fusion, target, disabled),
     )
     groups = [group for group in fusion.groups if not group.has(Kind.VIEW)]
     place = round(first * len(groups))
@@ -105,7 +132,7 @@ def fill_cache(
 def compile_model(
     model: Model, target: Target | None = None, disabled: Collection[str] = (), *,
     tuned: bool = False, packed: PackedConstants | None = None,
-    missed: Callable[[], None] = lambda: None,
+    missed: Callable[[], None] = lambda: None, sizes: AnySize | None = None,
 ) -> Compiled:  # fmt: skip
     """Compile a graph.
 
@@ -116,6 +143,7 @@ def compile_model(
         tuned: whether kernels get the schedules that the tuner recorded, where there are some.
         packed: the constants that were packed for other shapes of the same model.
         missed: called for each kernel that is not in the cache, before it is made.
+        sizes: lets kernels serve other sizes of the same model; None: these sizes only.
 
     Raises:
         GraphError: an unknown name in `disabled`.
@@ -135,6 +163,8 @@ def compile_model(
         lambda f: driver.build(canonical(f), target),
         optimised.constants,
         PackedConstants() if packed is None else packed,
+        None if sizes is None else sizes.kernels,
+        None if sizes is None else sizes.fellows(fusion, target, disabled),
     )
     views: dict[Value, tuple[Value, int]] = {}
     steps = []
@@ -149,6 +179,7 @@ def compile_model(
     executable = Executable(replace(optimised, constants=constants), steps, views)
     report = CompileReport(
         passes, fusion, nodes, len(steps), table.built, tuple(recorded), tuple(table.fallbacks),
+        tuple(table.single),
         f"{executable.memory}, packed constants {table.packed.nbytes / (1 << 20):.2f} MiB",
     )  # fmt: skip
     return Compiled(executable, optimised, report, table.algorithms, table.fixed)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tdsl.dtypes import INDEX
 from tdsl.graph.ir import Array, Model, Value
 from tdsl.graph.kernels import GroupKernel
 from tdsl.graph.memory import ALIGNMENT, Interval, plan_memory
@@ -116,28 +117,36 @@ class _Layout:
     """The arguments of all kernels in ABI form, and where each value's address stands in them."""
 
     def __init__(self, steps: Sequence[GroupKernel]) -> None:
-        operands = [v for step in steps for v in (*step.inputs, *step.outputs)]
-        numbers = [n for value in operands for n in (*value.shape, *_strides(value.shape))]
+        operands: list[Value | int] = []
+        for step in steps:
+            operands += (*step.inputs, *step.outputs, *step.sizes)
+        numbers = [n for operand in operands for n in _described(operand)]
         self._numbers = (ctypes.c_int64 * max(1, len(numbers)))(*numbers)
         self._buffers = ctypes.create_string_buffer(max(1, _BUFFER * len(operands)))
         self.table = ctypes.create_string_buffer(max(1, _STEP * len(steps)))
         self._places: dict[Value, list[Any]] = {}
         position = ctypes.addressof(self._numbers)
-        for n, value in enumerate(operands):
-            rank = len(value.shape)
-            struct.pack_into(
-                BUFFER_FORMAT, self._buffers, n * _BUFFER,
-                0, position, position + 8 * rank, value.dtype.code, rank, 0, 0, 0,
-            )  # fmt: skip
-            position += 16 * rank
-            address = ctypes.addressof(self._buffers) + n * _BUFFER
-            self._places.setdefault(value, []).append(ctypes.c_uint64.from_address(address))
+        for n, operand in enumerate(operands):
+            at = n * _BUFFER
+            if isinstance(operand, int):
+                struct.pack_into(
+                    BUFFER_FORMAT, self._buffers, at, position, 0, 0, INDEX.code, 0, 0, 0, 0
+                )
+            else:
+                rank = len(operand.shape)
+                struct.pack_into(
+                    BUFFER_FORMAT, self._buffers, at,
+                    0, position, position + 8 * rank, operand.dtype.code, rank, 0, 0, 0,
+                )  # fmt: skip
+                address = ctypes.addressof(self._buffers) + at
+                self._places.setdefault(operand, []).append(ctypes.c_uint64.from_address(address))
+            position += 8 * len(_described(operand))
         self._fill_table(steps)
 
     def _fill_table(self, steps: Sequence[GroupKernel]) -> None:
         done = 0
         for n, step in enumerate(steps):
-            count = len(step.inputs) + len(step.outputs)
+            count = len(step.inputs) + len(step.outputs) + len(step.sizes)
             arguments = ctypes.addressof(self._buffers) + done * _BUFFER
             struct.pack_into(
                 STEP_FORMAT, self.table, n * _STEP, step.kernel.address, arguments, count, 0
@@ -153,6 +162,13 @@ class _Layout:
         """Let every use of a value read or write this memory."""
         for place in self._places.get(value, ()):
             place.value = address
+
+
+def _described(operand: Value | int) -> tuple[int, ...]:
+    """The numbers that an argument points to: a tensor's extents and strides, or a size itself."""
+    if isinstance(operand, int):
+        return (operand,)
+    return (*operand.shape, *_strides(operand.shape))
 
 
 def _strides(shape: tuple[int, ...]) -> list[int]:

@@ -19,27 +19,37 @@ from typing import Self
 
 from tdsl.cache import cache_directory
 from tdsl.errors import TdslError
+from tdsl.graph.symbolic import SymbolicKernels
 from tdsl.target import target as parse_target
 
 _MOST = 7  # helpers; a model has few tens of different kernels
 _LEAST = 2  # kernels not found in the cache before a helper is worth its start
 
 
-@dataclass(slots=True)
-class Helpers:
-    """Helpers for one compilation. A context manager; leaving it ends them.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to compile.
 
     Attributes:
         path: the model's file.
         shapes: of its inputs.
+        others: other shapes that kernels of symbolic sizes are to serve too, or None.
         target: its text, None for this machine's processor.
         disabled: passes that are left out.
     """
 
     path: Path
     shapes: Mapping[str, tuple[int, ...]]
+    others: Mapping[str, tuple[int, ...]] | None
     target: str | None
     disabled: Sequence[str]
+
+
+@dataclass(slots=True)
+class Helpers:
+    """Helpers for one compilation. A context manager; leaving it ends them."""
+
+    task: Task
     _missed: int = 0
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -52,9 +62,11 @@ class Helpers:
                 self._running += [self._start(n, count) for n in range(count)]
 
     def _start(self, number: int, count: int) -> subprocess.Popen[bytes]:
+        own = self.task
         task = {
-            "path": str(self.path), "shapes": dict(self.shapes), "target": self.target,
-            "disabled": list(self.disabled), "number": number, "count": count,
+            "path": str(own.path), "shapes": dict(own.shapes), "target": own.target,
+            "others": None if own.others is None else dict(own.others),
+            "disabled": list(own.disabled), "number": number, "count": count,
         }  # fmt: skip
         return subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, json.dumps(task)],
@@ -74,15 +86,22 @@ class Helpers:
 
 def main(argument: str) -> None:
     """Compile a model's kernels, the last ones first, each helper from a place of its own."""
-    from tdsl.graph.compile import fill_cache
+    from tdsl.graph.compile import AnySize, fill_cache
     from tdsl.graph.onnx_import.importer import OnnxModel
 
     task = json.loads(argument)
-    shapes = {name: tuple(shape) for name, shape in task["shapes"].items()}
-    model = OnnxModel(task["path"]).graph(shapes)
+    model = OnnxModel(task["path"])
+    others = task["others"]
+    sizes = None
+    if others is not None:
+        sizes = AnySize(SymbolicKernels(), lambda: model.graph(_shapes(others)))
     first = 1.0 - task["number"] / task["count"]
     target = None if task["target"] is None else parse_target(task["target"])
-    fill_cache(model, target, task["disabled"], first)
+    fill_cache(model.graph(_shapes(task["shapes"])), target, task["disabled"], first, sizes)
+
+
+def _shapes(given: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(shape) for name, shape in given.items()}
 
 
 if __name__ == "__main__":

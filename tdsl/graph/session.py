@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from tdsl.graph.builder import Graph
-from tdsl.graph.compile import Compiled, CompileReport, compile_model
+from tdsl.graph.compile import AnySize, Compiled, CompileReport, compile_model
 from tdsl.graph.errors import FeedError, FeedTypeError, ValueNeededError
 from tdsl.graph.ir import Array, Model
 from tdsl.graph.onnx_import.importer import Declared, OnnxModel
 from tdsl.graph.packing import PackedConstants
-from tdsl.graph.parallel_compile import Helpers
+from tdsl.graph.parallel_compile import Helpers, Task
 from tdsl.graph.profile import Profile, profile_of, stamps_for
+from tdsl.graph.symbolic import GROWTH, SymbolicKernels
 from tdsl.lang.func import Func
 from tdsl.runtime import pool
 from tdsl.target import Target, target as parse_target
@@ -27,8 +28,9 @@ _Shapes = tuple[tuple[int, ...], ...]
 class Session:
     """Runs an ONNX model, or a `td.graph.Graph`.
 
-    A model whose shapes are all numbers is compiled at once, others at the first run with new
-    shapes (`compiled_count` counts those).
+    A model whose shapes are all numbers is compiled at once, one with symbolic dimensions at its
+    first run. Its kernels then serve every size: a new one is planned, which takes no compiler
+    (`compiled_count` counts shapes, `symbolic_count` those kernels).
 
     Args:
         model: a path, the bytes of a file, an onnx.ModelProto, or a Graph.
@@ -36,6 +38,9 @@ class Session:
         schedules: "default", or "tuned" for those that `tdsl tune` recorded, where there are some
             (`report.tuned` names the kernels; `algorithms` are what to tune).
         threads: of parallel loops in this process; None leaves the number as it is.
+        sizes: "symbolic", or "specialise" for kernels of their own for each size that is met. Those
+            take a while to compile, and can be quicker (`report.single` names kernels that are
+            specialised either way).
         disabled_passes: names of passes to leave out (and "fusion"), for comparisons.
 
     >>> import numpy as np
@@ -59,10 +64,13 @@ class Session:
         schedules: Literal["default", "tuned"] = "default",
         threads: int | None = None,
         *,
+        sizes: Literal["symbolic", "specialise"] = "symbolic",
         disabled_passes: Collection[str] = (),
     ) -> None:
         if schedules not in ("default", "tuned"):
             raise FeedError(f"schedules is 'default' or 'tuned', not {schedules!r}")
+        if sizes not in ("symbolic", "specialise"):
+            raise FeedError(f"sizes is 'symbolic' or 'specialise', not {sizes!r}")
         if threads is not None:
             pool.set_num_threads(threads)
         self._target = parse_target(target) if isinstance(target, str) else target
@@ -70,6 +78,7 @@ class Session:
         self._tuned = schedules == "tuned"
         self._lock = threading.Lock()
         self._packed = PackedConstants()
+        self._symbolic = SymbolicKernels() if sizes == "symbolic" and not self._tuned else None
         self._compiled: dict[tuple[_Shapes, tuple[bytes, ...]], Compiled] = {}
         self._known_inputs: tuple[str, ...] = ()
         self._path = Path(model).resolve() if isinstance(model, (str, Path)) else None
@@ -89,6 +98,11 @@ class Session:
     def compiled_count(self) -> int:
         """How many different input shapes were compiled for."""
         return len(self._compiled)
+
+    @property
+    def symbolic_count(self) -> int:
+        """How many kernels of symbolic sizes there are; a size that needs no new one is quick."""
+        return 0 if self._symbolic is None else self._symbolic.count
 
     @property
     def report(self) -> CompileReport:
@@ -209,16 +223,38 @@ class Session:
         self, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, Array]
     ) -> Compiled:
         source = self._source
-        model = source if isinstance(source, Model) else source.graph(shapes, known)
+        if isinstance(source, Model):
+            return compile_model(source, self._target, self._disabled, tuned=self._tuned)
+        model = source.graph(shapes, known)
+        others = self._other_shapes(shapes)
+        sizes = None
+        if self._symbolic is not None and others != shapes:
+            sizes = AnySize(self._symbolic, lambda: source.graph(others, known))
         if self._path is None or self._tuned or known:
             return compile_model(
-                model, self._target, self._disabled, tuned=self._tuned, packed=self._packed
-            )
+                model, self._target, self._disabled, tuned=self._tuned, packed=self._packed,
+                sizes=sizes,
+            )  # fmt: skip
         target = None if self._target is None else str(self._target)
-        with Helpers(self._path, shapes, target, self._disabled) as helpers:
+        task = Task(self._path, shapes, None if sizes is None else others, target, self._disabled)
+        with Helpers(task) as helpers:
             return compile_model(
-                model, self._target, self._disabled, packed=self._packed, missed=helpers.missed
-            )
+                model, self._target, self._disabled, packed=self._packed, missed=helpers.missed,
+                sizes=sizes,
+            )  # fmt: skip
+
+    def _other_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """Shapes with other numbers for symbolic dimensions, for one of a name the same."""
+        growth: dict[object, int] = {}
+        others = {}
+        for declared in self.inputs:
+            shape = list(shapes[declared.name])
+            for axis, extent in enumerate(declared.shape or ()):
+                if not isinstance(extent, int):
+                    label = extent or (declared.name, axis)
+                    shape[axis] += growth.setdefault(label, GROWTH[len(growth) % len(GROWTH)])
+            others[declared.name] = tuple(shape)
+        return others
 
     def _compile_early(self) -> None:
         """Compile before the first run, unless shapes depend on data."""

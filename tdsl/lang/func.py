@@ -44,6 +44,18 @@ class Func:
             if leaf.block.init is not None:
                 check_function(leaf.block.init, self.assume)
 
+    @classmethod
+    def of_program(cls, program: Program) -> Func:
+        """An algorithm that only its canonical program is known of: to schedule and to build.
+
+        There are no declarations behind it, so `td.reference` does not evaluate it.
+        """
+        made = cls.__new__(cls)
+        made.name, made.program, made.assume = program.name, program, program.assume
+        made.sizes = cast("tuple[SizeVar, ...]", program.sizes)
+        made.inputs, made.outputs, made.stages, made.span = (), (), (), None
+        return made
+
     def __repr__(self) -> str:
         return f"<func {self.name}({', '.join(t.name for t in self.inputs)})>"
 

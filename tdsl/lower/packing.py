@@ -16,7 +16,7 @@ from tdsl.errors import InternalError
 from tdsl.ir.build import add, ceildiv, conjunction, const, index, lt, mul
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Var
 from tdsl.ir.stmt import For, If, Layout, LoopKind, Param, Program, Role, Seq, Stmt, Store
-from tdsl.ir.visit import substitute
+from tdsl.ir.visit import free_vars, substitute
 from tdsl.lower.apply_layouts import apply_layouts
 from tdsl.target import Target
 
@@ -45,7 +45,8 @@ def packing_program(program: Program, param: Param, target: Target) -> Program:
         body = _walk(param.layout, panels, source, packed, lanes)
     params = (Param(source, Role.IN), Param(packed, Role.OUT))
     name = f"{program.name}_pack_{source.name}".replace(".", "_")
-    return Program(name, params, program.sizes, (), body)
+    named = {v for param in params for extent in param.buffer.shape for v in free_vars(extent)}
+    return Program(name, params, tuple(v for v in program.sizes if v in named), (), body)
 
 
 def _element_by_element(layout: Layout, source: Buffer, packed: Buffer) -> Stmt:

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 
 import tdsl as td
@@ -56,15 +57,40 @@ def test_helpers_start_where_kernels_are_missing_and_end_with_the_compilation(mo
     assert len(processes) == 1
 
 
-def test_a_helper_fills_the_cache(model, processes, monkeypatch):
-    parallel_compile.main(json.dumps({"path": str(model), "shapes": {"x": [5, 8]}, "target": None,
-                             "disabled": [], "number": 0, "count": 1}))  # fmt: skip
+def fill_cache(path, shapes, others=None):
+    """As a helper does that is alone."""
+    task = {
+        "path": str(path), "shapes": shapes, "others": others, "target": None, "disabled": [],
+        "number": 0, "count": 1,
+    }  # fmt: skip
+    parallel_compile.main(json.dumps(task))
+
+
+def refuse_schedules(monkeypatch):
     monkeypatch.setattr(
         "tdsl.graph.compile.default_schedule", lambda *_: pytest.fail("it was scheduled again")
     )
+
+
+def test_a_helper_fills_the_cache(model, processes, monkeypatch):
+    fill_cache(model, {"x": [5, 8]})
+    refuse_schedules(monkeypatch)
     got = td.Session(model).run({"x": np.ones((5, 8), np.float32)})
     assert not processes
     np.testing.assert_allclose(next(iter(got.values())).sum(1), 1, rtol=1e-5)
+
+
+def test_a_helper_compiles_kernels_of_symbolic_sizes(model, processes, monkeypatch):
+    proto = onnx.load(model)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "n"
+    onnx.save(proto, model)
+    fill_cache(model, {"x": [5, 8]}, {"x": [10, 8]})
+    refuse_schedules(monkeypatch)
+    session = td.Session(model)
+    for n in (5, 3):
+        session.run({"x": np.ones((n, 8), np.float32)})
+    assert session.symbolic_count == 3
+    assert not processes
 
 
 def test_helpers_end_when_a_compilation_fails(model, processes, monkeypatch):
