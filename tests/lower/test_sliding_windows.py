@@ -1,13 +1,13 @@
 import pytest
 
 import tdsl as td
-from tdsl.ir.build import floormod, index
+from tdsl.ir.build import add, floormod, index
 from tdsl.ir.expr import Var
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import Alloc, For, Guard, Layout, Leaf
 from tdsl.ir.visit import replace_stmt, walk
 from tdsl.lower import lower
-from tests.lower.nests import TARGET, check_every_pass, replace
+from tests.lower.nests import PARALLEL, TARGET, check_every_pass, find, mark, replace
 
 
 def stencil(rows=3, stride=1, H=None):
@@ -45,9 +45,8 @@ def slid(program):
 @pytest.mark.parametrize("extent", [None, 1, 6])
 def test_each_row_of_an_overlapping_window_is_computed_once(rows, stride, extent):
     program = stencil(rows, stride, extent)
-    if extent != 1:
-        (guard,) = guards_of(slid(program), "b")
-        assert isinstance(guard, Guard)
+    guards = guards_of(slid(program), "b")
+    assert [type(guard) for guard in guards] == [Guard] * (extent != 1)
     for height in (0, 1, 2, 5) if extent is None else (None,):
         check_every_pass(program, {} if height is None else {"H": height})
 
@@ -87,3 +86,56 @@ def test_a_folded_ring_of_rows_holds_the_window(extent):
     assert folded.buffer.shape[0] == index(4)
     for height in (0, 1, 6) if extent is None else (None,):
         check_every_pass(program, {} if height is None else {"H": height})
+
+
+def placed(x, y):
+    """b is computed at y's outermost loop, stored outside."""
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.compute_at("b", at=s.loops("y")[0])
+    return stored_outside(s.program, "b")
+
+
+def diagonal():
+    """y reads a square of b that moves down and to the right."""
+    x = td.placeholder((8, 8), "float32", name="x")
+    b = td.compute((8, 8), lambda i, j: x[i, j] * 2.0, name="b")
+    r, q = td.reduce_axis(3, name="r"), td.reduce_axis(3, name="q")
+    return placed(x, td.compute((5,), lambda i: td.sum(b[i + r, i + q], axis=(r, q)), name="y"))
+
+
+def growing():
+    """y reads three rows of b as far as the diagonal: a column more each time."""
+    x = td.placeholder((8, 5), "float32", name="x")
+    b = td.compute((8, 5), lambda i, j: x[i, j] * 2.0, name="b")
+    r, q = td.reduce_axis(3, name="r"), td.reduce_axis(5, name="q")
+    read = td.compute((5,), lambda i: td.sum(b[i + r, q], axis=(r, q), where=q <= i), name="y")
+    program = placed(x, read)
+    outer, inner = find(program, "i"), find(program, "j", "b")
+    reached = replace(inner, extent=add(outer.var, 1))
+    return replace(program, body=replace_stmt(program.body, inner, reached))
+
+
+def still():
+    """y reads the same row of b every time."""
+    x = td.placeholder((5, 5), "float32", name="x")
+    b = td.compute((5,), lambda j: x[0, j] * 2.0, name="b")
+    return placed(x, td.compute((5, 5), lambda i, j: b[j] + x[i, j], name="y"))
+
+
+def summed():
+    """b is a sum: its instances do not each write a value of their own."""
+    x = td.placeholder((8, 4), "float32", name="x")
+    k, r = td.reduce_axis(4, name="k"), td.reduce_axis(3, name="r")
+    b = td.compute((8,), lambda i: td.sum(x[i, k], axis=k), name="b")
+    return placed(x, td.compute((6,), lambda i: td.sum(b[i + r], axis=r), name="y"))
+
+
+@pytest.mark.parametrize("make", [diagonal, growing, still, summed])
+def test_windows_that_do_not_move_by_whole_rows_are_computed_each_time(make):
+    program = make()
+    assert guards_of(slid(program), "b") == ()
+    check_every_pass(program, {})
+
+
+def test_threads_do_not_find_what_the_iteration_before_has_computed():
+    assert guards_of(slid(mark(stencil(H=6), "i", PARALLEL)), "b") == ()
