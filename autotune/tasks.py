@@ -9,6 +9,7 @@ from functools import cached_property
 
 from tdsl.autotune.template import SpaceFunction, Template, template_of
 from tdsl.errors import TypeMismatch
+from tdsl.ir.affine import linear
 from tdsl.lang.func import Func
 from tdsl.records import RecordError, Workload, workload_of
 from tdsl.runtime.cpus import default_num_threads
@@ -66,7 +67,7 @@ def task_of(
 
     Raises:
         TypeMismatch: something else.
-        RecordError: a symbolic size has no number.
+        RecordError: a symbolic size has no number, or an argument has no elements.
     """
     if isinstance(what, Task):
         return what
@@ -75,6 +76,7 @@ def task_of(
     func = _func(algorithm, sizes)
     chosen = chosen or template_of(func)
     numbers = _numbers(func, sizes)
+    _check_not_empty(func)
     return Task(
         func,
         chosen.function if chosen else sketches(),
@@ -102,6 +104,17 @@ def _func(algorithm: object, sizes: Sequence[int] | Mapping[str, int]) -> Func:
     if not isinstance(func, Func):
         raise TypeMismatch(f"the function of sizes returned {type(made).__name__}, not a Func")
     return func
+
+
+def _check_not_empty(func: Func) -> None:
+    for param in func.program.params:
+        forms = [linear(extent) for extent in param.buffer.shape]
+        if any(form.is_constant and form.const <= 0 for form in forms):
+            shape = " x ".join(str(form.const) if form.is_constant else "?" for form in forms)
+            raise RecordError(
+                f"{func.name} has nothing to measure: {param.buffer.name} is {shape}",
+                hint="choose sizes that leave it some elements",
+            )
 
 
 def _numbers(func: Func, sizes: Sequence[int] | Mapping[str, int]) -> dict[str, int]:

@@ -16,6 +16,20 @@ def _inputs(**shapes: tuple[int, ...]) -> list[td.Tensor]:
     return [td.placeholder(shape, "float32", name=name) for name, shape in shapes.items()]
 
 
+def _same_pad(window: int) -> int:
+    """The padding that keeps an image's size under a window.
+
+    Raises:
+        DeclarationError: the window is even, so that there is none.
+    """
+    if window % 2 == 0:
+        raise td.DeclarationError(
+            f"a window of {window} x {window} has no middle: R is odd",
+            hint=f"R = {window - 1} or {window + 1}",
+        )
+    return window // 2
+
+
 def matmul(M: int, N: int, K: int) -> td.Func:
     """C[M, N] = A[M, K] B[K, N]."""
     a, b = _inputs(A=(M, K), B=(K, N))
@@ -43,13 +57,15 @@ def dense_relu(M: int, N: int, K: int) -> td.Func:
 def conv2d(N: int, C: int, H: int, W: int, O: int, R: int) -> td.Func:
     """A convolution of N images of C channels, H x W; O outputs, an odd window R x R, stride 1."""
     x, w = _inputs(X=(N, C, H, W), W=(O, C, R, R))
-    return td.func("conv2d", [x, w], [ops.conv(x, w, pad=R // 2, name="Y")])
+    return td.func("conv2d", [x, w], [ops.conv(x, w, pad=_same_pad(R), name="Y")])
 
 
 def depthwise_conv2d(N: int, C: int, H: int, W: int, R: int) -> td.Func:
-    """A convolution of each of C channels on its own, window R x R, stride 1."""
+    """A convolution of each of C channels on its own, an odd window R x R, stride 1."""
     x, w = _inputs(X=(N, C, H, W), W=(C, 1, R, R))
-    return td.func("depthwise_conv2d", [x, w], [ops.conv(x, w, pad=R // 2, groups=C, name="Y")])
+    return td.func(
+        "depthwise_conv2d", [x, w], [ops.conv(x, w, pad=_same_pad(R), groups=C, name="Y")]
+    )
 
 
 def max_pool2d(N: int, C: int, H: int, W: int, R: int) -> td.Func:

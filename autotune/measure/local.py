@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
+from tdsl.autotune.measure.folders import make_folder
 from tdsl.autotune.measure.jobs import Job, Limits, Result
 from tdsl.autotune.measure.process import Worker, WorkerDied, WorkerTimeout, wait_for_any
 from tdsl.ir.printer import print_program
@@ -56,7 +55,7 @@ class LocalMeasurer:
         self._target = target.text
         self._sizes = dict(sizes or {})
         self._seed = seed
-        self._folder = Path(tempfile.mkdtemp(prefix="tdsl-tune-"))
+        self._folder, self._lock = make_folder()
         environment = self._environment()
         count = builders or max(1, target.cores)
         self._builders = [Worker("build", environment, command) for _ in range(count)]
@@ -82,6 +81,7 @@ class LocalMeasurer:
         for worker in (*self._builders, self._runner):
             worker.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.close()
 
     def measure(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
         """Build all jobs, then time those that were built, one after the other."""

@@ -169,7 +169,8 @@ def _operator_task(name: str, numbers: list[int], target: str | None, threads: i
     if len(numbers) != len(names):
         example = "x".join(["64"] * len(names))
         raise UsageError(
-            f"{name} takes {len(names)} sizes, {' x '.join(names)}, got {len(numbers)}",
+            f"{name} takes {len(names)} size{'s' * (len(names) > 1)}, {' x '.join(names)}, "
+            f"got {len(numbers)}",
             hint=f"such as -s {example}",
         )
     given = dict(zip(names, numbers, strict=True))

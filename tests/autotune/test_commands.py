@@ -133,7 +133,9 @@ def test_the_kernels_of_a_model_are_tuned_with_their_weights_packed(tdsl, tmp_pa
     ("arguments", "message"),
     [
         (["tune", "rellu", "-s", "4"], "did you mean relu"),
-        (["tune", "relu"], "relu takes 1 sizes, N, got 0"),
+        (["tune", "relu"], "relu takes 1 size, N, got 0"),
+        (["tune", "conv2d", "-s", "1x3x8x8x4x2"], "R = 1 or 3"),
+        (["tune", "max_pool2d", "-s", "1x1x2x2x5"], "nothing to measure: Y is 1 x 1 x 0 x 0"),
         (["tune", "relu", "-s", "axb"], "'axb' are not numbers"),
         (["tune", "relu", "-s", "0"], "nothing to measure where a size is 0"),
         (["tune", "relu", "-s", "4", "--trials", "0"], "--trials"),

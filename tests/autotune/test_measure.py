@@ -10,6 +10,7 @@ import pytest
 
 import tdsl as td
 from tdsl.autotune.measure import Job, Limits, LocalMeasurer
+from tdsl.autotune.measure.folders import make_folder
 from tdsl.ir.printer import print_program
 from tdsl.records import Outcome, RecordError
 
@@ -144,3 +145,14 @@ def _runs(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def test_the_next_session_removes_the_folder_of_one_that_was_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    alive, lock = make_folder()
+    killed, left = make_folder()
+    left.close()
+    later, other = make_folder()
+    assert (alive.exists(), killed.exists(), later.exists()) == (True, False, True)
+    lock.close()
+    other.close()
