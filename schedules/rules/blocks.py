@@ -188,6 +188,22 @@ class BlockFacts:
         """Whether it puts a border around a tensor: a number, or elements that are there."""
         return self.is_padding or (self.is_move and self.folds)
 
+    def walk_order(self, access: Access, last: int) -> tuple[int, ...]:
+        """Dimensions of a tensor in the order in which loops walk them, one of them moved last.
+
+        Nothing where another one is not walked by an axis alone.
+        """
+        axes = [it.var for it in self.block.iters]
+        found: list[tuple[int, int]] = []
+        for dimension in range(len(access.forms)):
+            var = access.index_var(dimension)
+            if dimension == last:
+                continue
+            if var is None:
+                return ()
+            found.append((axes.index(var), dimension))
+        return (*(dimension for _, dimension in sorted(found)), last)
+
     def dense_run(self, axes: tuple[Var, ...]) -> int:
         """How many of the last of `axes` every access walks as one run without gaps, at least 1.
 

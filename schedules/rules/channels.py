@@ -241,11 +241,7 @@ def _packing(load: Access, block: BlockFacts) -> tuple[int, tuple[int, ...]]:
     """The dimension of the channels, and all dimensions in the order in which loops walk them."""
     column = load.dimension(block.data[-1])
     assert column is not None
-    axes = [it.var for it in block.block.iters]
-    walked = {n: load.index_var(n) for n in range(len(load.forms)) if n != column}
-    if any(var is None for var in walked.values()):
-        return column, ()
-    return column, (*sorted(walked, key=lambda n: axes.index(walked[n])), column)  # type: ignore[arg-type]
+    return column, block.walk_order(load, column)
 
 
 def _chunk(block: BlockFacts, pixel: Var, high: int, target: Target) -> int:

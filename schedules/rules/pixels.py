@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Var
-from tdsl.schedules.rules.blocks import Access, BlockFacts, constant
+from tdsl.schedules.rules.blocks import Access, constant
 from tdsl.schedules.rules.contraction import Contraction, views_of
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.pixel_tiles import Pixels, PixelTile, pixel_tile
@@ -200,7 +200,7 @@ def _plan(group: Group, view: Contraction, target: Target) -> PixelPlan:
         facts.name, group.sink.name, len(facts.block.iters),
         (-1 if row is None else data(row), data(pixel), data(view.column)),
         tile.high, tile.wide, columns, lanes, operand.buffer.name, dimension,
-        _order(operand, dimension, facts), ahead,
+        facts.walk_order(operand, dimension), ahead,
         "guard" if shape.width is None or shape.height is None else "balance",
         *_tasks(view, shape, tile, columns, target),
     )  # fmt: skip
@@ -223,15 +223,6 @@ def _distance(access: Access, var: Var) -> int:
     for extent in access.buffer.shape[at + 1 :] if at is not None else ():
         step *= constant(extent) or 0
     return int(step)
-
-
-def _order(operand: Access, column: int, facts: BlockFacts) -> tuple[int, ...]:
-    """Dimensions in the order in which loops walk them, the columns last; () if that is known."""
-    axes = [it.var for it in facts.block.iters]
-    walked = {n: operand.index_var(n) for n in range(len(operand.forms)) if n != column}
-    if any(var is None for var in walked.values()):
-        return ()
-    return (*sorted(walked, key=lambda n: axes.index(walked[n])), column)  # type: ignore[arg-type]
 
 
 def _tasks(
