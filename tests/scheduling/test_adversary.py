@@ -242,6 +242,43 @@ wrong("storage that its own block reads elsewhere", shared_storage(True),
       lambda s: s.reuse("Q", "P"))  # fmt: skip
 
 
+def matrices():
+    """Products of 2 x 2 matrices: operands associate and do not swap."""
+    parts = [td.placeholder((3, 12), "int32", name=name) for name in "abcd"]
+    k = td.reduce_axis(12, name="k")
+    times = td.reducer(
+        identity=(1, 0, 0, 1),
+        combine=lambda x, y: (
+            *(x[0] * y[0] + x[1] * y[2], x[0] * y[1] + x[1] * y[3]),
+            *(x[2] * y[0] + x[3] * y[2], x[2] * y[1] + x[3] * y[3]),
+        ),
+    )
+    made = td.compute((3,), lambda i: times(tuple(p[i, k] for p in parts), axis=k), name="P")
+    return td.func("matrices", parts, list(made))
+
+
+HALVES = (lambda s: s.split("P.k", 5),)
+PARTS = (*HALVES, lambda s: s.rfactor("P.ko"))
+THIRDS = (lambda s: s.split("P.k", (None, 2, 2)),)
+wrong("products backwards", matrices, lambda s: s.reverse("P.k"))
+wrong("products in strides", matrices, *HALVES, lambda s: s.reorder("P.ki", "P.ko"))
+right("products in parts", matrices, *PARTS)
+right("products in parts, each first", matrices, *PARTS, lambda s: s.reverse("P.rf.ko"))
+wrong("products in parts backwards", matrices, *PARTS, lambda s: s.reverse("P.rf.ki"))
+wrong("parts of products backwards", matrices, *PARTS, lambda s: s.reverse("P.r"))
+wrong("parts of products in strides", matrices, *HALVES, lambda s: s.rfactor("P.ki"))
+wrong("parts from the middle", matrices, *THIRDS, lambda s: s.rfactor("P.km"))
+right("parts of two loops", matrices, *THIRDS, lambda s: s.rfactor(s.fuse("P.ko", "P.km")))
+right("parts of parts", matrices, *THIRDS, lambda s: s.rfactor("P.ko"),
+      lambda s: s.rfactor("P.rf.km"))  # fmt: skip
+wrong("parts of parts in strides", matrices, *THIRDS, lambda s: s.rfactor("P.ko"),
+      lambda s: s.rfactor("P.rf.ki"))  # fmt: skip
+right("rows inside of parts", matrices, *HALVES, lambda s: s.reorder("P.ko", "P.i", "P.ki"),
+      lambda s: s.rfactor("P.ko"))  # fmt: skip
+wrong("rows inside of strides", matrices, *HALVES, lambda s: s.reorder("P.ko", "P.i", "P.ki"),
+      lambda s: s.rfactor("P.ki"))  # fmt: skip
+
+
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda a: a.name)
 def test_a_step_is_refused_or_right(attempt):
     s = scheduled(attempt.algorithm())
