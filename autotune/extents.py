@@ -21,6 +21,12 @@ def number_of(extent: Expr, sizes: Mapping[str, int], unknown: int = 1) -> int:
     return max(1, value)
 
 
+def is_empty(func: Func) -> bool:
+    """Whether an argument has no elements, whatever the sizes."""
+    forms = (linear(e) for param in func.program.params for e in param.buffer.shape)
+    return any(form.is_constant and form.const <= 0 for form in forms)
+
+
 def total_flops(func: Func, sizes: Mapping[str, int]) -> float:
     """Floating-point operations of one call."""
     found = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tdsl.autotune.extents import total_elements, total_flops
+from tdsl.autotune.extents import is_empty, total_elements, total_flops
 from tdsl.autotune.tasks import Task, task_of
 from tdsl.target import Target
 
@@ -33,7 +33,8 @@ def model_tasks(
     Raises:
         FeedError: the model was not compiled yet: its shapes are not all numbers.
     """
-    kernels = list(zip(session.algorithms, session.constant_names, strict=True))
+    every = zip(session.algorithms, session.constant_names, strict=True)
+    kernels = [(func, constants) for func, constants in every if not is_empty(func)]
     work = [_work(func) for func, _ in kernels]
     least = _LEAST_SHARE * sum(work)
     order = sorted(range(len(kernels)), key=lambda n: (-work[n], n))
