@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tdsl.fuzzing.step import Step, View, tail_option
 from tdsl.ir.instruction import INSTRUCTIONS, size_of
-from tdsl.ir.stmt import BlockKind, For, IterKind
+from tdsl.ir.stmt import BlockKind, For, IterKind, LoopKind
 from tdsl.scheduling.arguments import AXES
+from tdsl.scheduling.mapped import unfit
 
 
 def split(v: View) -> Step | None:
@@ -150,34 +151,41 @@ def specialize(v: View) -> Step | None:
 
 
 def tensorize(v: View) -> Step | None:
-    """Mostly loops of the extents of an instruction that is declared."""
+    """Mostly loops that do what an instruction does that is declared, or are of its extents."""
     found: list[tuple[str, str]] = []
-    for block in v.blocks:
-        for depth in range(1, len(block.loops) + 1):
-            nest = block.loops[-depth:]
-            extents = sorted(str(loop.extent) for loop in nest)
-            found += [
-                (nest[0].label, name)
-                for name, known in INSTRUCTIONS.items()
-                if sorted(str(size_of(it)) for it in known.block.iters) == extents
-                and known.output.dtype is block.writes[0].buffer.dtype
-            ]
+    near: list[tuple[str, str]] = []
+    for block in (b for b in v.blocks if b.kind is BlockKind.REDUCE and b.loops):
+        around = v.schedule.index.loop_path(block.name)
+        for depth in range(1, len(around) + 1):
+            nest = list(around[-depth:])
+            shown = block.loops[-depth:]
+            extents = sorted(str(loop.extent) for loop in shown)
+            plain = len(shown[0].blocks) == 1 and all(x.kind is LoopKind.SERIAL for x in nest)
+            for name, known in INSTRUCTIONS.items():
+                if sorted(str(size_of(it)) for it in known.block.iters) != extents:
+                    continue
+                fits = plain and unfit(known, block.leaf, nest) is None
+                (found if fits else near).append((shown[0].label, name))
     loop = v.loop()
-    if not INSTRUCTIONS or loop is None:
+    if loop is None or not INSTRUCTIONS:
         return None
-    if not found or v.draw.chance(0.1):
-        found = [(loop, v.draw.choice(sorted(INSTRUCTIONS)))]
-    return Step("tensorize", v.draw.choice(found))
+    chosen = found or (near if v.draw.chance(0.1) else [])
+    if v.draw.chance(0.05):
+        chosen = [(loop, v.draw.choice(sorted(INSTRUCTIONS)))]
+    return Step("tensorize", v.draw.choice(chosen)) if chosen else None
 
 
 def split_scan(v: View) -> Step | None:
-    """The loop of a scan."""
+    """The loop of a scan, mostly one that runs nothing else."""
     found = [
-        loop.label
+        loop
         for b in v.blocks
         for loop in b.loops
         for it, at in zip(b.leaf.block.iters, b.leaf.bindings, strict=True)
         if it.kind is IterKind.ORDERED and at in loop.variables
     ]
-    loop = v.draw.choice(found) if found else None
-    return None if loop is None else Step("split_scan", (loop, v.draw.integer(1, 4)))
+    if not v.draw.chance(0.1):
+        found = [loop for loop in found if len(loop.blocks) == 1]
+    if not found:
+        return None
+    return Step("split_scan", (v.draw.choice(found).label, v.draw.integer(1, 4)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tdsl.fuzzing import foreign_steps, loop_steps, placing_steps
+from tdsl.fuzzing import combined_steps, foreign_steps, loop_steps, placing_steps
 from tdsl.fuzzing.draw import Draw
 from tdsl.fuzzing.step import Step, View, on_a_loop, view
 from tdsl.scheduling import Schedule
@@ -59,6 +59,7 @@ def _generic(name: str) -> Maker:
     return made
 
 
+# what is seldom possible weighs more: where nothing fits, no step is drawn
 MAKERS: dict[str, tuple[float, Maker]] = {
     "split": (5, loop_steps.split),
     "tile": (3, loop_steps.tile),
@@ -76,32 +77,42 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "set_scope": (2.5, placing_steps.set_scope),
     "transform_layout": (2.5, placing_steps.transform_layout),
     "store_at": (4, placing_steps.store_at),
-    "hoist_storage": (1.5, placing_steps.hoist_storage),
+    "hoist_storage": (3, placing_steps.hoist_storage),
     "fold_storage": (3, placing_steps.fold_storage),
     "rfactor": (4, loop_steps.rfactor),
     "decompose_reduction": (3, loop_steps.decompose_reduction),
     "atomic": (3, placing_steps.atomic),
     "stream": (2, placing_steps.stream),
     "partition": (2, loop_steps.partition),
+    "align": (1.5, placing_steps.align),
     "fission": (4, loop_steps.fission),
     "prefetch": (1.5, placing_steps.prefetch),
     "reverse": (2.5, on_a_loop("reverse")),
     "shift": (2.5, loop_steps.shift),
     "skew": (3, loop_steps.skew),
-    "specialize": (1.5, loop_steps.specialize),
+    "specialize": (2.5, loop_steps.specialize),
     "compute_with": (3, placing_steps.compute_with),
-    "reverse_inline": (4, placing_steps.reverse_inline),
-    "split_scan": (1.5, loop_steps.split_scan),
-    "tensorize": (1.5, loop_steps.tensorize),
+    "reverse_inline": (7, placing_steps.reverse_inline),
+    "split_scan": (8, loop_steps.split_scan),
+    "tensorize": (14, loop_steps.tensorize),
     "call_extern": (0.5, foreign_steps.call_extern),
-    "pad_einsum": (1.5, placing_steps.pad_einsum),
-    "reuse": (2, placing_steps.reuse),
+    "pad_einsum": (6, placing_steps.pad_einsum),
+    "reuse": (3.5, placing_steps.reuse),
+    "pipeline": (4, placing_steps.pipeline),
+    "double_buffer": (4, placing_steps.double_buffer),
+}
+COMBINED: dict[str, tuple[float, Maker]] = {
+    "wavefront": (1.5, combined_steps.wavefront),
+    "split_k": (1.5, combined_steps.split_k),
+    "tree_reduce": (1.5, combined_steps.tree_reduce),
+    "pack_operand": (1.5, combined_steps.pack_operand),
+    "tile_in_registers": (2, combined_steps.tile_in_registers),
 }
 
 
 def makers() -> dict[str, tuple[float, Maker]]:
-    """A weight and a maker for each primitive there is."""
-    found = {name: MAKERS[name] for name in MAKERS if name in PRIMITIVES}
+    """A weight and a maker for each primitive there is, and for combinators of the library."""
+    found = {name: MAKERS[name] for name in MAKERS if name in PRIMITIVES} | COMBINED
     for name, primitive in PRIMITIVES.items():
         kinds = {str(p.annotation) for p in primitive.signature.parameters.values()}
         if name not in found and kinds <= set(_GENERIC):

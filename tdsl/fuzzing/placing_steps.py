@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tdsl.fuzzing.step import Options, Step, View, read_by, written_by
-from tdsl.ir.expr import Buffer
+from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.stmt import Alloc, BlockKind, For
 from tdsl.ir.visit import block_reads
 from tdsl.scheduling.arguments import SCOPES
@@ -65,11 +65,11 @@ def inline(v: View) -> Step | None:
 
 
 def reverse_inline(v: View) -> Step | None:
-    """Mostly a block that reads one expression, and at its own place; else any that reads one."""
+    """Mostly a block that reads one expression, at its own place; now and then any that reads."""
     written = {name for b in v.blocks for name in written_by(b)}
     found = [b for b in v.blocks if read_by(b) & written - written_by(b)]
     fitting = [b for b in found if b.kind in _EXPRESSIONS and _reads_one_expression(v, b)]
-    if fitting and v.draw.chance(0.9):
+    if v.draw.chance(0.8):
         found = fitting
     return Step("reverse_inline", (v.draw.choice(found).name,)) if found else None
 
@@ -115,10 +115,14 @@ def cache_write(v: View) -> Step | None:
 
 
 def pad_einsum(v: View) -> Step | None:
-    """Mostly a reduction."""
-    block = v.block(BlockKind.REDUCE)
-    if block is None:
+    """Mostly a reduction of every term, under its own loops."""
+    found = [b for b in v.blocks if b.kind is BlockKind.REDUCE and b.leaf.block.where is None]
+    found = [b for b in found if all(isinstance(at, Var) for at in b.leaf.bindings)]
+    if v.draw.chance(0.05):
+        found = list(v.blocks)
+    if not found:
         return None
+    block = v.draw.choice(found)
     multiples = tuple(v.draw.integer(1, 4) for _ in block.leaf.block.iters)
     return Step("pad_einsum", (block.name, multiples))
 
@@ -146,6 +150,32 @@ def _same_shape(v: View, name: str, other: Buffer) -> bool:
     buffers = {a.tensor: a.buffer for b in v.blocks for a in b.accesses}
     found = buffers[name]
     return found.dtype is other.dtype and found.shape == other.shape
+
+
+def _in_one_loop(v: View) -> list[tuple[str, str]]:
+    """Producers, and loops that they share with a consumer."""
+    return [
+        (b.name, loop.label)
+        for c in v.blocks
+        for loop in c.loops
+        for b in v.blocks
+        if b.name != c.name and b.name in loop.blocks and written_by(b) & read_by(c)
+    ]
+
+
+def pipeline(v: View) -> Step | None:
+    """A producer ahead of a consumer in a loop around both."""
+    found = _in_one_loop(v)
+    if not found:
+        return None
+    options = (("ahead", v.draw.integer(1, 3)),) if v.draw.chance(0.5) else ()
+    return Step("pipeline", v.draw.choice(found), options)
+
+
+def double_buffer(v: View) -> Step | None:
+    """A producer one iteration ahead of a consumer in a loop around both."""
+    found = _in_one_loop(v)
+    return Step("double_buffer", v.draw.choice(found)) if found else None
 
 
 def set_scope(v: View) -> Step | None:
@@ -189,22 +219,25 @@ def transform_layout(v: View) -> Step | None:
     return Step("transform_layout", (name, f"{', '.join(names)} -> {', '.join(outputs)}"), options)
 
 
-def _inner_tensors(v: View) -> list[str]:
-    """Tensors that are allocated inside some loop, if any are; else all that are allocated."""
-    index = v.schedule.index
-    known = {buffer.name for buffer in index.allocs}
-    inside = {
+def _stored_in_loops(v: View) -> list[str]:
+    """Tensors that are allocated inside some loop."""
+    found = {
         s.buffer.name
-        for path in index.paths.values()
+        for path in v.schedule.index.paths.values()
         for n, s in enumerate(path)
         if isinstance(s, Alloc) and any(isinstance(outer, For) for outer in path[:n])
     }
-    return sorted(inside or known)
+    return sorted(found)
+
+
+def _stored(v: View) -> list[str]:
+    """All tensors that are allocated."""
+    return sorted({buffer.name for buffer in v.schedule.index.allocs})
 
 
 def store_at(v: View) -> Step | None:
     """A tensor somewhere around its readers."""
-    names = _inner_tensors(v)
+    names = _stored_in_loops(v) or _stored(v)
     if not names:
         return None
     name = v.draw.choice(names)
@@ -214,9 +247,23 @@ def store_at(v: View) -> Step | None:
     return Step("store_at", (name,), (("at", v.draw.choice(v.draw.choice(users).loops).label),))
 
 
+def align(v: View) -> Step | None:
+    """A dimension of a tensor, mostly of one that is no argument and no result."""
+    ranks = {b.name: b.rank for b in v.schedule.index.allocs if b.rank}
+    if v.draw.chance(0.05):
+        ranks = {a.tensor: a.buffer.rank for b in v.blocks for a in b.accesses if a.buffer.rank}
+    if not ranks:
+        return None
+    name = v.draw.choice(sorted(ranks))
+    options: Options = ()
+    if v.draw.chance(0.6):
+        options = (("dim", v.draw.integer(-ranks[name], ranks[name] - 1)),)
+    return Step("align", (name, v.draw.integer(1, 8)), options)
+
+
 def hoist_storage(v: View) -> Step | None:
     """Mostly a tensor that lives in a loop."""
-    names = _inner_tensors(v)
+    names = _stored(v) if v.draw.chance(0.1) else _stored_in_loops(v)
     return Step("hoist_storage", (v.draw.choice(names),)) if names else None
 
 

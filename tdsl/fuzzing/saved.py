@@ -18,7 +18,7 @@ import contextlib
 import tdsl as td
 from tdsl.fuzzing.checks import disagreement
 from tdsl.fuzzing.saved import algorithm_beside
-
+{imports}
 
 def test_{name}():
     func = algorithm_beside(__file__, "{place}")
@@ -61,8 +61,11 @@ def saved_test(failure: _Failure, folder: Path) -> Path:
     seed = re.sub(r"\W", "_", job.seed)
     name = f"{job.location.name}_{failure.oracle}_{seed}"
     detail = " ".join(failure.detail.split()).replace("\\", "/").replace('"', "'")
+    is_combined = any(step.is_combined for step in failure.steps)
+    imports = "from tdsl.schedules import combinators\n" if is_combined else ""
     text = _TEST.format(
         name=name,
+        imports=imports,
         seed=job.seed,
         oracle=failure.oracle,
         detail=detail[:300],

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tdsl.errors import ScheduleError
 from tdsl.fuzzing.draw import Draw
 from tdsl.ir.stmt import BlockKind
+from tdsl.schedules import combinators
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.arguments import TAILS
+from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.view import BlockView
 
 Options = tuple[tuple[str, object], ...]
@@ -16,21 +19,36 @@ Options = tuple[tuple[str, object], ...]
 
 @dataclass(frozen=True)
 class Step:
-    """One call of a primitive, in literals: loops and blocks by name."""
+    """One call of a primitive or a combinator, in literals: loops and blocks by name."""
 
     primitive: str
     args: tuple[object, ...]
     options: Options = ()
 
+    @property
+    def is_combined(self) -> bool:
+        """Whether it is a combinator of the library, made of primitives."""
+        return self.primitive not in PRIMITIVES
+
     def source(self) -> str:
         """The call as Python."""
         shown = [_literal(a) for a in self.args]
         shown += [f"{key}={_literal(value)}" for key, value in self.options]
+        if self.is_combined:
+            return f"combinators.{self.primitive}({', '.join(['s', *shown])})"
         return f"s.{self.primitive}({', '.join(shown)})"
 
     def apply(self, s: Schedule, *, unsafe: bool = False) -> object:
-        """Do the step on a schedule."""
+        """Do the step on a schedule.
+
+        Raises:
+            ScheduleError: it is refused, or it is a combinator, whose steps are always proven.
+        """
         options = dict(self.options)
+        if self.is_combined:
+            if unsafe:
+                raise ScheduleError(self.primitive, "its steps are always proven")
+            return getattr(combinators, self.primitive)(s, *self.args, **options)
         if unsafe:
             options["unsafe"] = True
         return getattr(s, self.primitive)(*self.args, **options)

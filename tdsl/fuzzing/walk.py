@@ -18,7 +18,7 @@ from tdsl.scheduling.loops import Loop
 MOST_STEPS = 14
 _TRIES = 3
 _MOST_COPIES = 256  # of a body in straight-line code: more would only time the code generator
-_NO_THREADS = {"parallel"}
+_NO_THREADS = {"parallel", "split_k", "wavefront"}
 _GROUPS = ("group.x", "group.y", "group.z")
 _LOCALS = ("local.x", "local.y", "local.z")
 _MOST_ITEMS = 64  # of one work-group: every device has room for them

@@ -219,6 +219,7 @@ def script(algorithm: Algorithm, steps: tuple[Step, ...]) -> str:
     """The case as a Python script."""
     lines = [
         "import tdsl as td",
+        *(["from tdsl.schedules import combinators"] if any(x.is_combined for x in steps) else []),
         "",
         algorithm.source(),
         "",

@@ -9,7 +9,7 @@ from tdsl.fuzzing.makers import makers, without_maker
 from tests.fuzz.case import Result
 from tests.fuzz.named import CORPUS
 
-ENOUGH_STEPS = 6.0
+ENOUGH_STEPS = 8.0
 ENOUGH_ACCEPTED = 200 / 5000
 MOST_LEGAL_REFUSED = 0.01
 
