@@ -58,7 +58,7 @@ def _narrowed(
     """The sums, in a wide accumulator and then in the dtype asked for."""
     wide = accumulator(a.dtype)
     own = a.dtype if a.dtype.is_float else wide
-    wanted = own if dtype is None else as_dtype(dtype)  # type: ignore[arg-type]
+    wanted = own if dtype is None else as_dtype(dtype)
     if wide is wanted:
         return declare(shape, element, label)
     sums = declare(shape, element, f"{label}.wide")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -121,19 +123,22 @@ _NUMPY = {
 }
 
 
-def as_dtype(value: DType | str | type | np.dtype) -> DType:
-    """Return the element type named by a string, a numpy dtype, or itself.
+def as_dtype(value: Any) -> DType:
+    """Return the element type named by a string, a numpy dtype or type, or itself.
 
     >>> as_dtype("float32") is float32
     True
 
     Raises:
-        TypeMismatch: the name is no element type of tdsl.
+        TypeMismatch: it names no element type of tdsl.
     """
     if isinstance(value, DType):
         return value
-    name = value if isinstance(value, str) else np.dtype(value).name
-    found = BY_NAME.get(name) or BY_SHORT.get(name)
+    name = value
+    if value is not None and not isinstance(value, str):  # None is float64 to numpy
+        with contextlib.suppress(TypeError):
+            name = np.dtype(value).name
+    found = (BY_NAME.get(name) or BY_SHORT.get(name)) if isinstance(name, str) else None
     if found is None:
         raise TypeMismatch(f"unknown dtype {name!r}", hint=f"one of {', '.join(BY_NAME)}")
     return found

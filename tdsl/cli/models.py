@@ -54,7 +54,7 @@ def run(
         numbers = np.array2string(array.reshape(-1)[:6], precision=6, threshold=6)
         typer.echo(f"{name}: {array.dtype}{list(array.shape)} {numbers}")
     if outputs is not None:
-        np.savez(outputs, **results)  # type: ignore[arg-type]
+        np.savez(outputs, **results)  # type: ignore[arg-type]  # one might be allow_pickle
     if report:
         typer.echo(f"\n{session.report}\n\n{session.report.fusion}")
 

@@ -30,7 +30,7 @@ def extern(symbol: str, dtype: object, *args: object) -> Value:
     """
     if not symbol.isidentifier():
         raise DeclarationError(f"{symbol!r} is no C symbol")
-    kind = as_dtype(dtype)  # type: ignore[arg-type]
+    kind = as_dtype(dtype)
     numbers = tuple(a if isinstance(a, Value) else as_expr(a, kind) for a in args)
     exprs = tuple(a.expr if isinstance(a, Value) else a for a in numbers)
     known = registered(symbol)
@@ -102,8 +102,8 @@ def extern_function(
     """
     if not symbol.isidentifier():
         raise DeclarationError(f"{symbol!r} is no C symbol")
-    result = as_dtype(dtype)  # type: ignore[arg-type]
-    kinds = tuple(as_dtype(a) for a in arguments)  # type: ignore[arg-type]
+    result = as_dtype(dtype)
+    kinds = tuple(as_dtype(a) for a in arguments)
     for kind in (result, *kinds):
         if not has_c_type(kind):
             raise DeclarationError(

@@ -77,7 +77,7 @@ def saturating_cast(x: object, dtype: object) -> Value:
     >>> saturating_cast(300, "uint8").dtype.name
     'uint8'
     """
-    to = as_dtype(dtype)  # type: ignore[arg-type]
+    to = as_dtype(dtype)
     value = x if isinstance(x, Value) else cast(x, dtypes.INDEX)
     source = value.dtype
     if not (source.is_integer and to.is_integer):

@@ -93,11 +93,11 @@ def _call(
 
 
 def _simple(
-    name: str, op: BinaryOp, identity: Callable[[DType], object], expr: object,
+    name: str, op: BinaryOp, identity: Callable[[DType], float], expr: object,
     axis: object, where: object, dtype: DType,
 ) -> Value:  # fmt: skip
     source = as_expr(cast(as_expr_value(expr), dtype))
-    start = const(identity(dtype), dtype)  # type: ignore[arg-type]
+    start = const(identity(dtype), dtype)
     call = _call(name, [start], lambda x, y: [binary(op, x[0], y[0])], [source], axis, where)
     return Value(Reduction(call, 0))
 
@@ -133,14 +133,14 @@ def sum(  # noqa: A001 - numpy's name
         DeclarationError: no axis, or one twice.
     """
     e = as_expr_value(expr)
-    acc = as_dtype(dtype) if dtype is not None else accumulator(e.dtype)  # type: ignore[arg-type]
+    acc = as_dtype(dtype) if dtype is not None else accumulator(e.dtype)
     return _simple("sum", BinaryOp.ADD, lambda _: 0, e, axis, where, acc)
 
 
 def prod(expr: object, axis: object, where: object = None, dtype: object = None) -> Value:
     """Product over axes; 1 for an empty domain. Arguments, dtypes and errors as for `sum`."""
     e = as_expr_value(expr)
-    acc = as_dtype(dtype) if dtype is not None else accumulator(e.dtype)  # type: ignore[arg-type]
+    acc = as_dtype(dtype) if dtype is not None else accumulator(e.dtype)
     return _simple("prod", BinaryOp.MUL, lambda _: 1, e, axis, where, acc)
 
 
@@ -152,7 +152,7 @@ def min(  # noqa: A001 - numpy's name
     The result has the operand's dtype, or `dtype`; other arguments and errors as for `sum`.
     """
     e = as_expr_value(expr)
-    acc = as_dtype(dtype) if dtype is not None else e.dtype  # type: ignore[arg-type]
+    acc = as_dtype(dtype) if dtype is not None else e.dtype
     return _simple("min", BinaryOp.MIN, lambda d: d.max, e, axis, where, acc)
 
 
@@ -172,7 +172,7 @@ def max(  # noqa: A001 - numpy's name
     array([ 3, -4], dtype=int32)
     """
     e = as_expr_value(expr)
-    acc = as_dtype(dtype) if dtype is not None else e.dtype  # type: ignore[arg-type]
+    acc = as_dtype(dtype) if dtype is not None else e.dtype
     return _simple("max", BinaryOp.MAX, lambda d: d.min, e, axis, where, acc)
 
 
@@ -181,7 +181,7 @@ def _truth(expr: object) -> Value:
     return e if e.dtype.is_bool else e != 0
 
 
-def any(expr: object, axis: object, where: object = None) -> Value:  # noqa: A001
+def any(expr: object, axis: object, where: object = None) -> Value:  # noqa: A001 - numpy's
     """Whether some value is non-zero, as a bool; False for an empty domain.
 
     Arguments and errors as for `sum`.
@@ -189,7 +189,7 @@ def any(expr: object, axis: object, where: object = None) -> Value:  # noqa: A00
     return _simple("any", BinaryOp.OR, lambda _: False, _truth(expr), axis, where, dtypes.bool_)
 
 
-def all(expr: object, axis: object, where: object = None) -> Value:  # noqa: A001
+def all(expr: object, axis: object, where: object = None) -> Value:  # noqa: A001 - numpy's
     """Whether every value is non-zero, as a bool; True for an empty domain.
 
     Arguments and errors as for `sum`.
@@ -234,7 +234,7 @@ def _arg(
     name: str, expr: object, axis: object, where: object, dtype: object, better: BinaryOp
 ) -> Value:
     e = as_expr_value(expr)
-    index_type = as_dtype(dtype)  # type: ignore[arg-type]
+    index_type = as_dtype(dtype)
     if index_type not in (dtypes.int32, dtypes.int64):
         raise TypeMismatch(f"{name} gives int32 or int64 indices, not {index_type}")
     axes = _axes(axis)

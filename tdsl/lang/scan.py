@@ -46,7 +46,7 @@ class State:
     def _initial(self, indices: tuple[Expr, ...]) -> Expr:
         dtype = self.buffer.dtype
         if is_number(self.init):
-            return const(self.init, dtype)  # type: ignore[arg-type]
+            return const(self.init, dtype)
         if isinstance(self.init, Tensor):
             return Load(self.init.buffer, indices)
         made = self.init(*map(Value, indices)) if callable(self.init) else self.init

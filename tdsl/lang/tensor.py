@@ -233,7 +233,7 @@ def placeholder(
         raise DeclarationError(f"strides must be 'contiguous' or 'any', got {strides!r}")
     label = fresh_name(name)
     stage = Stage(label, caller_span())
-    kind = as_dtype(dtype)  # type: ignore[arg-type]
+    kind = as_dtype(dtype)
     buffer = Buffer(label, kind, as_shape(shape), strides == "any", stage)
     stage.buffers = (buffer,)
     return Tensor(buffer)

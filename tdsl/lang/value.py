@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -239,7 +239,7 @@ def check_name(name: str, what: str) -> None:
         )
 
 
-def is_number(x: object) -> bool:
+def is_number(x: object) -> TypeGuard[float]:
     """Whether *x* is a Python or numpy scalar."""
     return isinstance(x, (int, float, bool)) or (
         hasattr(x, "item") and getattr(x, "shape", 1) == ()
@@ -396,9 +396,9 @@ def cast(x: object, dtype: object) -> Value:
     Raises:
         TypeMismatch: there is no such dtype.
     """
-    target = as_dtype(dtype)  # type: ignore[arg-type]
+    target = as_dtype(dtype)
     if is_number(x):
-        return Value(const(x, target))  # type: ignore[arg-type]
+        return Value(const(x, target))
     e = as_expr(x)
     return Value(e if e.dtype is target else Cast(e, target))
 

@@ -53,7 +53,7 @@ class Primitive(Generic[P, R]):
         def method(*args: P.args, **kwargs: P.kwargs) -> R:
             return self.apply(core, *args, **kwargs)
 
-        method.__signature__ = self.signature  # type: ignore[attr-defined]
+        method.__signature__ = self.signature  # type: ignore[attr-defined]  # for help()
         return method
 
     def apply(self, core: ScheduleCore, *args: object, **kwargs: object) -> R:

@@ -20,7 +20,7 @@ from tdsl.ir.visit import loads, substitute
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.rewriting import fresh_name
 
-_OPS: dict[BinaryOp, tuple[str, Callable[[DType], object]]] = {
+_OPS: dict[BinaryOp, tuple[str, Callable[[DType], float]]] = {
     BinaryOp.ADD: ("sum", lambda _: 0),
     BinaryOp.MUL: ("prod", lambda _: 1),
     BinaryOp.MIN: ("min", lambda dtype: dtype.max),
@@ -132,7 +132,7 @@ def _total(edit: Edit, found: Recurrence, size: int) -> Block:
     name = fresh_name(edit, f"{found.block.name}.sum")
     dtype = found.buffer.dtype
     label, identity = _OPS[found.op]
-    start = const(identity(dtype), dtype)  # type: ignore[arg-type]
+    start = const(identity(dtype), dtype)
     left, right = Var("left0", dtype), Var("right0", dtype)
     reducer = Reducer(label, (start,), (left,), (right,), (Binary(found.op, left, right),))
     count = floordiv(found.time.extent, size)

@@ -127,3 +127,11 @@ def test_a_scan_walks_its_axis_in_order():
     shown = str(td.Schedule(td.func("f", [S], [out["h"]])))
     assert "for t in 4:  # in order" in shown
     assert "sums.h[t - 1, i]" in shown
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "float", "complex64", np.dtype("datetime64[s]"), list])
+def test_what_is_no_dtype_is_told_those_that_are(wrong) -> None:
+    text = told(lambda: td.placeholder((4,), wrong))
+    assert f"unknown dtype {wrong!r}" in text or np.dtype(wrong).name in text
+    assert "float64'" not in text
+    assert "help: one of bool, int8" in text

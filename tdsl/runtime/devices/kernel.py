@@ -52,12 +52,12 @@ class DeviceKernel(Kernel):
     @property
     def device(self) -> Device:
         """Where it runs."""
-        return self._caller.device  # type: ignore[attr-defined, no-any-return]
+        return self._caller.device  # type: ignore[attr-defined, no-any-return]  # a DeviceCaller
 
     @property
     def events(self) -> tuple[Event, ...]:
         """The launches of the last call, in order."""
-        return tuple(self._caller.events)  # type: ignore[attr-defined]
+        return tuple(self._caller.events)  # type: ignore[attr-defined]  # likewise
 
 
 class _Functions:
