@@ -27,7 +27,7 @@ from tdsl.ir.expr import (
     Var,
 )
 from tdsl.ir.stmt import For, Let, Part, Program
-from tdsl.ir.visit import walk
+from tdsl.ir.visit import free_vars, walk
 
 # Steps of one proof. Goals about tiles and halos take fewer than twenty.
 FUEL = 160
@@ -75,7 +75,7 @@ class Facts:
             if isinstance(e, Var):
                 found = _position(self.vars, e)
             else:
-                ranks = [_position(self.vars, n) for n in walk(e) if isinstance(n, Var)]
+                ranks = [_position(self.vars, var) for var in free_vars(e)]
                 found = max(ranks, default=-1) + 0.5
             self.ranks[e] = found
         return found

@@ -66,7 +66,7 @@ def _alloc(s: Alloc, pending: _Pending, *, top: bool) -> Stmt:
         if body is s.body and scope is s.scope:
             return s
         return dataclasses.replace(s, body=body, scope=scope)
-    pending.allocs.append(dataclasses.replace(s, body=body))
+    pending.allocs.append(dataclasses.replace(s, body=body, scope=scope))
     return body
 
 

@@ -18,10 +18,21 @@ from tdsl.ir.build import (
     mul,
     sub,
 )
-from tdsl.ir.expr import Binary, BinaryOp, Checked, Const, Load, Select, Unary, UnaryOp, Var
+from tdsl.ir.expr import (
+    Binary,
+    BinaryOp,
+    Checked,
+    Const,
+    Extern,
+    Load,
+    Select,
+    Unary,
+    UnaryOp,
+    Var,
+)
 from tdsl.ir.stmt import For, Let, Seq
 from tdsl.lower.facts import Facts, decide, holds, in_range
-from tdsl.lower.loop_bounds import greatest, least, solve
+from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
 
 M, N, I, J = (Var(name) for name in "MNij")
 SIZES = Facts((M, N), (linear(M), linear(N)))
@@ -186,6 +197,21 @@ def test_the_least_and_the_greatest_are_picked_where_they_are_known():
     assert greatest(I, N, facts) == maximum(I, N)
 
 
+def test_bounds_with_names_are_bound_in_order():
+    one, two = Let(Var("one"), M, Seq(())), Let(Var("two"), N, Seq(()))
+    bound = binding([one, None, two], Seq(()))
+    assert bound.var is one.var
+    assert bound.body == two
+
+
+def test_only_bounds_of_several_extrema_get_names():
+    once, twice = minimum(M, N), minimum(M, maximum(N, I))
+    assert named(once, "bound") is None
+    assert named(once, "bound", most=0).value is once
+    assert named(twice, "bound").value is twice
+    assert named(add(mul(M, 2), N), "bound", most=0) is None
+
+
 def test_a_guard_is_a_fact():
     value = add(mul(I, 6), J)
     facts = known([(I, ceildiv(M, 6)), (J, index(6))])
@@ -198,8 +224,12 @@ def test_arithmetic_on_data_is_not_reasoned_about_because_it_wraps():
     from tdsl import dtypes
     from tdsl.ir.expr import Buffer
 
-    data = Load(Buffer("x", dtypes.int64, (M,)), (index(0),))
-    assert decide(SIZES, lt(data, add(data, 1))) is None
+    called = Extern("f", (), dtypes.int64)
+    loaded = Load(Buffer("x", dtypes.int64, (M,)), (index(0),))
+    for data in (loaded, called):
+        assert decide(SIZES, lt(data, add(data, 1))) is None
+        assert decide(SIZES, lt(add(data, M), add(add(data, M), 1))) is None
+        assert holds(SIZES, lt(Checked(data, M), add(Checked(data, M), 1)))
 
 
 def value(e, env):

@@ -141,6 +141,23 @@ func f(A: f32[16]) -> C: f32[16]:
     assert len(stores(after)) == 2
 
 
+@pytest.mark.parametrize("scalar", ["then", "else", "neither"])
+def test_loops_in_both_branches_become_vectors(scalar):
+    one, loop = "C[0] = 1", "for l in vectorized(16):\n        C[l] = A[l]"
+    after = check(f"""
+func f(A: f32[16], s: f32[1]) -> C: f32[16]:
+  seq:
+    for i in vectorized(16):
+      C[i] = A[i] * 2
+    if s[0] < 1:
+      {one if scalar == "then" else loop}
+    else:
+      {one if scalar == "else" else loop}
+""")
+    lanes = sorted(store.indices[0].lanes for store in stores(after))
+    assert lanes == ([16, 16, 16] if scalar == "neither" else [1, 16, 16])
+
+
 def test_scalar_load_under_a_mask_reads_nothing_where_no_lane_runs():
     check(
         """

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import tdsl as td
+from tdsl.ir.parser import parse_program
+from tdsl.lower.map_work_items import map_work_items
 from tests.opencl import kernels
 
 
@@ -82,6 +84,18 @@ def test_shared_memory_belongs_to_one_group():
     s.bind(outer, "group.x")
     s.bind(inner, "local.x")
     _refused(s, "no two groups share such memory")
+
+
+def test_work_items_do_not_name_what_data_says_outside_of_their_loops():
+    program = parse_program("""tdsl-ir 1
+func f(x: f32[4]) -> y: f32[4]:
+  for g in group.x(1):
+    let a = x[0]
+    for l in local.x(4):
+      y[l] = a
+""")
+    with pytest.raises(td.LoweringError, match="depend on data that other work-items make"):
+        map_work_items(program, kernels.OPENCL)
 
 
 def test_threads_are_refused_with_the_axes_that_there_are():

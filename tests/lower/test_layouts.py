@@ -1,0 +1,41 @@
+"""Storage of buffers with a layout."""
+
+import pytest
+
+import tdsl as td
+from tdsl.ir.nest import print_expr
+from tdsl.ir.parser import parse_program
+from tdsl.ir.stmt import Alloc
+from tdsl.ir.visit import walk
+from tdsl.lower.apply_layouts import apply_layouts
+from tests.lower.nests import TARGET
+
+
+def stored(layout, shape):
+    """The shape of storage that a layout of rows of N elements maps to."""
+    program = parse_program(f"""tdsl-ir 1
+func f(x: f32[N]) -> y: f32[N]:
+  alloc t: f32[{shape}] layout({layout})
+  for i in N:
+    y[i] = x[i]
+""")
+    (alloc,) = [n for n in walk(apply_layouts(program, TARGET).body) if isinstance(n, Alloc)]
+    return alloc.buffer.shape
+
+
+@pytest.mark.parametrize(
+    ("layout", "extents"),
+    [
+        ("i -> min(i, 3)", ["4"]),  # as a number, though N may be less
+        ("i -> i % 4", ["4"]),
+        ("i -> i // 4, i % 4", ["(N + 3) // 4", "4"]),
+        ("i -> i + 2", ["N + 2"]),
+    ],
+)
+def test_storage_is_as_large_as_the_image_of_the_layout(layout, extents):
+    assert [print_expr(e) for e in stored(layout, "N")] == extents
+
+
+def test_a_layout_to_places_below_the_first_is_refused():
+    with pytest.raises(td.LoweringError, match="'t' maps to storage of unknown size"):
+        stored("i -> i - 1", "N")
