@@ -104,14 +104,15 @@ def test_rows_of_any_length(width):
     check_every_pass(s.program, {"W": width})
 
 
-def test_vectors_with_gaps_between_them_read_no_further_than_before():
-    x = td.placeholder((32 * 4 + 16 + 3,), "float32", name="X")
+@pytest.mark.parametrize("taps", [(0, 1, 2, 3), (0, 17, 18, 19)])
+def test_vectors_with_gaps_between_them_read_no_further_than_before(taps):
+    x = td.placeholder((32 * 4 + 16 + taps[-1],), "float32", name="X")
 
     def value(i, j, k):
         z = x[i * 32 + j + k]
         return td.sqrt(z) * z + z / (z + 1.0)
 
-    y = td.compute((5, 16), lambda i, j: sum((value(i, j, k) for k in (1, 2, 3)), value(i, j, 0)))
+    y = td.compute((5, 16), lambda i, j: sum((value(i, j, k) for k in taps[1:]), value(i, j, 0)))
     s = td.Schedule(td.func("gaps", [x], [y]), TARGET)
     s.vectorize(s.loops(s.blocks()[0])[1], 16)
     program, _ = carried(s.program)
