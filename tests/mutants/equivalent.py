@@ -42,6 +42,9 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/hoist_loads.py: wrong_order: reversed(found.items()) -> list(found.items())": (
         "the order of bindings that do not mention each other"
     ),
+    "tdsl/lower/relax_guards.py: removed_branch: if not dropped: -> if False:": (
+        "with no guard dropped no variable varies, and every load stays as it is"
+    ),
     "tdsl/lower/join_dimensions.py: added_one: 0 -> 1": "x // 1 and x % 1 are folded when built",
     "tdsl/lower/carry_values.py: dropped_update: "
     "stored |= {n.buffer for n in below if isinstance(n, Alloc)} -> pass": (
