@@ -33,12 +33,6 @@ EQUIVALENT: dict[str, str] = {
     ),
     "tdsl/lower/private_tiles.py: swapped_comparison: total > MOST_ELEMENTS -> "
     "total >= MOST_ELEMENTS": "where a limit of effort lies, to one element",
-    "tdsl/lower/maths/reduction.py: off_by_one: word - 1 -> word": (
-        "the digits may be dealt out at any place that leaves the upper number exact"
-    ),
-    "tdsl/lower/maths/reduction.py: off_by_one: reach + count + 1 -> reach + count": (
-        "of the table's last word a window takes its last 9 bits, less than the product keeps"
-    ),
     "tdsl/lower/hoist_loads.py: wrong_order: reversed(found.items()) -> list(found.items())": (
         "the order of bindings that do not mention each other"
     ),
