@@ -27,6 +27,16 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/analysis/recompute.py: swapped_arguments: state.met(s, u) -> state.met(u, s)": (
         "the number of common loops is the same both ways"
     ),
+    "tdsl/analysis/reach.py: swapped_arguments: _hull(one, two) -> _hull(two, one)": (
+        "the hull of two reaches is the same both ways"
+    ),
+    "tdsl/analysis/cost.py: swapped_arguments: build.add(distinct, count) -> "
+    "build.add(count, distinct)": "a sum, which is tidied at the end",
+    "tdsl/analysis/model.py: swapped_comparison: left < right -> left <= right": (
+        "asked only where the two differ"
+    ),
+    "tdsl/analysis/dependences.py: swapped_comparison: len(_MODELS) > MOST_ALGORITHMS -> "
+    "len(_MODELS) >= MOST_ALGORITHMS": _CACHE,
     "tdsl/analysis/cost.py: wrong_order: "
     "sorted(accessed_buffers(s), key=lambda b: b.name) -> list(accessed_buffers(s))": (
         "the order of a report's lines"
