@@ -20,6 +20,7 @@ from tdsl.schedules.rules.blocks import BlockFacts, constant
 from tdsl.schedules.rules.contraction import find_contraction
 from tdsl.schedules.rules.groups import Group
 from tdsl.schedules.rules.pixel_tiles import Pixels, pixel_tile
+from tdsl.schedules.rules.pixels import share_bands
 from tdsl.schedules.rules.rule import Plan, Rule
 from tdsl.schedules.rules.steps import own_loops
 from tdsl.scheduling import Loop, Schedule
@@ -65,27 +66,24 @@ def tile_points(
         share, ko = s.split(ko, part // lanes)
         outer.append(share)
     s.reorder(*outer, y, x, ko, i, j, ki)
-    _in_registers(s, restored, ko, 6, lanes)
+    _in_registers(s, restored, ko, lanes)
     for loop in (i, j):
         s.unroll(loop)
     s.vectorize(ki, lanes)
-    shared = outer[0]
-    for loop in outer[1:]:
-        shared = s.fuse(shared, loop)
+    shared = share_bands(s, tuple(outer), 1)
     _tile_products(s, products, shared, tile, lanes)
     if pack:
         _pass_packed(s, pack, tile[2], part)
     if ahead:
         s.prefetch(products, pack, f"n, y, a, b, x, k, c -> a, b, c + {ahead}, k")
     _make_points(s, columns, points, None if part else shared, lanes)
-    s.parallel(shared)
 
 
-def _in_registers(s: Schedule, block: str, at: Loop, rank: int, lanes: int) -> None:
-    """Make what one iteration of a loop needs of a block in registers."""
+def _in_registers(s: Schedule, block: str, at: Loop, lanes: int) -> None:
+    """Make what one iteration of a loop needs of a transform in registers."""
     s.compute_at(block, at=at)
     s.set_scope(block, "register")
-    own = own_loops(s, block, rank)
+    own = own_loops(s, block, 6)
     s.unroll(own[2])
     s.unroll(own[3])
     s.vectorize(own[-1], lanes)
@@ -126,10 +124,10 @@ def _make_points(s: Schedule, columns: str, points: str, at: Loop | None, lanes:
     co, ci = s.split(c, lanes, tail="mask")
     if at is None:
         s.reorder(n, y, co, x, a, b, ci)
-        s.parallel(s.fuse(s.fuse(n, y), co))
+        share_bands(s, (n, y, co), 1)
     else:
         s.reorder(n, y, x, co, a, b, ci)
-    _in_registers(s, columns, x if at is None else co, 6, lanes)
+    _in_registers(s, columns, x if at is None else co, lanes)
     for loop in (a, b):
         s.unroll(loop)
     s.vectorize(ci, lanes)

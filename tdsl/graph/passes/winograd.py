@@ -1,6 +1,6 @@
 """Convolutions with windows of 3 x 3 by minimal filtering, which takes 2.25 times fewer products.
 
-Results differ from those of the plain algorithm by roundings: about 5e-6 of their standard
+Results differ from those of the plain algorithm by roundings: up to 7e-6 of their standard
 deviation. `disabled_passes=["winograd"]` keeps the plain algorithm.
 """
 
