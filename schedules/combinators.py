@@ -197,33 +197,3 @@ def wavefront(s: Schedule, outer: Loop | str, inner: Loop | str, by: int = 1) ->
     diagonal, along = s.reorder(inner, outer)
     del diagonal
     return s.parallel(along)
-
-
-@combinator
-def pipeline(s: Schedule, block: str, loop: Loop | str, ahead: int = 1) -> None:
-    """Make what an iteration of a loop reads some iterations ahead, in as many places and one more.
-
-    With `ahead=1` that is double buffering: one buffer is filled while the other is read.
-
-    Args:
-        s: the schedule.
-        block: the producer, a copy made by cache_read say; it is computed at the loop.
-        loop: a serial loop around its consumer.
-        ahead: by how many iterations the producer runs ahead.
-
-    >>> import tdsl as td
-    >>> A = td.placeholder((64, 32), "float32", name="A")
-    >>> B = td.compute((64, 32), lambda i, j: A[i, j] * 2.0, name="B")
-    >>> C = td.compute((64, 32), lambda i, j: B[i, j] + B[i, 31 - j], name="C")
-    >>> s = td.Schedule(td.func("f", [A], [C]))
-    >>> pipeline(s, "B", "C.i")
-    >>> print(str(s.nest).splitlines()[0])
-    alloc B: f32[64, 32] stored at [i % 2, j]
-    """
-    if isinstance(loop, str):
-        loop = s.loop(loop, "pipeline")
-    s.compute_at(block, loop)
-    tensor = s.nest.block(block).writes[0].tensor
-    s.store_at(tensor)
-    s.shift(loop, -ahead, block=block)
-    s.fold_storage(tensor, ahead + 1, dim=0)

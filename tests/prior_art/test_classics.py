@@ -155,8 +155,11 @@ def test_products_quotients_and_remainders_at_the_ends_of_each_type(dtype):
     for name in "PQR":
         s.vectorize(f"{name}.i", 8)
     product, quotient, remainder = td.build(s)(x, y)
+
+    def wrap(v):
+        return int(np.array(v & (2**64 - 1), np.uint64).astype(dtype))
+
     for n, (a, b) in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
-        wrap = lambda v: int(np.array(v & (2**64 - 1), np.uint64).astype(dtype))  # noqa: E731
         assert product[n] == wrap(a * b)
         assert quotient[n] == (wrap(a // b) if b else 0), (a, b)
         assert remainder[n] == (wrap(a % b) if b else 0), (a, b)

@@ -276,7 +276,10 @@ def test_the_multiples_of_5_or_7_are_compacted():
     """Where each goes is a running count: the positions come from a scan, the values follow."""
     n = 60
     A = td.placeholder((n,), "int32", name="A")
-    keep = lambda x: td.select((A[x] % 5 == 0) | (A[x] % 7 == 0), 1, 0)  # noqa: E731
+
+    def keep(x):
+        return td.select((A[x] % 5 == 0) | (A[x] % 7 == 0), 1, 0)
+
     t = td.scan_axis(n, name="t")
     P = td.scan(t, {"p": ((), 0)}, lambda t, prev: {"p": prev["p"] + keep(t)}, name="P")["p"]
     zero = td.placeholder((n,), "int32", name="zero")

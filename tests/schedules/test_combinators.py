@@ -53,17 +53,19 @@ def test_a_tree_halves_its_parts(n):
 @pytest.mark.parametrize("ahead", [1, 2, 3])
 def test_a_producer_runs_ahead_in_as_many_places_and_one(ahead):
     s = td.Schedule(mirrored())
-    made.pipeline(s, "B", "C.i", ahead)
+    s.compute_at("B", "C.i")
+    s.pipeline("B", "C.i", ahead)
     assert f"stored at [i % {ahead + 1}, j]" in str(s)
     check(s)
 
 
-def test_a_pipeline_that_nothing_feeds_is_undone_as_a_whole():
+def test_a_pipeline_over_a_parallel_loop_is_refused_as_a_whole():
     s = td.Schedule(mirrored())
+    s.compute_at("B", "C.i")
     s.parallel("C.i")
     before = str(s)
     with pytest.raises(td.ScheduleError):
-        made.pipeline(s, "B", "C.i")
+        s.pipeline("B", "C.i")
     assert str(s) == before
 
 
