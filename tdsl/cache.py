@@ -13,7 +13,6 @@ makes a build fail.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -29,6 +28,7 @@ from typing import Any
 
 import platformdirs
 
+from tdsl import cache_total
 from tdsl.errors import InternalError, warn_user
 
 _MAGIC = b"tdsl-object-1 "
@@ -119,7 +119,6 @@ class ObjectCache:
     def __init__(self, directory: Path | None, *, max_bytes: int = 1 << 29) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
-        self._known_bytes: int | None = None  # on disk, as far as we know; None: never looked
         self._warned = False
         self._hits = self._misses = self._stores = 0
 
@@ -144,29 +143,28 @@ class ObjectCache:
             if directory is None:
                 return
             try:
-                _write_atomically(directory, name, data)
+                with cache_total.counted(directory, len(data)):
+                    _write_atomically(directory, name, data)
+                self._stores += 1
+                self._make_room(directory, name)
             except OSError as error:
                 self._warn(f"it cannot be written: {error.strerror}")
-                return
-            self._stores += 1
-            self._make_room(directory, len(data))
 
     def clear(self) -> int:
         """Remove all entries; return how many there were."""
         with self._open(create=False) as directory:
             if directory is None:
                 return 0
-            files = _entries(directory, _SUFFIX) + _entries(directory, ".tmp")
-            removed = [_remove(directory, file.name) for file in files]
-        self._known_bytes = None
-        return sum(
-            gone for gone, file in zip(removed, files, strict=True) if file.name.endswith(_SUFFIX)
-        )
+            entries, abandoned = _files(directory)
+            removed = sum(_remove(directory, file.name) for file in entries)
+            for name in (*(file.name for file in abandoned), cache_total.NAME):
+                _remove(directory, name)
+        return removed
 
     def stats(self) -> CacheStats:
         """Count the entries and their bytes."""
         with self._open(create=False) as directory:
-            files = [] if directory is None else _entries(directory, _SUFFIX)
+            files = [] if directory is None else _files(directory)[0]
         return CacheStats(
             self._directory,
             len(files),
@@ -239,24 +237,30 @@ class ObjectCache:
             CacheWarning,
         )
 
-    def _make_room(self, directory: int, added: int) -> None:
-        """Remove the least recently used entries once the limit is passed."""
-        if self._known_bytes is not None:
-            self._known_bytes += added
-            if self._known_bytes <= self._max_bytes:
-                return
-        files = sorted(_entries(directory, _SUFFIX), key=lambda file: file.used)
-        total = sum(file.size for file in files)
-        if total > self._max_bytes:
-            for file in files[:-1]:  # never the newest: it is the one just stored
-                if total <= self._max_bytes * _KEPT_AFTER_EVICTION:
-                    break
-                total -= file.size
-                _remove(directory, file.name)
-        for file in _entries(directory, ".tmp"):
-            if file.used < time.time() - _ABANDONED_SECONDS:
-                _remove(directory, file.name)
-        self._known_bytes = total
+    def _make_room(self, directory: int, stored: str) -> None:
+        """Remove the least recently used entries once the limit is passed; never the one stored."""
+        if self._has_room(directory):
+            return
+        with cache_total.listing(directory) as listing:
+            if listing is None or self._has_room(directory):
+                return  # another process sees to it, or just did
+            entries, temporary = _files(directory)
+            total = sum(file.size for file in entries)
+            if total > self._max_bytes:
+                for file in sorted(entries, key=lambda file: file.used):
+                    if total <= self._max_bytes * _KEPT_AFTER_EVICTION:
+                        break
+                    if file.name != stored:
+                        total -= file.size
+                        _remove(directory, file.name)
+            for file in temporary:
+                if file.used < time.time() - _ABANDONED_SECONDS:
+                    _remove(directory, file.name)
+            listing.found(total)
+
+    def _has_room(self, directory: int) -> bool:
+        total = cache_total.total(directory)
+        return total is not None and total <= self._max_bytes
 
 
 _caches: dict[Path | None, ObjectCache] = {}
@@ -354,17 +358,17 @@ def _remove(directory: int, name: str) -> bool:
     return True
 
 
-def _entries(directory: int, suffix: str) -> list[_File]:
-    found = []
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if not entry.name.endswith(suffix):
+def _files(directory: int) -> tuple[list[_File], list[_File]]:
+    """The entries, and the files that are being written or that a dead process left."""
+    found, temporary = list[_File](), list[_File]()
+    with os.scandir(directory) as files:
+        for file in files:
+            kind = found if file.name.endswith(_SUFFIX) else temporary
+            if kind is temporary and not file.name.endswith(".tmp"):
                 continue
             try:
-                status = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                if error.errno != errno.ENOENT:
-                    raise
+                status = file.stat(follow_symlinks=False)
+            except FileNotFoundError:  # another process was quicker
                 continue
-            found.append(_File(entry.name, status.st_size, status.st_mtime))
-    return found
+            kind.append(_File(file.name, status.st_size, status.st_mtime))
+    return found, temporary

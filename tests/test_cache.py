@@ -1,12 +1,14 @@
 """The object cache: what comes out is what went in, or nothing."""
 
+import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import textwrap
+import time
 import warnings
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -31,8 +33,12 @@ def filled(directory):
     return cache
 
 
+def entries_of(directory):
+    return list(directory.glob("*.tdslobj"))
+
+
 def only_file(directory):
-    (path,) = directory.iterdir()
+    (path,) = entries_of(directory)
     return path
 
 
@@ -156,7 +162,7 @@ def test_a_disk_that_takes_nothing(directory, monkeypatch, code):
     monkeypatch.setattr(cache_module.os, "rename", refuse)
     with pytest.warns(CacheWarning, match="cannot be written"):
         cache.store(KEY, CODE, {})
-    assert list(directory.iterdir()) == []
+    assert [path.name for path in directory.iterdir()] == [".total"]
     assert cache.load(KEY) is None
 
 
@@ -197,11 +203,95 @@ def test_an_object_larger_than_the_cache_is_not_stored(directory):
     assert cache.load(KEY) is None
 
 
+def age(directory, seconds=25 * 3600):
+    """Have the directory listed that long ago."""
+    path = directory / ".total"
+    listed = int(time.time()) - seconds
+    path.write_bytes(listed.to_bytes(8, "little") + path.read_bytes()[8:])
+
+
+def counted(directory):
+    return (len((directory / ".total").read_bytes()) - 8) * 256
+
+
+def held(directory):
+    return sum(path.stat().st_size for path in entries_of(directory))
+
+
+def test_the_directory_is_listed_by_the_first_process_alone(filled, directory, monkeypatch):
+    def refuse(_directory):
+        raise AssertionError("listed again")
+
+    monkeypatch.setattr(cache_module, "_files", refuse)
+    for number in range(3):
+        ObjectCache(directory).store(content_key(str(number)), CODE, {})
+    assert held(directory) <= counted(directory) < held(directory) + 4 * 256
+
+
+@pytest.mark.parametrize("seconds", [25 * 3600, -3600, 10**9])
+def test_what_came_without_being_counted_is_found_a_day_later(filled, directory, seconds):
+    (directory / f"{content_key('by hand')}.tdslobj").write_bytes(bytes(20_000))
+    ObjectCache(directory).store(content_key("one"), CODE, {})
+    assert counted(directory) < held(directory)
+    age(directory, seconds)
+    ObjectCache(directory).store(content_key("two"), CODE, {})
+    assert held(directory) <= counted(directory) < held(directory) + 4 * 256
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"\0" * 8, b"\xff" * 9, b"total: 12 bytes", None])
+def test_a_damaged_total_is_counted_anew(filled, directory, content):
+    path = directory / ".total"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    filled.store(content_key("next"), CODE, {})
+    assert held(directory) <= counted(directory) < held(directory) + 4 * 256 + len(content or b"")
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_something_in_the_place_of_the_total(filled, directory, kind, tmp_path):
+    path = directory / ".total"
+    path.unlink()
+    {"link": lambda: path.symlink_to(tmp_path / "x"), "folder": path.mkdir,
+     "pipe": lambda: os.mkfifo(path)}[kind]()  # fmt: skip
+    with pytest.warns(CacheWarning, match="cannot be written"):
+        filled.store(content_key("next"), CODE, {})
+    assert filled.load(KEY) is not None
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_store_counts_again_where_the_total_was_exchanged_meanwhile(
+    filled, directory, monkeypatch
+):
+    write = cache_module._write_atomically
+
+    def slowly(*arguments):
+        age(directory)
+        monkeypatch.setattr(cache_module, "_write_atomically", write)
+        ObjectCache(directory).store(content_key("quicker"), CODE, {})  # lists, and exchanges it
+        write(*arguments)
+
+    monkeypatch.setattr(cache_module, "_write_atomically", slowly)
+    filled.store(content_key("slow"), CODE, {})
+    assert len(entries_of(directory)) == 3
+    assert counted(directory) >= held(directory)
+
+
+def test_a_listing_by_another_process_is_not_waited_for(filled, directory):
+    with filled._open(create=False) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        age(directory)
+        filled.store(content_key("next"), CODE, {})
+        assert filled.load(content_key("next")) is not None
+    assert counted(directory) >= held(directory)
+
+
 def test_abandoned_temporary_files_are_swept(directory, filled):
     old, new = directory / ".x.1.aa.tmp", directory / ".y.2.bb.tmp"
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
+    age(directory)
     ObjectCache(directory).store(content_key("next"), CODE, {})
     assert not old.exists()
     assert new.exists()
@@ -214,15 +304,14 @@ def test_statistics_and_clearing(filled, directory):
     assert (stats.entries, stats.hits, stats.misses, stats.stores) == (1, 1, 1, 1)
     assert stats.bytes == only_file(directory).stat().st_size
     assert filled.clear() == 1
-    assert list(directory.iterdir()) == []
+    assert list(directory.iterdir()) == []  # the total included
     assert filled.stats().entries == 0
     filled.store(KEY, CODE, {})
     assert filled.load(KEY) is not None
 
 
 def test_a_directory_that_vanishes_is_made_again(filled, directory):
-    only_file(directory).unlink()
-    directory.rmdir()
+    shutil.rmtree(directory)
     assert filled.load(KEY) is None
     filled.store(KEY, CODE, {})
     assert filled.load(KEY) is not None
@@ -276,7 +365,28 @@ def test_eight_processes_store_and_load_the_same_keys(directory):
     """
     processes = [start_python(code, directory) for _ in range(8)]
     assert [finish(process) for process in processes] == ["fine"] * 8
-    assert not list(directory.glob(".*"))
+    assert not list(directory.glob(".*.tmp"))
+
+
+def test_eight_processes_count_together_and_some_are_killed(directory):
+    code = """
+    import os, sys
+    from pathlib import Path
+    from tdsl.cache import ObjectCache, content_key
+    me = sys.argv[2]
+    cache = ObjectCache(Path(sys.argv[1]), max_bytes=400_000)
+    for turn in range(40):
+        cache.store(content_key(me, str(turn)), bytes(10_000), {})
+        if me in "13" and turn == 20:
+            os.kill(os.getpid(), 9)
+    print("fine")
+    """
+    processes = [start_python(code, directory, number) for number in range(8)]
+    for number, process in enumerate(processes):
+        out, err = process.communicate(timeout=120)
+        assert (out, process.returncode) == (("", -9) if number in {1, 3} else ("fine\n", 0)), err
+    assert held(directory) <= counted(directory)
+    assert 300_000 < held(directory) <= 400_000 + 8 * 10_500
 
 
 def test_eight_processes_build_the_native_runtime_at_once(tmp_path):
@@ -287,4 +397,4 @@ def test_eight_processes_build_the_native_runtime_at_once(tmp_path):
     environment = {"TDSL_CACHE_DIR": str(tmp_path / "objects"), "TDSL_NUM_THREADS": "2"}
     processes = [start_python(code, **environment) for _ in range(8)]
     assert [finish(process) for process in processes] == ["2"] * 8
-    assert len(list(Path(tmp_path / "objects").iterdir())) == 1
+    assert len(entries_of(tmp_path / "objects")) == 1

@@ -52,6 +52,6 @@ def test_an_entry_of_another_form_is_made_anew(cache, monkeypatch):
 
 def test_damaged_entries_are_made_anew(cache, monkeypatch):
     kernel(monkeypatch)
-    for path in cache.iterdir():
+    for path in cache.glob("*.tdslobj"):
         path.write_bytes(path.read_bytes()[:-1] + b"\0")
     kernel(monkeypatch)
