@@ -108,6 +108,11 @@ def _vectorise_loop(loop: For, facts: Facts, registers: frozenset[Buffer]) -> St
         return _as_scalar(loop, str(reason))
 
 
+def _is_literal(e: Expr) -> bool:
+    """Whether every lane is a number that is known now."""
+    return not any(isinstance(n, Var | Load | Extern) for n in walk(e))
+
+
 def _as_scalar(loop: For, why: str) -> Stmt:
     message = f"loop '{loop.var.name}' is not vectorized: {why}; it runs as scalar code"
     warn_user(message, LoweringWarning)
@@ -237,6 +242,10 @@ class _Lanes:
                 return self._for(s, mask, facts)
             case Let(var=var, value=value, body=body):
                 new = self.expr(value, mask)
+                if new.lanes > 1 and _is_literal(new):
+                    # where it is used, lanes at known distances tell loads what to read whole
+                    self.variables[var] = new
+                    return self.stmt(body, mask, facts)
                 named = var if new.lanes == 1 else Var(var.name, var.type, new.lanes)
                 self.variables[var] = named
                 return Let(named, new, self.stmt(body, mask, facts))

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 import tdsl as td
-from tdsl.codegen.llvm.patterns import windows
+from tdsl.codegen.llvm.patterns import as_ramp, windows
+from tdsl.ir.build import add, floordiv, floormod, index, mul
+from tdsl.ir.expr import Broadcast, Ramp
 
 
 def doubled(columns):
@@ -70,3 +72,33 @@ def test_windows_hold_all_offsets_and_nothing_outside():
                 assert max(runs.starts) + width - 1 <= max(offsets)
             held = [start + k for start in runs.starts for k in range(width)]
             assert [held[runs.pick(offset)] for offset in offsets] == list(offsets)
+
+
+@pytest.mark.parametrize(("dtype", "depth"), [("int8", 4), ("float32", 2), ("float32", 3)])
+def test_rows_are_interleaved_by_whole_loads_and_one_store(dtype, depth):
+    a = td.placeholder((5 * depth, 36), dtype, name="A")
+    b = td.compute(a.shape, lambda k, j: a[k, j], name="B")
+    c = td.compute(a.shape, lambda k, j: b[k, j], name="C")
+    s = td.Schedule(td.func("packed", [a], [c]), td.target("llvm"))
+    s.transform_layout("B", f"k, j -> k // {depth}, j, k % {depth}")
+    _, ki = s.split("B.k", depth)
+    _, ji = s.split("B.j", 4)
+    s.reorder("B.jo", ji, ki)
+    s.vectorize(s.fuse(ji, ki))
+    kernel = td.build(s)
+    values = np.arange(180 * depth).reshape(a.shape).astype(dtype)
+    assert np.array_equal(kernel(values), values)
+    assert "gather" not in kernel.source("llvm")
+    assert "scatter" not in kernel.source("llvm")
+
+
+def test_evenly_spaced_lanes_are_a_ramp():
+    def lanes(value):
+        return Broadcast(index(value), 8)
+
+    walk = Ramp(index(0), index(1), 8)
+    whole = add(mul(floordiv(walk, lanes(4)), lanes(4)), floormod(walk, lanes(4)))
+    assert as_ramp(whole) == walk
+    assert as_ramp(mul(whole, lanes(3))) == Ramp(index(0), index(3), 8)
+    repeated = floordiv(walk, lanes(2))
+    assert as_ramp(repeated) is repeated

@@ -7,7 +7,15 @@ from functools import partial, reduce
 
 from tdsl.codegen.llvm import floats
 from tdsl.codegen.llvm.frame import Frame
-from tdsl.codegen.llvm.patterns import LaneMask, Pattern, Windows, lane_mask, pattern, windows
+from tdsl.codegen.llvm.patterns import (
+    LaneMask,
+    Pattern,
+    Windows,
+    as_ramp,
+    lane_mask,
+    pattern,
+    windows,
+)
 from tdsl.codegen.llvm.types import (
     Value,
     lane_count,
@@ -244,7 +252,7 @@ def _gather(f: Frame, e: Load, base: Value, index: Value, mask: Value | None) ->
 def store(f: Frame, s: Store) -> None:
     """Write a value where the mask holds."""
     b = f.builder
-    (index,) = s.indices
+    index = as_ramp(s.indices[0])
     lanes = max(index.lanes, s.value.lanes)
     mask = f.value(s.mask) if s.mask is not None else None
     if mask is not None and lane_count(mask.type) == 1:

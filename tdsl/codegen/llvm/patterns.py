@@ -82,6 +82,23 @@ def pattern(e: Expr) -> Pattern | None:
             return None
 
 
+def as_ramp(e: Expr) -> Expr:
+    """An index vector whose lanes turn out to be evenly spaced, as a ramp; others as they are.
+
+    Fused loops give such: ``(ramp(0, 1, 8) // 4) * 4 + ramp(0, 1, 8) % 4``.
+    """
+    if isinstance(e, Ramp | Broadcast) or e.lanes == 1:
+        return e
+    found = pattern(e)
+    if found is None:
+        return e
+    first, second = found.offsets[:2]
+    step = second - first
+    if step == 0 or found.offsets != tuple(range(first, first + step * e.lanes, step)):
+        return e
+    return Ramp(add(found.base, first), index(step), e.lanes)
+
+
 def _binary(op: BinaryOp, a: Pattern, b: Pattern) -> Pattern | None:
     pairs = tuple(zip(a.offsets, b.offsets, strict=True))
     match op:
