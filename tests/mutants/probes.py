@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tests.mutants.patch import NotLiveError, put
 from tests.mutants.reach import FUZZED, Reach, Recording
 
 NOT_LIVE = "not live"
+_MOST_SECONDS = 30.0  # of processor time for a fuzzed schedule: a mutant's budget is of that order
 
 
 class Probes:
@@ -56,7 +58,11 @@ class Probes:
     def _recorded(self, name: str, following: str | None, reach: Reach) -> bool:
         if not name.startswith(FUZZED):
             return self.passes(name, following)
-        result = run_case(name.removeprefix(FUZZED), Options(compiled=True, judged=1.0))
+        try:
+            with _within(_MOST_SECONDS):
+                result = run_case(name.removeprefix(FUZZED), Options(compiled=True, judged=1.0))
+        except _TooLongError:
+            return False
         reach.legal[name] = sum(bool(r.legal) for r in result.refused)
         return result.failure is None
 
@@ -91,6 +97,26 @@ class Probes:
         result = run_case(name.removeprefix(FUZZED), options)
         refused = sum(bool(r.legal) for r in result.refused)
         return result.failure is None and refused <= reach.legal[name]
+
+
+class _TooLongError(BaseException):
+    """Passes through whatever catches exceptions."""
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise `_TooLongError` where what is inside takes more processor time."""
+
+    def end(number: int, frame: object) -> None:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _pairs(names: list[str]) -> Iterator[tuple[str, str | None]]:
