@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.list:
         for row in WORKLOADS:
-            print(f"{row.group:9s}{row.name:30s}{' '.join(row.aliases)}")
+            print(f"{row.group:14s}{row.name:30s}{' '.join(row.aliases)}")
         print("peers:", ", ".join(peers.known()))
         return 0
     try:
