@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from tdsl.analysis.dependences import Dependence
-from tdsl.analysis.model import Site, as_map
+from tdsl.analysis.model import Meeting, Site, as_map
 from tdsl.analysis.order import before, concurrency
 from tdsl.analysis.refusal import Refused
 from tdsl.analysis.state import State
@@ -26,17 +26,19 @@ def check_reads(state: State, dep: Dependence) -> None:
     """
     for reader in state.places(dep.target):
         home = state.home(reader, dep.buffer)
-        producers = [p for p in state.places(dep.source) if state.home(p, dep.buffer) is home]
-        offers = tuple(
-            (state.run(p).key, met, concurrency(p, met.common))
-            for p in producers
-            for met in (state.met(p, reader),)
-        )
+        producers = [
+            (p, state.met(p, reader))
+            for p in state.places(dep.source)
+            if state.home(p, dep.buffer) is home
+        ]
+        offers = tuple((state.run(p).key, met, concurrency(p, met.common)) for p, met in producers)
         key = ("reads", dep.number, state.run(reader).key, home.depth, offers)
         state.memo.recall(key, partial(_check, state, dep, reader, producers))
 
 
-def _check(state: State, dep: Dependence, reader: Site, producers: list[Site]) -> bool:
+def _check(
+    state: State, dep: Dependence, reader: Site, producers: list[tuple[Site, Meeting]]
+) -> None:
     run = state.run(reader)
     with budget():
         missing = run.pull_domain(dep.relation.reverse()).intersect_domain(run.dom)
@@ -44,20 +46,21 @@ def _check(state: State, dep: Dependence, reader: Site, producers: list[Site]) -
     for offered in _offers(state, reader, producers, start):
         with budget():
             if missing.is_subset(offered):
-                return True
+                return
             missing = missing.subtract(offered)
     with budget():
         if missing.is_empty():
-            return True
+            return
     raise _refusal(state, dep, reader, missing)
 
 
-def _offers(state: State, reader: Site, producers: list[Site], start: int) -> Iterator[IslMap]:
+def _offers(
+    state: State, reader: Site, producers: list[tuple[Site, Meeting]], start: int
+) -> Iterator[IslMap]:
     """Reader's time to instances surely written before, the nearest writes first."""
     later: list[IslMap] = []
-    for p in producers:
+    for p, met in producers:
         run, late = state.run(p), state.run(reader)
-        met = state.met(p, reader)
         with budget():
             times = isl().Map.from_domain_and_range(late.dom, run.dom)
             parts = before(times, concurrency(p, met.common), met, start)

@@ -37,7 +37,7 @@ def check_inside(state: State) -> None:
             state.memo.recall(key, partial(_check_padding, state, site, run))
 
 
-def _check_padding(state: State, site: Site, run: Run) -> bool:
+def _check_padding(state: State, site: Site, run: Run) -> None:
     space = state.deps.models.instances(site.block)
     with budget():
         extra = run.raw.subtract(_inside(space.box, run))
@@ -57,7 +57,6 @@ def _check_padding(state: State, site: Site, run: Run) -> bool:
                 _refuse(state, site, within.domain(), access)
         if home.alloc is not None and home.alloc.layout is not None and access.is_write:
             _refuse(state, site, extra, access)
-    return True
 
 
 def _inside(box: IslSet, run: Run) -> IslSet:

@@ -21,7 +21,7 @@ from tdsl.ir.frames import conjuncts
 from tdsl.ir.interval import Interval, interval
 from tdsl.ir.polyhedra import Domain
 from tdsl.ir.stmt import For, Leaf, Program, Stmt
-from tdsl.ir.visit import children, free_vars, loop_path, substitute
+from tdsl.ir.visit import children, loop_path, substitute
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +184,7 @@ def _without_loops(extent: Affine, outer: list[Level]) -> Expr | None:
     for level in outer:
         env[level.var] = _interval_of(level, env)
     high = interval(extent.expr(), env).hi
-    if high is None or any(level.var in free_vars(high) for level in outer):
-        return None
-    return tidy(high)
+    return None if high is None else tidy(high)
 
 
 def _interval_of(level: Level, env: Mapping[Var, Interval]) -> Interval:

@@ -219,6 +219,8 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
             changed = change(spare)
             if changed is not None:
                 spare = copy.deepcopy(node)
+                if ast.dump(changed) == ast.dump(node):
+                    continue  # `f(a, a)`
                 target = getattr(node, "target", None)  # a comprehension has no line of its own
                 line = getattr(node, "lineno", getattr(target, "lineno", 0))
                 yield Mutant(file, line, name, position, _shown(node), _shown(changed))
