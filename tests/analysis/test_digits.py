@@ -59,6 +59,8 @@ COUNTING = [
     ("a in 2:\n  b in 2:\n    c in 3:\n      j in 1:\n        B(a*6+b*3+c, j)", (12, 1)),
     ("u in 1:\n  i in 3:\n    j in 2:\n      B(i, j)", (3, 2)),
     ("j in 5:\n  B(0, j)", (1, 5)),
+    ("io in 1:\n  ii in 8:\n    j in 6:\n      B(ii+io*8, j)", (8, 6)),
+    ("io in (M+3)//4:\n  ii in 4:\n    j in N:\n      B(ii+io*4, j) if ii+io*4 < M", ()),
 ]
 
 
@@ -82,6 +84,15 @@ OTHERWISE = [
     ("i in 0:\n  j in 5:\n    B(i, j)", (3, 5)),
     ("i in 3:\n  j in 5:\n    B(i*2, j)", (6, 5)),
     ("i in M:\n  j in N:\n    B(j, i)", ()),
+    ("io in 2:\n  ii in 4:\n    j in N:\n      B(io*4+ii, j)", ()),
+    ("io in 2:\n  ii in 4:\n    j in N:\n      B(io*4+ii, j) if io*4+ii < M", ()),
+    ("io in 3:\n  ii in 2:\n    j in 2:\n      B(io*2+ii, j) if io*2+ii < 5", (6, 2)),
+    ("u in 2:\n  v in 1:\n    i in 3:\n      j in 2:\n        B(i, j)", (3, 2)),
+    ("io in (M+3)//4:\n  ii in 4:\n    j in N:\n      B(ii*((M+3)//4)+io, j)", ()),
+    ("ii in M:\n  io in 2:\n    j in N:\n      B(io+ii*2, j) if io+ii*2 < M", ()),
+    ("ii in M:\n  io in 2:\n    j in N:\n      B(ii+io*4, j)", ()),
+    ("io in M:\n  ii in N:\n    B(io+ii, io)", ()),
+    ("i in M:\n  j in N:\n    k in 1:\n      B(i+k*0+0*j, j+k)", ()),
 ]
 
 
