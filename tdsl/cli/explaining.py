@@ -52,7 +52,8 @@ def explain(
     The figures are predicted from footprints, for one thread: how often a loop starts, its
     floating-point operations, the data that one run of it touches, and the bytes that it brings
     into each cache (blank where a loop around it has brought them in). --try shows what a step
-    would change, or why it is refused; --loop tries the usual steps at a loop.
+    would change, or why it is refused; --loop tries the usual steps at a loop and predicts what
+    each gains.
 
     Example: tdsl explain matmul -s 512x512x512 --try 's.parallel("C.k")'
     """
@@ -60,7 +61,7 @@ def explain(
 
     scheduled, numbers = scheduled_for(what, sizes, target, schedule)
     if loop is not None:
-        typer.echo(str(scheduled.moves(loop)))
+        typer.echo(str(scheduled.moves(loop, numbers)))
         return
     if attempt is not None:
         typer.echo(_tried(scheduled, attempt))

@@ -1,21 +1,32 @@
-"""`s.moves(loop)`: the steps that could be taken at a loop, each tried without being taken."""
+"""`s.moves(loop)`: the steps that could be taken at a loop, each tried without being taken.
+
+What a legal one gains is the quotient of two forecasts, before and after. It is about this step
+alone: a split gains nothing until its loops are reordered, marked or filled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tdsl.analysis import Numerics
-from tdsl.errors import TdslError, Witness
-from tdsl.ir.stmt import BlockKind, For, Stmt
+from tdsl.analysis.forecast import forecast
+from tdsl.errors import TdslError, TypeMismatch, Witness, close_names
+from tdsl.ir.expr import Buffer, Const
+from tdsl.ir.instruction import INSTRUCTIONS
+from tdsl.ir.stmt import Alloc, BlockKind, For, IterKind, Program, Stmt
 from tdsl.ir.visit import accessed_buffers, block_reads
 from tdsl.scheduling.core import ScheduleCore
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import PRIMITIVES
+from tdsl.scheduling.shipped import declare_instructions
 from tdsl.scheduling.tree import statements
 from tdsl.target import TargetKind
 
 Arguments = tuple[object, ...]
+
+TYPICAL = 512  # what a size is taken for where none is given
+_EVEN = 0.995, 1.005  # gains that print as none
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +35,15 @@ class Move:
 
     Attributes:
         numerics: the label that the schedule would have, None where the step is refused.
+        gain: how many times quicker the kernel is predicted to be after it; None where the step is
+            refused, and for OpenCL devices, of which too little is known.
         reason, hint, witness: of the refusal; None where the step is legal.
     """
 
     primitive: str
     args: Arguments
     numerics: Numerics | None = None
+    gain: float | None = None
     reason: str | None = None
     hint: str | None = None
     witness: Witness | None = None
@@ -47,21 +61,32 @@ class Move:
 
     def __str__(self) -> str:
         if self.numerics is None:
-            return f"no   {self.call}  # {self.reason}"
-        note = "" if self.numerics is Numerics.EXACT else f"  # {self.numerics.value}"
-        return f"yes  {self.call}{note}"
+            help_ = f"; {self.hint}" if self.hint else ""
+            return f"no   {self.call}  # {self.reason}{help_}"
+        notes = [] if self.gain is None else [_shown(self.gain)]
+        if self.numerics is not Numerics.EXACT:
+            notes.append(self.numerics.value)
+        return f"yes  {self.call}" + (f"  # {', '.join(notes)}" if notes else "")
+
+
+def _shown(gain: float) -> str:
+    low, high = _EVEN
+    if low < gain < high:
+        return "as quick"
+    return f"{gain:.3g} x quicker" if gain >= 1 else f"{gain:.2g} x as quick"
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """All steps that were tried; `print` shows the legal ones first."""
+    """All steps that were tried; `print` shows the legal ones first, the greatest gain on top."""
 
     items: tuple[Move, ...]
 
     @property
     def legal(self) -> tuple[Move, ...]:
-        """Those that the schedule would accept."""
-        return tuple(move for move in self.items if move.is_legal)
+        """Those that the schedule would accept, the greatest predicted gain first."""
+        accepted = [move for move in self.items if move.is_legal]
+        return tuple(sorted(accepted, key=lambda move: -(move.gain or 0.0)))
 
     @property
     def refused(self) -> tuple[Move, ...]:
@@ -78,16 +103,51 @@ class Moves:
         return "\n".join(str(move) for move in (*self.legal, *self.refused))
 
 
-def find_moves(core: ScheduleCore, loop: Loop) -> Moves:
-    """Try every step that the table knows at a loop, with small factors where one is needed."""
+def find_moves(core: ScheduleCore, loop: Loop, sizes: Mapping[str, int] | None = None) -> Moves:
+    """Try every step that the table knows at a loop, with small factors where one is needed.
+
+    Args:
+        core: the schedule.
+        loop: where.
+        sizes: numbers for symbolic sizes, which the predicted gains depend on; 512 for others.
+
+    Raises:
+        ScheduleError: the loop is gone.
+        TypeMismatch: `sizes` names no size of the algorithm.
+    """
     place = _Place(core, core.loop_node(loop, "list moves"), core.index.label(loop.var))
+    gains = _Gains(core, sizes or {})
     found: list[Move] = []
     for name, arguments in _CANDIDATES.items():
-        found += [_tried(core, name, args) for args in dict.fromkeys(arguments(place))]
+        found += [_tried(core, gains, name, args) for args in dict.fromkeys(arguments(place))]
     return Moves(tuple(found))
 
 
-def _tried(core: ScheduleCore, name: str, args: Arguments) -> Move:
+class _Gains:
+    """Forecasts of programs as quotients to the one that there is now."""
+
+    def __init__(self, core: ScheduleCore, sizes: Mapping[str, int]) -> None:
+        known = {size.name: size for size in core.program.sizes}
+        for name in sizes:
+            if name not in known:
+                raise TypeMismatch(
+                    f"{core.func.name} has no size {name!r}",
+                    span=core.span(),
+                    hint=close_names(name, known) or f"its sizes: {', '.join(known) or 'none'}",
+                )
+        self._target = core.target
+        self._sizes = {size: sizes.get(name, TYPICAL) for name, size in known.items()}
+        self._now = forecast(core.program, core.target, self._sizes)
+
+    def of(self, program: Program) -> float | None:
+        """How many times quicker a program is; None for devices."""
+        if self._target.kind is TargetKind.OPENCL:
+            return None
+        after = forecast(program, self._target, self._sizes)
+        return self._now / after if after else 1.0
+
+
+def _tried(core: ScheduleCore, gains: _Gains, name: str, args: Arguments) -> Move:
     try:
         state = PRIMITIVES[name].attempt(core, *args)
     except TdslError as error:
@@ -96,7 +156,7 @@ def _tried(core: ScheduleCore, name: str, args: Arguments) -> Move:
             name, args, reason=reason, hint=error.hint, witness=getattr(error, "witness", None)
         )
     label = state.floor if state.proof is None else max(state.floor, state.proof.numerics)
-    return Move(name, args, numerics=label)
+    return Move(name, args, numerics=label, gain=gains.of(state.program))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +175,11 @@ class _Place:
         """The loops inside."""
         return self.labels([s for s in statements(self.node.body) if isinstance(s, For)])
 
+    def exceeds(self, loop: str, factor: int) -> bool:
+        """Whether a loop is known to be longer than a factor, or of unknown length."""
+        extent = self.core.loop_node(self.core.loop(loop, "list moves"), "list moves").extent
+        return not isinstance(extent, Const) or int(extent.value) > factor
+
     def outer(self) -> list[str]:
         """The loops around, outermost first."""
         path = next(path for path in self.core.index.paths.values() if self._holds(path))
@@ -125,10 +190,47 @@ class _Place:
         """The blocks in the loop."""
         return [name for name, path in self.core.index.paths.items() if self._holds(path)]
 
-    def outside(self) -> list[str]:
-        """The blocks elsewhere."""
-        inside = self.inside()
-        return [name for name in self.core.index.leaves if name not in inside]
+    def producers(self) -> list[str]:
+        """The blocks elsewhere whose results the loop reads."""
+        return [
+            name for name in self._outside() if self._written([name]) & self._read(self.inside())
+        ]
+
+    def consumers(self) -> list[str]:
+        """The blocks elsewhere that read results of the loop."""
+        return [
+            name for name in self._outside() if self._written(self.inside()) & self._read([name])
+        ]
+
+    def siblings(self) -> list[str]:
+        """The blocks elsewhere that read something that the loop reads, too."""
+        related = {*self.producers(), *self.consumers()}
+        shared = self._read(self.inside())
+        return [x for x in self._outside() if x not in related and self._read([x]) & shared]
+
+    def held(self) -> list[str]:
+        """The tensors that are allocated in the loop."""
+        return [s.buffer.name for s in statements(self.node.body) if isinstance(s, Alloc)]
+
+    def scans(self) -> list[str]:
+        """The loop itself, where it walks a scan in its order."""
+        leaves = self.core.index.leaves
+        kinds = {it.kind for name in self.inside() for it in leaves[name].block.iters}
+        return [self.label] if IterKind.ORDERED in kinds else []
+
+    def instructions(self) -> list[str]:
+        """The instructions for which a reduction in the loop has operands of the right types."""
+        leaves = self.core.index.leaves
+        if self.reductions():
+            declare_instructions()
+        types = [
+            {b.dtype for b in (*self._read_by(name), leaves[name].block.writes[0].buffer)}
+            for name in self.reductions()
+        ]
+        return [
+            x.name for x in INSTRUCTIONS.values()
+            if not x.by_pointer and {b.dtype for b in (x.output, *x.inputs)} in types
+        ]  # fmt: skip
 
     def stored(self) -> list[str]:
         """The intermediate tensors that the loop touches."""
@@ -141,7 +243,8 @@ class _Place:
         return [
             (name, buffer.name)
             for name in self.inside()
-            for buffer in dict.fromkeys(load.buffer for load in block_reads(leaves[name].block))
+            for buffer in self._read_by(name)
+            if buffer not in {write.buffer for write in leaves[name].block.writes}
         ]
 
     def successors(self) -> list[Arguments]:
@@ -167,6 +270,21 @@ class _Place:
         opencl = self.core.target.kind is TargetKind.OPENCL
         return ["group.x", "group.y", "local.x", "local.y"] if opencl else []
 
+    def _outside(self) -> list[str]:
+        inside = self.inside()
+        return [name for name in self.core.index.leaves if name not in inside]
+
+    def _read(self, blocks: Iterable[str]) -> set[Buffer]:
+        return {buffer for name in blocks for buffer in self._read_by(name)}
+
+    def _read_by(self, block: str) -> list[Buffer]:
+        loads = block_reads(self.core.index.leaves[block].block)
+        return list(dict.fromkeys(load.buffer for load in loads))
+
+    def _written(self, blocks: Iterable[str]) -> set[Buffer]:
+        leaves = self.core.index.leaves
+        return {write.buffer for name in blocks for write in leaves[name].block.writes}
+
     def _holds(self, path: tuple[Stmt, ...]) -> bool:
         return any(stmt is self.node for stmt in path)
 
@@ -181,11 +299,16 @@ _CANDIDATES: dict[str, Callable[[_Place], list[Arguments]]] = {
     "reverse": lambda p: [(p.label,)],
     "reorder": lambda p: [(other, p.label) for other in p.inner()],
     "fuse": lambda p: [(p.label, other) for other in p.inner()[:1]],
-    "tile": lambda p: [(p.label, other, 4, 4) for other in p.inner()],
+    "tile": lambda p: [(p.label, other, 4, 4) for other in p.inner() if p.exceeds(other, 4)],
     "skew": lambda p: [(p.label, other) for other in p.outer()],
-    "compute_at": lambda p: [(block, p.label) for block in p.outside()],
-    "reverse_compute_at": lambda p: [(block, p.label) for block in p.outside()],
-    "compute_with": lambda p: [(block, p.label) for block in p.outside()],
+    "split_scan": lambda p: [(label, 64) for label in p.scans()],
+    "tensorize": lambda p: [(p.label, name) for name in p.instructions()],
+    "compute_at": lambda p: [(block, p.label) for block in p.producers()],
+    "inline": lambda p: [(block,) for block in p.producers()],
+    "reverse_compute_at": lambda p: [(block, p.label) for block in p.consumers()],
+    "compute_with": lambda p: [(block, p.label) for block in p.siblings()],
+    "set_scope": lambda p: [(tensor, "register") for tensor in p.held()],
+    "fold_storage": lambda p: [(tensor,) for tensor in p.held()],
     "store_at": lambda p: [(tensor, p.label) for tensor in p.stored()],
     "fission": lambda p: [(p.label, block) for block in p.inside()[:-1]],
     "decompose_reduction": lambda p: [(block, p.label) for block in p.reductions()],

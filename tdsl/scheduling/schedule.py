@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from tdsl.errors import FormatError
+from tdsl.errors import FormatError, close_names
 from tdsl.scheduling.core import ScheduleCore
 from tdsl.scheduling.file_format import save_schedule
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.moves import Moves, find_moves
-from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.primitives import (
     alignment,
@@ -113,10 +113,16 @@ class Schedule(ScheduleCore):
             raise FormatError(f"there is no primitive {name!r}", span=self.span(), hint=hint)
         return found.apply(self, *args, **options)
 
-    def moves(self, loop: Loop | str) -> Moves:
+    def moves(self, loop: Loop | str, sizes: Mapping[str, int] | None = None) -> Moves:
         """The next steps that could be taken at a loop: which are legal, and why others are not.
 
-        Each is tried, proof included, and nothing changes. `print` shows them as a list.
+        Each is tried, proof included, and nothing changes. `print` shows them as a list, with the
+        gain that is predicted for each: a rough forecast of instructions, caches and threads,
+        made to rank steps; measure before you believe it.
+
+        Args:
+            loop: a handle or a name.
+            sizes: numbers for symbolic sizes, for the predictions; 512 for those not given.
 
         >>> import tdsl as td
         >>> A = td.placeholder((8, 4), "float32", name="A")
@@ -131,8 +137,9 @@ class Schedule(ScheduleCore):
 
         Raises:
             ScheduleError: there is no such loop.
+            TypeMismatch: `sizes` names no size of the algorithm.
         """
-        return find_moves(self, self.loop(loop, "list moves"))
+        return find_moves(self, self.loop(loop, "list moves"), sizes)
 
     def save(self, path: str | Path, algorithm: str | None = None) -> None:
         """Write the schedule to a file that people can read, edit and check.
