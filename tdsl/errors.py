@@ -14,10 +14,11 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import linecache
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
@@ -80,6 +81,17 @@ def caller_span() -> Span | None:
     return Span(frame.f_code.co_filename, line, column, end_column)
 
 
+def close_names(name: str, known: Iterable[str]) -> str:
+    """A hint that lists what was probably meant, else all that is known."""
+    known = list(dict.fromkeys(known))
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    if not known:
+        return "there are none"
+    return "one of " + ", ".join(repr(k) for k in known)
+
+
 _warned: dict[str | tuple[str, type[Warning], int], int] = {}
 
 
@@ -117,7 +129,21 @@ class DeclarationError(TdslError, ValueError):
 
 
 class TypeMismatch(TdslError, TypeError):  # noqa: N818 - reads as the sentence it raises
-    """Operands whose dtypes or kinds do not fit together."""
+    """Operands whose dtypes or kinds do not fit together.
+
+    Attributes: `mixed` (the names of two dtypes that met, or None where other things do not fit).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        span: Span | None = None,
+        hint: str | None = None,
+        mixed: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, span=span, hint=hint)
+        self.mixed = mixed
 
 
 class LoweringError(TdslError, ValueError):

@@ -40,6 +40,12 @@ def format_expr(e: Expr) -> str:
     return _TEXT.index(e)
 
 
+def shown_shape(shape: Sequence[Expr]) -> str:
+    """A shape as messages show it."""
+    inside = ", ".join(map(format_expr, shape))
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """One index of one access, under the conditions that guard it."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tdsl import dtypes
-from tdsl.dtypes import DType
-from tdsl.errors import DeclarationError, TypeMismatch, caller_span
-from tdsl.ir.build import add, const, index
+from tdsl.dtypes import DType, as_dtype
+from tdsl.errors import DeclarationError, TypeMismatch, caller_span, close_names
+from tdsl.ir.build import add, index
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Expr, Load, Select, Var
 from tdsl.ir.stmt import For, IterVar, Seq
+from tdsl.lang.bounds import shown_shape
 from tdsl.lang.compute import GROUP, Group, declare
 from tdsl.lang.tensor import (
     ScanAxis,
@@ -22,11 +25,13 @@ from tdsl.lang.tensor import (
     fresh_name,
     parameter_names,
 )
-from tdsl.lang.value import Value, as_expr, is_number
+from tdsl.lang.value import Value, as_expr, is_number, literal
 
-Prev = dict[str, Any]  # a Value where the state has shape (), else a Previous
-Step = Callable[[ScanAxis, Prev], Mapping[str, object]]
-_GUESSES = (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64)
+Spec = tuple[tuple[Expr, ...], object]  # the shape of a state, and its value before the first step
+Guess = dict[str, DType]  # of each state that starts from a number
+Step = Callable[[ScanAxis, "Prev"], Mapping[str, object]]
+_MOST_GUESSES = 64
+_COMMON = (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +51,18 @@ class State:
     def _initial(self, indices: tuple[Expr, ...]) -> Expr:
         dtype = self.buffer.dtype
         if is_number(self.init):
-            return const(self.init, dtype)
+            return literal(self.init, dtype)
         if isinstance(self.init, Tensor):
             return Load(self.init.buffer, indices)
         made = self.init(*map(Value, indices)) if callable(self.init) else self.init
         return as_expr(made, dtype if is_number(made) else None)
+
+
+class Prev(dict[str, Any]):
+    """What a step gets: a Value for each state of shape (), else a Previous."""
+
+    def __missing__(self, key: str) -> object:
+        raise DeclarationError(f"the scan has no state {key!r}", hint=close_names(str(key), self))
 
 
 class Previous:
@@ -65,7 +77,9 @@ class Previous:
         shape = self._state.shape
         name = self._state.buffer.name
         if len(given) != len(shape):
-            raise DeclarationError(f"state {name} has {len(shape)} dimensions, got {len(given)}")
+            raise DeclarationError(
+                f"state {name} has {len(shape)} dimensions but got {len(given)} indices"
+            )
         indices = tuple(as_index(i, n, name) for i, n in zip(given, shape, strict=True))
         return self._state.before(self._time, indices)
 
@@ -82,6 +96,7 @@ def scan(
         axis: from `td.scan_axis`.
         states: for each state its shape, and its value before the first step: a number (its dtype
             is found from the step), a tensor of that shape, a value, or a function of indices.
+            Each state has a dtype of its own.
         step: gets the axis and the states of the step before (`prev["h"][i]`; a state of shape ()
             is the value itself) and returns for each state an expression (shape ()), a function
             of indices, or a tensor declared by td.compute inside the step.
@@ -98,37 +113,121 @@ def scan(
 
     Raises:
         DeclarationError: states and what the step returns do not match.
+        TypeMismatch: dtypes that do not fit, whatever dtype the numbers are given.
     """
     if not isinstance(axis, ScanAxis):
-        raise TypeMismatch("td.scan needs an axis from td.scan_axis")
+        raise TypeMismatch(
+            f"td.scan needs an axis from td.scan_axis, got {type(axis).__name__}",
+            hint="t = td.scan_axis(T, name='t')",
+        )
+    if not isinstance(states, Mapping):
+        raise TypeMismatch(f"states= is a dict of (shape, start), got {type(states).__name__}")
     if not states:
         raise DeclarationError("td.scan needs at least one state")
+    _check_step(step)
+    specs = {key: _spec(key, given) for key, given in states.items()}
     label = fresh_name(name)
-    guesses = _GUESSES if any(is_number(init) for _, init in states.values()) else _GUESSES[:1]
+    numbers = {key: start for key, spec in specs.items() if (start := _number(spec)) is not None}
+    return _fitting(numbers, lambda guess: _declare(label, axis, specs, step, guess))
+
+
+def _check_step(step: Step) -> None:
+    try:
+        inspect.signature(step).bind(None, None)
+    except TypeError as error:
+        raise DeclarationError(
+            f"the step of a scan is called with the axis and the states before: {error}",
+            hint="step=lambda t, prev: {...}",
+        ) from None
+
+
+def _fitting(
+    numbers: dict[str, float], declare: Callable[[Guess], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """What is declared with dtypes that fit the states that start from numbers.
+
+    Where two dtypes meet, each state that has one of them is tried with the other, fewest changes
+    first.
+    """
+    first = {key: as_expr(number).dtype for key, number in numbers.items()}
     failure: TypeMismatch | None = None
-    for guess in guesses:
-        try:
-            return _declare(label, axis, states, step, guess)
-        except TypeMismatch as error:
-            failure = failure or error
+    beyond_guessing: TypeMismatch | None = None
+    tried: list[Guess] = []
+    for start in (first, *(dict.fromkeys(first, dtype) for dtype in _COMMON)):
+        todo = deque([start])
+        while todo and len(tried) < _MOST_GUESSES:
+            guess = todo.popleft()
+            if guess in tried or not all(_fits(numbers[key], guess[key]) for key in guess):
+                continue
+            tried.append(guess)
+            try:
+                return declare(guess)
+            except TypeMismatch as error:
+                others = _others(guess, error)
+                todo += others
+                if not others:
+                    beyond_guessing = beyond_guessing or error
+                if start is first:
+                    failure = error
+    failure = beyond_guessing or failure
     assert failure is not None
     raise failure
 
 
+def _others(guess: Guess, error: TypeMismatch) -> list[Guess]:
+    """The guess with one state's dtype exchanged for the one that it met."""
+    if error.mixed is None:
+        return []
+    one, other = map(as_dtype, error.mixed)
+    met = {one: other, other: one}
+    return [{**guess, key: met[dtype]} for key, dtype in guess.items() if dtype in met]
+
+
+def _spec(key: str, given: object) -> Spec:
+    if isinstance(given, (tuple, list)) and len(given) == 2:
+        return as_shape(given[0]), given[1]
+    raise TypeMismatch(
+        f"state {key} is declared by a pair (shape, start), got {given!r}",
+        hint=f"states={{{key!r}: ((), 0.0)}} starts a scalar at 0",
+    )
+
+
+def _number(spec: Spec) -> float | None:
+    """The number that a state starts from, which takes the dtype of the step."""
+    shape, init = spec
+    start = init(*(Value(index(0)) for _ in shape)) if callable(init) else init
+    return start if is_number(start) and not isinstance(start, Tensor) else None
+
+
+def _fits(number: float, dtype: DType) -> bool:
+    try:
+        literal(number, dtype)
+    except TypeMismatch:
+        return False
+    return True
+
+
 def _declare(
-    label: str, axis: ScanAxis, states: Mapping[str, tuple[object, object]], step: Step,
-    guess: DType,
-) -> dict[str, Tensor]:  # fmt: skip
+    label: str, axis: ScanAxis, specs: Mapping[str, Spec], step: Step, guess: Guess
+) -> dict[str, Tensor]:
     stage = Stage(label, caller_span())
     group = Group(axis, Var(axis.name), stage)
-    declared = {key: _state(label, key, axis, spec, guess, stage) for key, spec in states.items()}
+    declared = {
+        key: _state(f"{label}.{key}", axis, spec, guess.get(key), stage)
+        for key, spec in specs.items()
+    }
     token = GROUP.set(group)
     try:
-        prev: Prev = {}
+        prev = Prev()
         for key, state in declared.items():
             previous = Previous(state, axis.var)
             prev[key] = previous if state.shape else state.before(axis.var, ())
         result = step(axis, prev)
+        if not isinstance(result, Mapping):
+            raise DeclarationError(
+                f"the step of {label} returned a {type(result).__name__}",
+                hint="return a dict with the new value of each state: {'h': ...}",
+            )
         if set(result) != set(declared):
             raise DeclarationError(
                 f"the step of {label} returned states {sorted(result)}, declared {sorted(declared)}"
@@ -145,23 +244,20 @@ def _declare(
     return {key: Tensor(state.buffer) for key, state in declared.items()}
 
 
-def _state(
-    label: str, key: str, axis: ScanAxis, spec: tuple[object, object], guess: DType, stage: Stage
-) -> State:
+def _state(name: str, axis: ScanAxis, spec: Spec, dtype: DType | None, stage: Stage) -> State:
+    """A state of the dtype; None: of that which its start has."""
     shape, init = spec
-    extents = as_shape(shape)
-    if is_number(init):
-        dtype = guess
-    elif isinstance(init, Tensor):
+    if isinstance(init, Tensor):
         dtype = init.dtype
-        if init.buffer.shape != extents:
-            raise DeclarationError(f"initial {init.name} of state {key} has another shape")
-    else:
-        zeros = (Value(index(0)),) * len(extents)
-        made = init(*zeros) if callable(init) else init
-        dtype = guess if is_number(made) else as_expr(made).dtype
-    buffer = Buffer(f"{label}.{key}", dtype, (axis.extent, *extents), False, stage)
-    return State(buffer, extents, init)
+        if init.buffer.shape != shape:
+            raise DeclarationError(
+                f"state {name} has the shape {shown_shape(shape)} but starts from {init.name} of "
+                f"{shown_shape(init.buffer.shape)}"
+            )
+    elif dtype is None:
+        zeros = (Value(index(0)),) * len(shape)
+        dtype = as_expr(init(*zeros) if callable(init) else init).dtype
+    return State(Buffer(name, dtype, (axis.extent, *shape), False, stage), shape, init)
 
 
 def _declare_state(name: str, state: State, result: object, stage: Stage) -> None:
@@ -176,7 +272,9 @@ def _declare_state(name: str, state: State, result: object, stage: Stage) -> Non
         element = result(*indices)
     elif state.shape:
         raise DeclarationError(
-            f"state {name} has {len(state.shape)} dimensions", hint="return lambda i: ..."
+            f"state {name} has the shape {shown_shape(state.shape)}, but the step returned one "
+            f"{type(result).__name__} for it",
+            hint=f"return lambda {', '.join(names)}: ...",
         )
     else:
         element = result
@@ -185,5 +283,6 @@ def _declare_state(name: str, state: State, result: object, stage: Stage) -> Non
         raise TypeMismatch(
             f"state {name} is {state.buffer.dtype} but its step gives {e.dtype}",
             hint=f"td.cast(..., {state.buffer.dtype.name!r})",
+            mixed=(state.buffer.dtype.name, e.dtype.name),
         )
     declare(name, iters, [e], stage, several=False, buffers=[state.buffer])

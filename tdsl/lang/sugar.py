@@ -9,7 +9,7 @@ from typing import Literal
 from tdsl.errors import DeclarationError
 from tdsl.ir.build import add, floordiv, floormod, index, mul
 from tdsl.ir.expr import Const, Expr
-from tdsl.lang.bounds import format_expr
+from tdsl.lang.bounds import shown_shape
 from tdsl.lang.compute import compute
 from tdsl.lang.reduce import sum as reduce_sum
 from tdsl.lang.tensor import Axis, Tensor, as_shape, reduce_axis
@@ -124,9 +124,9 @@ def reshape(x: Tensor, shape: object, name: str | None = None) -> Tensor:
             )
     inner_old, inner_new = _count(old[1:]), _count(new[1:])
     if mul(old[0] if old else 1, inner_old) != mul(new[0] if new else 1, inner_new):
-        before, after = (", ".join(map(format_expr, extents)) for extents in (old, new))
         raise DeclarationError(
-            f"reshape of {x.name} from ({before}) to ({after}) changes the number of elements",
+            f"reshape of {x.name} from {shown_shape(old)} to {shown_shape(new)} changes the "
+            "number of elements",
             hint="one extent may be -1: it follows from the others",
         )
 

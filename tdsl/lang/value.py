@@ -261,6 +261,7 @@ def literal(x: object, dtype: DType) -> Const:
         raise TypeMismatch(
             f"{value!r} is no {dtype}",
             hint=f"cast the other operand, or round: {int(value) if math.isfinite(value) else 0}",
+            mixed=(dtype.name, dtypes.float32.name),
         )
     if dtype.is_bool or not dtype.min <= value <= dtype.max:
         raise TypeMismatch(
@@ -308,6 +309,7 @@ def unify(what: str, *operands: object) -> list[Expr]:
             raise TypeMismatch(
                 f"{what} mixes {first} and {other}",
                 hint=f"cast one of them: td.cast(x, {first.name!r}) or td.cast(y, {other.name!r})",
+                mixed=(first.name, other.name),
             )
     return [as_expr(x, first) for x in operands]
 
@@ -322,7 +324,11 @@ def binary(op: BinaryOp, x: object, y: object) -> Value:
     a, b = unify(f"'{op.value}'", x, y)
     dtype = a.dtype
     if op is BinaryOp.TRUEDIV and not dtype.is_float:
-        raise TypeMismatch(f"'/' of {dtype} values", hint="use // or cast to a float dtype")
+        raise TypeMismatch(
+            f"'/' of {dtype} values",
+            hint="use // or cast to a float dtype",
+            mixed=(dtype.name, "float32"),
+        )
     if op in (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD) and not dtype.is_integer:
         raise TypeMismatch(f"'{op.value}' of {dtype} values", hint="use td.floor(x / y)")
     if op in _BITWISE and dtype.is_float:
@@ -371,7 +377,7 @@ def float_unary(op: UnaryOp, doc: str) -> Callable[[object], Value]:
     def apply(x: object) -> Value:
         a = as_expr(x)
         if not a.dtype.is_float:
-            raise TypeMismatch(f"td.{op.value} of {a.dtype}", hint="td.cast(x, 'float32') first")
+            raise _no_float(op.value, a.dtype)
         return Value(Unary(op, a))
 
     apply.__name__ = op.value
@@ -379,11 +385,19 @@ def float_unary(op: UnaryOp, doc: str) -> Callable[[object], Value]:
     return apply
 
 
+def _no_float(name: str, dtype: DType) -> TypeMismatch:
+    return TypeMismatch(
+        f"td.{name} of {dtype}",
+        hint="td.cast(x, 'float32') first",
+        mixed=(dtype.name, "float32"),
+    )
+
+
 def math_call(fn: MathFn, *operands: object) -> Value:
     """Build a transcendental function of float operands."""
     args = unify(f"td.{fn.value}", *operands)
     if not args[0].dtype.is_float:
-        raise TypeMismatch(f"td.{fn.value} of {args[0].dtype}", hint="td.cast(x, 'float32') first")
+        raise _no_float(fn.value, args[0].dtype)
     return Value(Math(fn, tuple(args)))
 
 

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
-from tdsl.errors import TypeMismatch
+from tdsl.errors import TypeMismatch, close_names
 from tdsl.ir.stmt import LoopKind, Scope
 from tdsl.scheduling.index_map import IndexMap, as_index_map
 from tdsl.scheduling.loops import Loop
-from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.trace import LoopRef, Value
 
 if TYPE_CHECKING:

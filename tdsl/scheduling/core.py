@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tdsl.analysis import Numerics, Proof
-from tdsl.errors import ScheduleError, Span, TypeMismatch, caller_span
+from tdsl.errors import ScheduleError, Span, TypeMismatch, caller_span, close_names
 from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import For, Program, Stmt
@@ -16,7 +16,7 @@ from tdsl.lang.func import Func
 from tdsl.scheduling.arguments import encoded
 from tdsl.scheduling.locations import Location
 from tdsl.scheduling.loops import Loop
-from tdsl.scheduling.naming import Index, close_names, index_program
+from tdsl.scheduling.naming import Index, index_program
 from tdsl.scheduling.proof import Attempt, prove_step
 from tdsl.scheduling.remembered import RememberedProofs
 from tdsl.scheduling.trace import Call, Step, Trace

@@ -15,9 +15,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from tdsl.errors import FormatError, Span, TdslError
+from tdsl.errors import FormatError, Span, TdslError, close_names
 from tdsl.scheduling.combinator import COMBINATORS
-from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.schedule import Schedule
 from tdsl.scheduling.shipped import declare_combinators

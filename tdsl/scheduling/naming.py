@@ -1,9 +1,7 @@
-"""Names: which leaf is `C@1`, which loop is `C.i`, and what a misspelt name was meant to be."""
+"""Names: which leaf is `C@1`, and which loop is `C.i`."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tdsl.ir.expr import Buffer, Var
@@ -112,14 +110,3 @@ def split_names(name: str, count: int) -> tuple[str, ...]:
         return (name,)
     middles = ["m"] if count == 3 else [f"m{n}" for n in range(count - 2)]
     return tuple(name + suffix for suffix in ("o", *middles, "i"))
-
-
-def close_names(name: str, known: Iterable[str]) -> str:
-    """A hint that lists what was probably meant, else all that is known."""
-    known = list(dict.fromkeys(known))
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
-    if not known:
-        return "there are none"
-    return "one of " + ", ".join(repr(k) for k in known)

@@ -10,11 +10,10 @@ import inspect
 from collections.abc import Callable
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from tdsl.errors import InternalError, TypeMismatch
+from tdsl.errors import InternalError, TypeMismatch, close_names
 from tdsl.scheduling.arguments import KINDS, Kind, checked, encoded
 from tdsl.scheduling.core import ScheduleCore, State
 from tdsl.scheduling.edit import Edit
-from tdsl.scheduling.naming import close_names
 from tdsl.scheduling.trace import Step, Value
 
 P = ParamSpec("P")
