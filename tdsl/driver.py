@@ -49,7 +49,7 @@ def build(source: Schedule | Program, target: Target | str | None = None) -> Ker
         target = source.target
     machine = parse_target(target)
     if machine.kind is TargetKind.LLVM:
-        _check_runs_here(machine)
+        check_runs_here(machine)
     if isinstance(source, Schedule):
         source.remembered.keep()
     return (
@@ -221,7 +221,12 @@ def _opencl_stages(program: Program, target: Target) -> Callable[[], OpenclStage
     return stages
 
 
-def _check_runs_here(target: Target) -> None:
+def check_runs_here(target: Target) -> None:
+    """See that this machine can run code for a target.
+
+    Raises:
+        LoweringError: it cannot; the message says what it lacks.
+    """
     if target.is_native:
         return
     here = host()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tdsl import driver
 from tdsl.graph.executable import Executable
 from tdsl.graph.fusion import Fusion, Group, plan_fusion
 from tdsl.graph.ir import Model, Value
 from tdsl.graph.kept import kept_kernel
-from tdsl.graph.kernels import KernelTable, canonical
+from tdsl.graph.kernels import GroupKernel, KernelTable, canonical
 from tdsl.graph.kinds import Kind
 from tdsl.graph.packing import PackedConstants
 from tdsl.graph.passes.outputs import separate_outputs
@@ -20,7 +21,10 @@ from tdsl.graph.symbolic import Fellows, SymbolicKernels
 from tdsl.lang.func import Func
 from tdsl.runtime.kernel import Kernel
 from tdsl.schedules.default import default_schedule
-from tdsl.target import Target, target as parse_target
+from tdsl.target import Target, TargetKind, target as parse_target
+
+if TYPE_CHECKING:
+    from tdsl.graph.device_executable import DeviceExecutable
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Compiled:
     `constant_names` are the arguments of each algorithm that are constants of the model.
     """
 
-    executable: Executable
+    executable: Executable | DeviceExecutable
     model: Model
     report: CompileReport
     algorithms: tuple[Func, ...]
@@ -87,14 +91,20 @@ class AnySize:
         return Fellows(fusion.groups, planned)
 
 
+_OF_PROCESSORS = ("layout", "winograd")
+"""Passes for what the schedules of processors do best."""
+
+
 def _planned(
     model: Model, target: Target | None, disabled: Collection[str]
 ) -> tuple[Model, tuple[PassReport, ...], Fusion]:
+    machine = parse_target(target)
     others = [name for name in disabled if name != "fusion"]
+    if machine.kind is TargetKind.OPENCL:
+        others += [name for name in _OF_PROCESSORS if name not in others]
     optimised, passes = run_passes(model, others)
     optimised = separate_outputs(optimised)
-    large = parse_target(target).l3
-    fusion = plan_fusion(optimised, fuse="fusion" not in disabled, large=large)
+    fusion = plan_fusion(optimised, fuse="fusion" not in disabled, large=machine.l3)
     return optimised, passes, fusion
 
 
@@ -176,10 +186,22 @@ def compile_model(
         else:
             steps.append(table.kernel(group))
     constants = {**optimised.constants, **table.packed.arrays}
-    executable = Executable(replace(optimised, constants=constants), steps, views)
+    executable = _executable(replace(optimised, constants=constants), steps, views, target)
     report = CompileReport(
         passes, fusion, nodes, len(steps), table.built, tuple(recorded), tuple(table.fallbacks),
         tuple(table.single),
         f"{executable.memory}, packed constants {table.packed.nbytes / (1 << 20):.2f} MiB",
     )  # fmt: skip
     return Compiled(executable, optimised, report, table.algorithms, table.fixed)
+
+
+def _executable(
+    model: Model, steps: Sequence[GroupKernel], views: Mapping[Value, tuple[Value, int]],
+    target: Target | None,
+) -> Executable | DeviceExecutable:  # fmt: skip
+    machine = parse_target(target)
+    if machine.kind is TargetKind.OPENCL:
+        from tdsl.graph.device_executable import DeviceExecutable  # an optional back end
+
+        return DeviceExecutable(model, steps, views, machine)
+    return Executable(model, steps, views)

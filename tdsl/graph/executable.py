@@ -13,6 +13,7 @@ import numpy as np
 from tdsl.dtypes import INDEX
 from tdsl.graph.ir import Array, Model, Value
 from tdsl.graph.kernels import GroupKernel
+from tdsl.graph.lifetimes import lifetimes
 from tdsl.graph.memory import ALIGNMENT, Interval, plan_memory
 from tdsl.runtime import pool
 from tdsl.runtime.abi import BUFFER_FORMAT, VERSION, Context
@@ -92,14 +93,7 @@ class Executable:
         return {v: a for v, a in self._model.constants.items() if v in read}
 
     def _intervals(self) -> list[Interval]:
-        first: dict[Value, int] = {}
-        last: dict[Value, int] = {}
-        for n, step in enumerate(self.steps):
-            for value in step.outputs:
-                first.setdefault(self._root(value), n)
-                last[self._root(value)] = n
-            for value in step.inputs:
-                last[self._root(value)] = n
+        first, last = lifetimes(self.steps, self._root)
         return [Interval(v, n, last[v]) for v, n in first.items() if v not in self._outputs]
 
     def _place(self) -> None:

@@ -41,6 +41,7 @@ def kept_kernel(
     machine = parse_target(target)
     if machine.kind is not TargetKind.LLVM:
         return driver.build(make(), target)
+    driver.check_runs_here(machine)
     key = kernel_key(func, constants, machine)
     entry = default_cache().load(key)
     bundle = None if entry is None else _unpacked(entry, make, machine)

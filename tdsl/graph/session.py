@@ -20,7 +20,7 @@ from tdsl.graph.profile import Profile, profile_of, stamps_for
 from tdsl.graph.symbolic import GROWTH, SymbolicKernels
 from tdsl.lang.func import Func
 from tdsl.runtime import pool
-from tdsl.target import Target, target as parse_target
+from tdsl.target import Target, TargetKind, target as parse_target
 
 _Shapes = tuple[tuple[int, ...], ...]
 
@@ -34,7 +34,8 @@ class Session:
 
     Args:
         model: a path, the bytes of a file, an onnx.ModelProto, or a Graph.
-        target: what to compile for; None: this machine's processor.
+        target: what to compile for; None: this machine's processor. On an OpenCL device ("opencl")
+            kernels are compiled for each size that is met, and run one after the other.
         schedules: "default", or "tuned" for those that `tdsl tune` recorded, where there are some
             (`report.tuned` names the kernels; `algorithms` are what to tune).
         threads: of parallel loops in this process; None leaves the number as it is.
@@ -72,6 +73,11 @@ class Session:
             raise FeedError(f"schedules is 'default' or 'tuned', not {schedules!r}")
         if sizes not in ("symbolic", "specialise"):
             raise FeedError(f"sizes is 'symbolic' or 'specialise', not {sizes!r}")
+        if isinstance(disabled_passes, str):
+            raise FeedTypeError(
+                f"disabled_passes is a list of names, not the text {disabled_passes!r}",
+                hint=f"[{disabled_passes!r}]",
+            )
         if threads is not None:
             pool.set_num_threads(threads)
         self._target = parse_target(target) if isinstance(target, str) else target
@@ -79,10 +85,14 @@ class Session:
         self._tuned = schedules == "tuned"
         self._lock = threading.Lock()
         self._packed = PackedConstants()
-        self._symbolic = SymbolicKernels() if sizes == "symbolic" and not self._tuned else None
+        on_device = parse_target(self._target).kind is TargetKind.OPENCL
+        shared = sizes == "symbolic" and not self._tuned and not on_device
+        self._symbolic = SymbolicKernels() if shared else None
         self._compiled: dict[tuple[_Shapes, tuple[bytes, ...]], Compiled] = {}
         self._known_inputs: tuple[str, ...] = ()
-        self._path = Path(model).resolve() if isinstance(model, (str, Path)) else None
+        self._path = None
+        if isinstance(model, (str, Path)) and not on_device:
+            self._path = Path(model).resolve()
         self._source: OnnxModel | Model
         if isinstance(model, Graph):
             self._source = model.build()
@@ -146,7 +156,8 @@ class Session:
 
         Raises:
             FeedError: an input is missing, unknown, or of a wrong shape; an unknown output.
-            FeedTypeError: an input of a wrong element type.
+            FeedTypeError: an input of a wrong element type; inputs or outputs that are no mapping,
+                and no list of names.
         """
         wanted = self._wanted(outputs)
         arrays = self._checked(feeds)
@@ -159,8 +170,10 @@ class Session:
         """Time each kernel in some runs after a first one; the median of each counts, in seconds.
 
         Raises:
-            FeedError, FeedTypeError: as `run`.
+            FeedError, FeedTypeError: as `run`; no runs.
         """
+        if runs < 1:
+            raise FeedError(f"a profile takes 1 run or more, not {runs}")
         arrays = self._checked(feeds)
         compiled = self._for(arrays)
         fed = {v: arrays[v.name] for v in compiled.model.inputs}
@@ -185,6 +198,10 @@ class Session:
     def _wanted(self, outputs: Sequence[str] | None) -> Sequence[str]:
         if outputs is None:
             return self.output_names
+        if isinstance(outputs, str):
+            raise FeedTypeError(
+                f"outputs is a list of names, not the text {outputs!r}", hint=f"[{outputs!r}]"
+            )
         for name in outputs:
             if name not in self.output_names:
                 raise FeedError(
@@ -194,6 +211,11 @@ class Session:
 
     def _checked(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
         names = [declared.name for declared in self.inputs]
+        if not isinstance(feeds, Mapping):
+            raise FeedTypeError(
+                f"inputs are a dictionary of arrays by name, not {type(feeds).__name__}",
+                hint="session.run({" + ", ".join(f"{name!r}: ..." for name in names) + "})",
+            )
         for name in feeds:
             if name not in names:
                 raise FeedError(f"the model has no input {name!r}", hint=f"it has {_list(names)}")

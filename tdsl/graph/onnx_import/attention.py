@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdsl.dtypes import BY_NAME
-from tdsl.graph.builder import Graph, plain_window
+from tdsl.graph.builder import Graph
 from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Value
 from tdsl.graph.onnx_import.call import Call, operator
 from tdsl.graph.onnx_import.load import ELEMENT_TYPES
-from tdsl.graph.ops.linear import Conv
 from tdsl.graph.ops.movement import Expand, Gather, Pad, Slice
 from tdsl.graph.ops.recurrent import LinearAttention
 from tdsl.graph.ops.reductions import ReduceKind
@@ -258,7 +257,7 @@ def causal_conv(call: Call) -> Sequence[Value]:
         past = g.constant(np.zeros((batch, channels, before), x.dtype.numpy))
     whole = g.concat([past, x], 2) if before else x
     wide = BY_NAME["float32"] if x.dtype.bits < 32 else x.dtype
-    made = g.one(Conv(plain_window(w.shape[2:]), channels), g.cast(whole, wide), g.cast(w, wide))
+    made = g.conv(g.cast(whole, wide), g.cast(w, wide), groups=channels)
     bias = call.optional(2)
     if bias is not None:
         made = g.apply("add", made, g.cast(g.reshape(bias, (channels, 1)), wide))

@@ -186,15 +186,8 @@ def batch_normalization(call: Call) -> Sequence[Value]:
 
 
 def _normalised(call: Call, mean: Value, variance: Value) -> Value:
-    x, g = call[0], call.graph
-    scale, bias = call[1], call[2]
-    spread = g.apply("add", variance, call.scalar(call.real("epsilon", 1e-5), variance))
-    factor = g.apply("div", scale, g.apply("sqrt", spread))
-    shift = g.apply("sub", bias, g.apply("mul", mean, factor))
-    along = (-1, *(1,) * (len(x.shape) - 2)) if len(x.shape) > 1 else (-1,)
-    shape = tuple(scale.shape[0] if n == -1 else n for n in along)
-    factor, shift = (g.cast(g.reshape(v, shape), x.dtype) for v in (factor, shift))
-    return g.apply("add", g.apply("mul", x, factor), shift)
+    epsilon = call.real("epsilon", 1e-5)
+    return call.graph.batch_norm(call[0], call[1], call[2], mean, variance, epsilon)
 
 
 @operator("Trilu")

@@ -18,7 +18,6 @@ from tdsl.graph.ops.movement import (
     GatherElements,
     GatherND,
     Pad,
-    Slice,
     Tile,
 )
 from tdsl.lang.sugar import PadMode
@@ -145,19 +144,7 @@ def split(call: Call) -> Sequence[Value]:
         count = call.integer("num_outputs", call.result_count)
         each = -(-x.shape[axis] // count)
         sizes = [min(each, max(0, x.shape[axis] - n * each)) for n in range(count)]
-    if sum(sizes) != x.shape[axis]:
-        raise GraphError(f"Split of an extent {x.shape[axis]} into {sizes}")
-    parts, start = [], 0
-    for extent in sizes:
-        parts.append(_part(call, x, axis, start, extent))
-        start += extent
-    return parts
-
-
-def _part(call: Call, x: Value, axis: int, start: int, extent: int) -> Value:
-    starts = tuple(start if n == axis else 0 for n in range(len(x.shape)))
-    counts = tuple(extent if n == axis else dim for n, dim in enumerate(x.shape))
-    return call.graph.one(Slice(starts, counts, (1,) * len(starts)), x)
+    return call.graph.split(x, sizes, axis)
 
 
 @operator("Slice")
@@ -173,18 +160,9 @@ def slice_(call: Call) -> Value:
         axes = call.integers(3) if call.has(3) else None
         steps = call.integers(4) if call.has(4) else None
     places = list(range(len(begins))) if axes is None else [call.front(a, rank) for a in axes]
-    starts, counts, strides = [0] * rank, list(x.shape), [1] * rank
-    for axis, begin, end, step in zip(places, begins, ends, steps or [1] * rank, strict=False):
-        taken = range(*slice(begin, _end(end, step, x.shape[axis]), step).indices(x.shape[axis]))
-        starts[axis], counts[axis], strides[axis] = taken.start, len(taken), step
-    if counts == list(x.shape) and all(s == 1 for s in strides):
-        return x
-    return call.graph.one(Slice(tuple(starts), tuple(counts), tuple(strides)), x)
-
-
-def _end(end: int, step: int, extent: int) -> int | None:
-    """The end as Python means it: going down, an end before the first element is none."""
-    return None if step < 0 and end < -extent else end
+    count = min(len(places), len(begins), len(ends), len(places if steps is None else steps))
+    begins, ends, places = begins[:count], ends[:count], places[:count]
+    return call.graph.slice(x, begins, ends, places, None if steps is None else steps[:count])
 
 
 @operator("Gather")

@@ -85,17 +85,15 @@ def grouped_normalization(call: Call) -> Value:
     channels = x.shape[1]
     instance = call.op_type == "InstanceNormalization"
     groups = channels if instance else call.integer("num_groups", 1)
-    rows = g.reshape(x, (x.shape[0], groups, int(np.prod(x.shape[1:])) // groups))
-    made = g.reshape(g.one(Normalise(2, call.real("epsilon", 1e-5)), rows), x.shape)
-    for function, n in (("mul", 1), ("add", 2)):
-        factor = call[n]
+    factors = []
+    for factor in (call[1], call[2]):
         if factor.shape[0] != channels:  # of each group, before opset 21
-            repeated = g.reshape(factor, (groups, 1))
-            each = np.zeros((1, channels // groups), factor.dtype.numpy)
-            factor = g.reshape(g.apply("add", repeated, g.constant(each)), (channels,))
-        shape = (channels, *(1,) * (len(x.shape) - 2))
-        made = g.apply(function, made, g.reshape(factor, shape))
-    return made
+            wide = g.expand(g.reshape(factor, (groups, 1)), (groups, channels // groups))
+            factors.append(g.reshape(wide, (channels,)))
+        else:
+            factors.append(factor)
+    scale, bias = factors
+    return g.group_norm(x, groups, scale, bias, call.real("epsilon", 1e-5))
 
 
 @operator("LRN")

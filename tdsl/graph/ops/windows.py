@@ -35,6 +35,35 @@ class Window:
     after: tuple[int, ...]
     ceil: bool = False
 
+    @staticmethod
+    def of(
+        kernel: Sequence[int], strides: int | Sequence[int] = 1, pads: int | Sequence[int] = 0,
+        dilations: int | Sequence[int] = 1,
+    ) -> Window:  # fmt: skip
+        """A window from one number for all axes, or one for each.
+
+        Of `pads` there may be two for each axis: those in front of all axes, then those behind.
+
+        >>> Window.of((3, 3), pads=1).pads
+        (1, 1, 1, 1)
+
+        Raises:
+            GraphError: another number of them.
+        """
+        rank = len(kernel)
+
+        def each(given: int | Sequence[int], name: str, *counts: int) -> tuple[int, ...]:
+            numbers = (given,) * rank if isinstance(given, int) else tuple(given)
+            if len(numbers) not in counts:
+                raise GraphError(f"{len(numbers)} {name} for a kernel of {rank} axes")
+            return numbers
+
+        borders = each(pads, "pads", rank, 2 * rank)
+        return Window(
+            tuple(kernel), each(strides, "strides", rank), each(dilations, "dilations", rank),
+            borders[:rank], borders[-rank:] if rank else (),
+        )  # fmt: skip
+
     @property
     def pads(self) -> tuple[int, ...]:
         """All borders in front, then all behind."""

@@ -72,6 +72,30 @@ class DeviceArray:
         if source.size:
             copy_in(self.device, self.buffer, source)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its elements."""
+        return nbytes(self.shape, self.dtype)
+
+    def viewed(self, shape: Sequence[int], dtype: Any) -> DeviceArray:
+        """The first elements of the same memory under another shape and type.
+
+        Raises:
+            ValueError: there is not so much memory.
+        """
+        kind = np.dtype(dtype)
+        if nbytes(shape, kind) > self.nbytes:
+            raise ValueError(f"{kind}{list(shape)} is larger than {self.nbytes} bytes")
+        return DeviceArray(self.device, shape, kind, self.buffer)
+
+    def copy_from(self, source: DeviceArray, start: int = 0) -> None:
+        """Copy this many bytes from another array on the device, from byte `start` of it on.
+
+        The call returns when the copy is enqueued.
+        """
+        if self.nbytes:
+            copy_within(self.device, self.buffer, source.buffer, start, self.nbytes)
+
     def numpy(self) -> Array:
         """The elements as a numpy array, when everything enqueued so far has run."""
         result: Array = np.empty(self.shape, self.dtype)
@@ -129,6 +153,12 @@ def copy_out(device: Device, target: Array, buffer: Any) -> None:
     """Copy a buffer into a contiguous array."""
     device.check_process()
     pyopencl().enqueue_copy(device.queue, _bytes(target), buffer, is_blocking=True)
+
+
+def copy_within(device: Device, target: Any, source: Any, start: int, size: int) -> None:
+    """Enqueue a copy of bytes from one buffer, from byte `start` of it on, into another."""
+    device.check_process()
+    pyopencl().enqueue_copy(device.queue, target, source, src_offset=start, byte_count=size)
 
 
 def _bytes(array: Array) -> Array:
