@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tdsl.fuzzing.step import Step, View
-from tdsl.ir.stmt import BlockKind
+from tdsl.ir.stmt import BlockKind, LoopKind
 
 
 def wavefront(v: View) -> Step | None:
@@ -44,11 +44,14 @@ def pack_operand(v: View) -> Step | None:
 
 
 def tile_in_registers(v: View) -> Step | None:
-    """A reduction with two loops over its results."""
+    """A reduction with two loops over its results, mostly one that nothing has scheduled."""
+    touched = v.draw.chance(0.1)
     found = [
         b.name
         for b in v.blocks
-        if b.kind is BlockKind.REDUCE and sum(not loop.reduces for loop in b.loops) > 1
+        if b.kind is BlockKind.REDUCE
+        and sum(not loop.reduces for loop in b.loops) > 1
+        and (touched or all(loop.kind is LoopKind.SERIAL for loop in b.loops))
     ]
     return Step("tile_in_registers", (v.draw.choice(found),)) if found else None
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tdsl.fuzzing.step import Step, View, tail_option
-from tdsl.ir.instruction import INSTRUCTIONS, size_of
-from tdsl.ir.stmt import BlockKind, For, IterKind, LoopKind
+from tdsl.ir.expr import Binary, BinaryOp, Fma, Select
+from tdsl.ir.stmt import Block, BlockKind, For, IterKind
 from tdsl.scheduling.arguments import AXES
-from tdsl.scheduling.mapped import unfit
 
 
 def split(v: View) -> Step | None:
@@ -150,42 +149,36 @@ def specialize(v: View) -> Step | None:
     return Step("specialize", (condition,), () if loop is None else (("loop", loop),))
 
 
-def tensorize(v: View) -> Step | None:
-    """Mostly loops that do what an instruction does that is declared, or are of its extents."""
-    found: list[tuple[str, str]] = []
-    near: list[tuple[str, str]] = []
-    for block in (b for b in v.blocks if b.kind is BlockKind.REDUCE and b.loops):
-        around = v.schedule.index.loop_path(block.name)
-        for depth in range(1, len(around) + 1):
-            nest = list(around[-depth:])
-            shown = block.loops[-depth:]
-            extents = sorted(str(loop.extent) for loop in shown)
-            plain = len(shown[0].blocks) == 1 and all(x.kind is LoopKind.SERIAL for x in nest)
-            for name, known in INSTRUCTIONS.items():
-                if sorted(str(size_of(it)) for it in known.block.iters) != extents:
-                    continue
-                fits = plain and unfit(known, block.leaf, nest) is None
-                (found if fits else near).append((shown[0].label, name))
-    loop = v.loop()
-    if loop is None or not INSTRUCTIONS:
-        return None
-    chosen = found or (near if v.draw.chance(0.1) else [])
-    if v.draw.chance(0.05):
-        chosen = [(loop, v.draw.choice(sorted(INSTRUCTIONS)))]
-    return Step("tensorize", v.draw.choice(chosen)) if chosen else None
-
-
 def split_scan(v: View) -> Step | None:
-    """The loop of a scan, mostly one that runs nothing else."""
+    """The loop of a scan, mostly one that runs nothing else and adds up."""
     found = [
-        loop
+        (b, loop)
         for b in v.blocks
         for loop in b.loops
         for it, at in zip(b.leaf.block.iters, b.leaf.bindings, strict=True)
         if it.kind is IterKind.ORDERED and at in loop.variables
     ]
-    if not v.draw.chance(0.1):
-        found = [loop for loop in found if len(loop.blocks) == 1]
+    if not v.draw.chance(0.05):
+        found = [(b, x) for b, x in found if len(x.blocks) == 1 and _adds_up(b.leaf.block)]
     if not found:
         return None
-    return Step("split_scan", (v.draw.choice(found).label, v.draw.integer(1, 4)))
+    return Step("split_scan", (v.draw.choice(found)[1].label, v.draw.integer(1, 4)))
+
+
+_ASSOCIATIVE = {
+    BinaryOp.ADD, BinaryOp.MUL, BinaryOp.MIN, BinaryOp.MAX, BinaryOp.AND, BinaryOp.OR,
+}  # fmt: skip
+
+
+def _adds_up(block: Block) -> bool:
+    """Whether a scan may be a running sum, product or the like."""
+    ordered = [it for it in block.iters if it.kind is IterKind.ORDERED]
+    if block.kind is not BlockKind.COMPUTE or len(ordered) != 1 or len(block.writes) != 1:
+        return False
+    match block.writes[0].value:
+        case Binary(op=op, a=Select()) | Binary(op=op, b=Select()):
+            return op in _ASSOCIATIVE
+        case Fma(c=Select()):
+            return True
+        case _:
+            return False

@@ -68,7 +68,7 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "unroll": (3, on_a_loop("unroll")),
     "parallel": (3, on_a_loop("parallel")),
     "vectorize": (3, loop_steps.vectorize),
-    "bind": (1.5, loop_steps.bind),
+    "bind": (0.8, loop_steps.bind),
     "compute_at": (6, placing_steps.compute_at),
     "reverse_compute_at": (6, placing_steps.reverse_compute_at),
     "inline": (3, placing_steps.inline),
@@ -93,20 +93,20 @@ MAKERS: dict[str, tuple[float, Maker]] = {
     "specialize": (2.5, loop_steps.specialize),
     "compute_with": (3, placing_steps.compute_with),
     "reverse_inline": (7, placing_steps.reverse_inline),
-    "split_scan": (8, loop_steps.split_scan),
-    "tensorize": (14, loop_steps.tensorize),
-    "call_extern": (0.5, foreign_steps.call_extern),
-    "pad_einsum": (6, placing_steps.pad_einsum),
-    "reuse": (3.5, placing_steps.reuse),
-    "pipeline": (4, placing_steps.pipeline),
-    "double_buffer": (4, placing_steps.double_buffer),
+    "split_scan": (10, loop_steps.split_scan),
+    "tensorize": (20, foreign_steps.tensorize),
+    "call_extern": (20, foreign_steps.call_extern),
+    "pad_einsum": (7, placing_steps.pad_einsum),
+    "reuse": (7, placing_steps.reuse),
+    "pipeline": (8, placing_steps.pipeline),
+    "double_buffer": (7, placing_steps.double_buffer),
 }
 COMBINED: dict[str, tuple[float, Maker]] = {
     "wavefront": (1.5, combined_steps.wavefront),
     "split_k": (1.5, combined_steps.split_k),
-    "tree_reduce": (1.5, combined_steps.tree_reduce),
+    "tree_reduce": (2.5, combined_steps.tree_reduce),
     "pack_operand": (1.5, combined_steps.pack_operand),
-    "tile_in_registers": (2, combined_steps.tile_in_registers),
+    "tile_in_registers": (4, combined_steps.tile_in_registers),
 }
 
 
@@ -125,8 +125,21 @@ def without_maker() -> list[str]:
     return sorted(set(PRIMITIVES) - set(makers()))
 
 
+# what only fits loops that nothing has scheduled weighs more in the first steps
+_EARLY = dict.fromkeys(
+    ("pad_einsum", "split_scan", "tensorize", "call_extern", "tile_in_registers"), 2.5
+)
+_EARLY_STEPS = 3
+_REDRAWN = 3
+
+
 def random_step(draw: Draw, s: Schedule) -> Step | None:
     """A step that may or may not be legal; None where nothing was found to apply it to."""
-    known = makers()
-    weights = {name: weight for name, (weight, _) in known.items()}
-    return known[draw.weighted(weights)][1](view(draw, s))
+    known, seen = makers(), view(draw, s)
+    early = _EARLY if len(s.trace) < _EARLY_STEPS else {}
+    weights = {name: weight * early.get(name, 1.0) for name, (weight, _) in known.items()}
+    for _ in range(_REDRAWN):
+        step = known[draw.weighted(weights)][1](seen)
+        if step is not None:
+            return step
+    return None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tdsl.fuzzing.step import Options, Step, View, read_by, written_by
-from tdsl.ir.expr import Buffer, Var
-from tdsl.ir.stmt import Alloc, BlockKind, For
-from tdsl.ir.visit import block_reads
+from tdsl.ir.expr import Buffer, Const
+from tdsl.ir.stmt import Alloc, Block, BlockKind, For, IterKind, IterVar, LoopKind
+from tdsl.ir.visit import block_reads, free_vars
 from tdsl.scheduling.arguments import SCOPES
-from tdsl.scheduling.view import BlockView
+from tdsl.scheduling.view import BlockView, LoopView
 
 
 def compute_at(v: View) -> Step | None:
@@ -115,21 +115,45 @@ def cache_write(v: View) -> Step | None:
 
 
 def pad_einsum(v: View) -> Step | None:
-    """Mostly a reduction of every term, under its own loops."""
-    found = [b for b in v.blocks if b.kind is BlockKind.REDUCE and b.leaf.block.where is None]
-    found = [b for b in found if all(isinstance(at, Var) for at in b.leaf.bindings)]
-    if v.draw.chance(0.05):
+    """Mostly a reduction of every term, under its own loops, with an extent to round up."""
+    found = [b for b in v.blocks if _is_untouched(v, b)]
+    if v.draw.chance(0.03):
         found = list(v.blocks)
     if not found:
         return None
     block = v.draw.choice(found)
-    multiples = tuple(v.draw.integer(1, 4) for _ in block.leaf.block.iters)
+    multiples = tuple(_multiple(v, it) for it in block.leaf.block.iters)
     return Step("pad_einsum", (block.name, multiples))
+
+
+def _is_untouched(v: View, block: BlockView) -> bool:
+    """Whether it is a contraction that no step has scheduled."""
+    body, leaf = block.leaf.block, block.leaf
+    loops = v.schedule.index.loop_path(block.name)
+    if block.kind is not BlockKind.REDUCE or body.where is not None or leaf.guards:
+        return False
+    if any(it.kind is IterKind.ORDERED for it in body.iters) or _stands_apart(v, body):
+        return False
+    plain = all(loop.kind is LoopKind.SERIAL and not loop.parts for loop in loops)
+    own = [it.extent for it in body.iters] == [loop.extent for loop in loops]
+    return plain and own and all(len(loop.blocks) == 1 for loop in block.loops)
+
+
+def _stands_apart(v: View, reduction: Block) -> bool:
+    """Whether the init of a reduction is a block with loops of its own."""
+    return any(leaf.block is reduction.init for leaf in v.schedule.index.leaves.values())
+
+
+def _multiple(v: View, it: IterVar) -> int:
+    """A small number that the extent is mostly no multiple of; 1 leaves the axis as it is."""
+    uneven = [n for n in range(2, 5) if not isinstance(it.extent, Const) or it.extent.value % n]
+    return v.draw.choice(uneven) if uneven and v.draw.chance(0.8) else v.draw.integer(1, 4)
 
 
 def reuse(v: View) -> Step | None:
     """Tensors of one shape; mostly one that is read where the other is written."""
-    inner = {b.name: b for b in v.schedule.index.allocs}
+    index = v.schedule.index
+    inner = {b.name: b for b, alloc in index.allocs.items() if alloc.layout is None}
     pairs = [
         (write.tensor, read.tensor)
         for block in v.blocks
@@ -141,7 +165,7 @@ def reuse(v: View) -> Step | None:
     if not inner or (not fitting and v.draw.chance(0.9)):
         return None
     written = sorted({name for block in v.blocks for name in written_by(block)})
-    if not fitting or v.draw.chance(0.3):
+    if not fitting or v.draw.chance(0.1):
         return Step("reuse", (v.draw.choice(written), v.draw.choice(sorted(inner))))
     return Step("reuse", v.draw.choice(fitting))
 
@@ -153,14 +177,32 @@ def _same_shape(v: View, name: str, other: Buffer) -> bool:
 
 
 def _in_one_loop(v: View) -> list[tuple[str, str]]:
-    """Producers, and loops that they share with a consumer."""
+    """Producers, and loops that they share with a consumer; mostly those of tensors used there."""
+    anywhere = v.draw.chance(0.1)
     return [
         (b.name, loop.label)
         for c in v.blocks
         for loop in c.loops
         for b in v.blocks
         if b.name != c.name and b.name in loop.blocks and written_by(b) & read_by(c)
+        if anywhere or (_is_plain(loop) and _is_kept_in(v, b, loop))
     ]
+
+
+def _is_plain(loop: LoopView) -> bool:
+    return len(loop.variables) == 1 and loop.kind is LoopKind.SERIAL
+
+
+def _is_kept_in(v: View, block: BlockView, loop: LoopView) -> bool:
+    """Whether what a block makes moves with a loop, and is needed in no other."""
+    inner = {b.name for b in v.schedule.index.allocs}
+    made = written_by(block)
+    used = {b.name for b in v.blocks if any(a.tensor in made for a in b.accesses)}
+    moved = [
+        sum(bool(free_vars(i) & set(loop.variables)) for i in access.indices)
+        for access in block.writes
+    ]
+    return made <= inner and used <= set(loop.blocks) and all(n == 1 for n in moved)
 
 
 def pipeline(v: View) -> Step | None:

@@ -70,13 +70,13 @@ def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[S
         step = random_step(draw, s)
         if step is None:
             continue
-        before = (s.program, s.algorithm, len(s.trace), str(s))
+        before = _state(s)
         started = time.perf_counter()
         try:
             result.case = (result.case[0], (*steps, step))
             step.apply(s)
         except td.ScheduleError as error:
-            if before != (s.program, s.algorithm, len(s.trace), str(s)):
+            if before != _state(s):
                 detail = f"{step.source()} was refused but changed the schedule"
                 raise CheckError("refusal", detail) from error
             refusal = Refusal(step.primitive, error.reason)
@@ -88,6 +88,11 @@ def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[S
             result.accepted.append(step.primitive)
             result.seconds.append(time.perf_counter() - started)
     return steps
+
+
+def _state(s: td.Schedule) -> tuple[object, ...]:
+    """What a refused step must leave as it was. Trees are immutable: they are equal or replaced."""
+    return s.program, s.algorithm, s.numerics, tuple(s.trace)
 
 
 class CheckError(Exception):
@@ -180,11 +185,11 @@ def replay(algorithm: Algorithm, steps: tuple[Step, ...], compiled: bool = True)
         check_canonical(algorithm, "replay")
         s = td.Schedule(algorithm.func)
         for step in steps:
-            before = (s.program, s.algorithm, str(s))
+            before = _state(s)
             try:
                 step.apply(s)
             except td.ScheduleError:
-                if before != (s.program, s.algorithm, str(s)):
+                if before != _state(s):
                     return "refusal"
         check_schedule(s, algorithm, "replay")
         if compiled:

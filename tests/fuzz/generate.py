@@ -12,7 +12,7 @@ from tests.fuzz.draw import HypothesisDraw
 from tests.fuzz.grammar import FAMILIES, Builder, finish
 from tests.fuzz.products import products
 
-_WEIGHTS = {**FAMILIES, ordered.scan: 2, ordered.update: 2.5, ordered.running: 2, products: 3}
+_WEIGHTS = {**FAMILIES, ordered.scan: 2, ordered.update: 2.5, ordered.running: 3, products: 5}
 _ATTEMPTS = 50
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import tdsl as td
 from tdsl.fuzzing.differences import Disagreement, difference
 from tdsl.ir.interp import CANONICAL, HOSTILE, Order, interpret
-from tdsl.ir.stmt import Program
+from tdsl.ir.stmt import For, Program
+from tdsl.ir.visit import walk
 from tests.fuzz.algorithms import Algorithm, Arrays
 
 
@@ -54,13 +55,23 @@ def reference(algorithm: Algorithm, arrays: Arrays) -> Arrays:
     return {t.name: r for t, r in zip(func.outputs, together, strict=True)}
 
 
+def different(program: Program, orders: Sequence[Order]) -> tuple[Order, ...]:
+    """The canonical order and those of *orders*, which a program of serial loops has no other of.
+
+    An order chooses among the iterations of concurrent loops; where there are none, all orders
+    run the same statements one after the other.
+    """
+    concurrent = any(isinstance(s, For) and s.kind.concurrent for s in walk(program.body))
+    return (CANONICAL, *(orders if concurrent else ()))
+
+
 def program_against_canonical(
     program: Program, algorithm: Algorithm, seed: int, *, exact: bool,
     orders: Sequence[Order] = HOSTILE,
 ) -> Disagreement | None:  # fmt: skip
     """A scheduled or lowered program in every order against the unscheduled one."""
     arrays, expected = canonical_results(algorithm, seed)
-    for order in (CANONICAL, *orders):
+    for order in different(program, orders):
         try:
             found = run(program, algorithm, arrays, order, detect=True)
         except td.TdslError as error:

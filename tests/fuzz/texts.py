@@ -24,6 +24,7 @@ def round_trips(s: td.Schedule) -> Disagreement | None:
     replay(json.loads(json.dumps(s.trace.json())), again)
     if not alpha_equal(again.program, s.program):
         return Disagreement("trace", "the replayed JSON trace gives another program")
+    again.remembered.keep()  # its proofs; the next schedule finds them, as in a second process
     scope: dict[str, object] = {"td": td, s.func.name: s.func}
     exec(str(s.trace), scope)
     if not alpha_equal(scope["s"].program, s.program):

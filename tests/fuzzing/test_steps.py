@@ -7,12 +7,15 @@ import contextlib
 import pytest
 
 import tdsl as td
-from tdsl.fuzzing import combined_steps, loop_steps, placing_steps
+from tdsl.fuzzing import combined_steps, foreign_steps, loop_steps, placing_steps
 from tdsl.fuzzing.campaign import Failure, Job
 from tdsl.fuzzing.draw import RandomDraw
 from tdsl.fuzzing.saved import saved_test
 from tdsl.fuzzing.step import Step, view
 from tdsl.scheduling.locations import Location
+from tests.fuzz import instructions
+
+instructions.declare()
 
 
 def product(M=4, N=4, K=4):
@@ -71,6 +74,8 @@ def accepted(maker, start, count=10):
         (placing_steps.align, plain),
         (placing_steps.pad_einsum, plain),
         (loop_steps.split_scan, scanned),
+        (foreign_steps.tensorize, plain),
+        (foreign_steps.call_extern, plain),
     ],
 )
 def test_steps_that_fit_are_found(maker, start):
