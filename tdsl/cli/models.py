@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zipfile import BadZipFile
@@ -26,6 +27,21 @@ Extents = Annotated[
     list[str] | None, typer.Option("-s", "--size", help="NAME=N for an extent that has a name.")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of parallel loops.")]
+On = Annotated[
+    str | None, typer.Option("--target", help="Such as opencl; this machine's processor.")
+]
+
+
+class Schedules(Enum):
+    """Which schedules the kernels of a model get."""
+
+    DEFAULT = "default"
+    TUNED = "tuned"
+
+
+Chosen = Annotated[
+    Schedules, typer.Option("--schedules", help="tuned: those that tdsl tune MODEL.onnx recorded.")
+]
 
 
 def run(
@@ -37,6 +53,8 @@ def run(
         Path | None, typer.Option("--outputs", help="Write the outputs to this .npz file.")
     ] = None,
     threads: Threads = None,
+    target: On = None,
+    schedules: Chosen = Schedules.DEFAULT,
     report: Annotated[
         bool, typer.Option("--report", help="What the passes did, and what was not fused.")
     ] = False,
@@ -45,10 +63,8 @@ def run(
 
     Example: tdsl run model.onnx --inputs inputs.npz --outputs outputs.npz
     """
-    from tdsl.graph.session import Session
-
     _check_folder(outputs)
-    session = Session(model, threads=threads)
+    session = _session(model, target, schedules, threads)
     results = session.run(feeds_for(session, inputs, size or []))
     for name, array in results.items():
         numbers = np.array2string(array.reshape(-1)[:6], precision=6, threshold=6)
@@ -66,6 +82,8 @@ def bench(
     size: Extents = None,
     runs: Annotated[int, typer.Option("--runs", min=1, help="Timed runs.")] = 20,
     threads: Threads = None,
+    target: On = None,
+    schedules: Chosen = Schedules.DEFAULT,
     profile: Annotated[
         bool, typer.Option("--profile", help="Time of each kernel, the slowest first.")
     ] = False,
@@ -78,11 +96,9 @@ def bench(
 
     Example: tdsl bench model.onnx --profile
     """
-    from tdsl.graph.session import Session
-
     _check_folder(trace)
     start = time.perf_counter()
-    session = Session(model, threads=threads)
+    session = _session(model, target, schedules, threads)
     feeds = feeds_for(session, inputs, size or [])
     session.run(feeds)
     ready = time.perf_counter() - start
@@ -102,8 +118,16 @@ def bench(
         measured = session.profile(feeds)
         if profile:
             typer.echo(str(measured))
+            for text in session.report.single:
+                typer.echo(f"for these sizes only: {text}")
         if trace is not None:
             trace.write_text(measured.chrome_trace(), encoding="utf-8")
+
+
+def _session(model: Path, target: str | None, schedules: Schedules, threads: int | None) -> Session:
+    from tdsl.graph.session import Session
+
+    return Session(model, target, schedules.value, threads)
 
 
 def _timed(session: Session, feeds: dict[str, Any]) -> float:

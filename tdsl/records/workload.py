@@ -47,7 +47,7 @@ class Workload:
         anchor: equal for equal anchor blocks likewise.
         epilogue: what the algorithm does around the anchor.
         name: the function's name, for people.
-        target: the machine as a target string, and its processor.
+        target, cpu: the machine as a target string, and its processor or OpenCL device.
         threads: of the measurements.
         sizes: numbers for symbolic sizes.
         shapes: the arguments, for people.
@@ -123,7 +123,7 @@ def workload_of(
     program = func.program
     numbers = _numbers(program, sizes or {})
     _check_names(program, constants)
-    cpu = cpu_of(target)[0] if target.kind is TargetKind.LLVM else target.cpu or "opencl"
+    cpu = cpu_of(target)[0] if target.kind is TargetKind.LLVM else _device_name(target)
     machine = (target.kind.value, cpu, str(threads), str(VOCABULARY), repr(numbers))
     anchor = anchor_leaf(program)
     alone = _alone(program, anchor)
@@ -139,6 +139,16 @@ def workload_of(
         sizes=numbers,
         shapes=_shapes(program, dict(numbers), constants),
     )
+
+
+def _device_name(target: Target) -> str:
+    """The device that a target stands for here; where there is none, what the target calls it."""
+    from tdsl.runtime.devices import DeviceError, device_facts  # an optional back end
+
+    try:
+        return device_facts(target.cpu).name
+    except DeviceError:
+        return target.cpu or target.kind.value
 
 
 def _check_names(program: Program, constants: Collection[str]) -> None:

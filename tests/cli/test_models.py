@@ -30,9 +30,17 @@ def test_bench_reports_figures_and_a_trace(tmp_path):
     path, _ = model_file(tmp_path)
     trace = tmp_path / "trace.json"
     arguments = ["bench", path, "--runs", "2", "--json", "--trace", str(trace)]
+    arguments += ["--schedules", "tuned", "--target", "llvm"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     figures = json.loads(done.output)
     events = json.loads(trace.read_text())["traceEvents"]
     assert len(events) == figures["kernels"]
     assert 0 < figures["best_ms"] <= figures["median_ms"]
+
+
+def test_a_target_that_is_not_there_is_told(tmp_path):
+    path, _ = model_file(tmp_path)
+    done = CliRunner().invoke(app, ["run", path, "--target", "cuda"])
+    assert done.exit_code != 0
+    assert "unknown target 'cuda'" in str(done.exception)

@@ -10,7 +10,8 @@ from tdsl.autotune.space import Space
 from tdsl.autotune.tuning import tune
 from tdsl.cli.locate import UsageError
 from tdsl.cli.tuning import task_for
-from tdsl.records import Database, Outcome
+from tdsl.records import Database, Outcome, workload_of
+from tdsl.runtime.devices import find_device
 
 QUICK = Options(limits=Limits(repeat=1, min_repeat_ms=1.0), batch=4)
 
@@ -34,7 +35,7 @@ def test_a_product_is_tuned_on_a_device_and_its_schedule_found(opencl, tmp_path,
         outcomes = [record.outcome for record in db.records(task.workload.key)]
     assert outcomes.count(Outcome.OK) >= 2, outcomes
     assert result.verdict is not None
-    assert "opencl" in str(task.workload)
+    assert find_device().facts.name in str(task.workload)
     monkeypatch.setenv("TDSL_DB", str(path))
     kernel = td.build(task.func, "opencl", schedule="tuned")
     rng = np.random.default_rng(0)
@@ -50,6 +51,13 @@ def test_a_product_is_tuned_on_a_device_and_its_schedule_found(opencl, tmp_path,
 def test_other_rules_offer_the_numbers_of_their_plans(opencl, name, sizes, knob):
     space = Space(task_for(name, sizes, target="opencl", threads=None))
     assert any(knob in dict(structure.choices) for structure in space.structures)
+
+
+def test_records_are_of_the_device_however_it_is_named(opencl):
+    func, part = matmul().func, find_device().facts.name[:8].lower()
+    keys = {workload_of(func, td.target(t), 1).key for t in ("opencl", f"opencl:{part}")}
+    assert len(keys) == 1
+    assert workload_of(func, td.target("opencl:nosuch"), 1).key not in keys
 
 
 def test_a_device_that_is_not_there_is_told(opencl):

@@ -4,7 +4,7 @@ The only part of tdsl that knows pyopencl, which is imported when a device is fi
 """
 
 from tdsl.runtime.devices.arrays import DeviceArray
-from tdsl.runtime.devices.device import Device, find_device, has_devices, list_devices
+from tdsl.runtime.devices.device import Device, device_facts, find_device, has_devices, list_devices
 from tdsl.runtime.devices.errors import CapabilityError, DeviceError
 from tdsl.runtime.devices.kernel import DeviceKernel, load_device_kernel
 
@@ -14,6 +14,7 @@ __all__ = [
     "DeviceArray",
     "DeviceError",
     "DeviceKernel",
+    "device_facts",
     "find_device",
     "has_devices",
     "list_devices",

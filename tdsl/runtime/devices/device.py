@@ -195,19 +195,32 @@ def find_device(name: str = "") -> Device:
         return device
 
 
-def _open(name: str) -> Device:
-    cl = pyopencl()
+def device_facts(name: str = "") -> Facts:
+    """What the device that a target names can do; it is not opened. Chosen as by `find_device`.
+
+    Raises:
+        DeviceError: there is none; the message lists what was found.
+    """
+    return _chosen(name)[0]
+
+
+def _chosen(name: str) -> tuple[Facts, Any]:
     found = _found()
     if not found:
         raise DeviceError("no OpenCL platform was found on this machine", hint=_INSTALL)
-    chosen = [pair for pair in found if _is_called(pair[0], name)]
-    if not chosen:
+    fitting = [pair for pair in found if _is_called(pair[0], name)]
+    if not fitting:
         known = "\n".join(f"  {facts}" for facts, _ in found)
         raise DeviceError(
             f"no OpenCL device is called {name!r}; there are\n{known}",
             hint="a target names a device by a part of its name: td.target('opencl:NAME')",
         )
-    facts, handle = min(chosen, key=lambda pair: pair[0].kind != "gpu")
+    return min(fitting, key=lambda pair: pair[0].kind != "gpu")
+
+
+def _open(name: str) -> Device:
+    cl = pyopencl()
+    facts, handle = _chosen(name)
     for device in _OPEN.values():
         if device.handle == handle and device.process == os.getpid():
             return device
