@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from tdsl.ir.expr import Buffer, Expr, Load, Node, Var, field_names
@@ -63,7 +64,8 @@ def walk(n: Node) -> Iterator[Node]:
     while stack:
         top = stack.pop()
         yield top
-        for name in reversed(_node_fields(type(top))):
+        cls = type(top)
+        for name in reversed(_NODE_FIELDS[cls] if cls in _NODE_FIELDS else _node_fields(cls)):
             value = getattr(top, name)
             if isinstance(value, Node):
                 stack.append(value)
@@ -198,6 +200,25 @@ def map_block(block: Block, f: Callable[[Expr], Expr]) -> Block:
         tuple(f(s) for s in block.sources),
         block.span,
     )
+
+
+def redirect(
+    block: Block, source: Callable[[Load], Buffer], targets: Mapping[Buffer, Buffer]
+) -> Block:
+    """The block (and its init) with each load from `source(load)`, and stores to other buffers."""
+
+    def visit(e: Node) -> Node:
+        new = map_children(e, visit)
+        if isinstance(e, Load) and isinstance(new, Load) and source(e) is not e.buffer:
+            return Load(source(e), new.indices, new.mask)
+        return new
+
+    new = map_block(block, lambda e: cast("Expr", visit(e)))
+    writes = tuple(Write(targets.get(w.buffer, w.buffer), w.indices, w.value) for w in new.writes)
+    init = block.init
+    if init is not None and any(write.buffer in targets for write in init.writes):
+        init = redirect(init, source, targets)
+    return replace(new, writes=writes, init=init)
 
 
 def accessed_buffers(s: Stmt) -> set[Buffer]:

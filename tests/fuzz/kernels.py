@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 
 import tdsl as td
 from tdsl.analysis import Numerics
+from tdsl.codegen import lowering as codegen
 from tdsl.fuzzing.differences import Disagreement, difference
 from tdsl.fuzzing.subject import has_maths
 from tdsl.lower import LoweringWarning
+from tests.fuzz import lowering
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.oracles import canonical_results, known_sizes
 
@@ -20,9 +23,12 @@ Kernel = Callable[..., object]
 
 
 def build(s: td.Schedule) -> Kernel | str:
-    """The kernel, or why this target cannot run the schedule."""
+    """The kernel, or why this target cannot run the schedule.
+
+    It is made from the very lowered program that is interpreted beside it.
+    """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), patch.object(codegen, "lower", lowering.lowered):
             warnings.simplefilter("ignore", LoweringWarning)
             return td.build(s)
     except td.LoweringError as error:

@@ -18,6 +18,18 @@ from tests.fuzz.oracles import canonical_results, different, known_sizes
 _ORDERS = (REVERSED, Order(OrderKind.INTERLEAVED, 2))
 
 
+@lru_cache(maxsize=2)
+def lowered(program: Program, target: Target) -> Lowered:
+    """The program and what each pass made of it: the same for every size, and for the kernel.
+
+    Raises:
+        LoweringError: the target cannot run the schedule.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LoweringWarning)
+        return lower(program, target, keep=True)
+
+
 def against_canonical(
     program: Program, algorithm: Algorithm, target: Target, seed: int, *, exact: bool
 ) -> Disagreement | None:
@@ -27,23 +39,15 @@ def against_canonical(
         LoweringError: the target cannot run the schedule.
     """
     arrays, expected = canonical_results(algorithm, seed)
-    lowered = _lowered(program, target)
-    wrong = _fault(lowered.program, algorithm, arrays, expected, exact=exact)
+    made = lowered(program, target)
+    wrong = _fault(made.program, algorithm, arrays, expected, exact=exact)
     if wrong is None:
         return None
-    for name, after in lowered.dumps:
+    for name, after in made.dumps:
         first = _fault(after, algorithm, arrays, expected, exact=exact)
         if first is not None:
             return Disagreement("lowered", f"after {name}: {first}")
     return Disagreement("lowered", wrong)
-
-
-@lru_cache(maxsize=2)
-def _lowered(program: Program, target: Target) -> Lowered:
-    """The program and what each pass made of it; the same for every size that it runs at."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LoweringWarning)
-        return lower(program, target, keep=True)
 
 
 def _fault(
