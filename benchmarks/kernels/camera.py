@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import tdsl as td
 
+LANES = 64  # pixels of one look-up: the curve stays in registers where these permute bytes
 BORDER = 4  # pixels of raw image around the result
 BLACK, WHITE = 25, 1023
 GAMMA, CONTRAST = 2.0, 50.0
@@ -150,7 +151,7 @@ def schedule(func: td.Func, threads: int) -> td.Schedule:
         s.compute_at(name, at=tile)
     for name in stages:
         s.vectorize(s.split(s.loops(name)[-1], 32, tail="mask")[1], 32)
-    vectors, lane = s.split(column, 16, tail="mask")
+    vectors, lane = s.split(column, LANES, tail="mask")
     s.reorder(vectors, c, lane)
     s.unroll(c)
     s.vectorize(lane)

@@ -8,6 +8,7 @@ from typing import Any
 from tdsl import dtypes
 from tdsl.codegen.llvm import memory, ops
 from tdsl.codegen.llvm.frame import CONTEXT_ERROR_CODE, CONTEXT_ERROR_INFO, Frame
+from tdsl.codegen.llvm.shuffles import shuffle
 from tdsl.codegen.llvm.types import (
     Value,
     constant,
@@ -168,7 +169,7 @@ def _shuffle(f: Frame, e: Shuffle) -> Value:
     widened = [_widen(f, v, width) for v in vectors]
     if len(widened) == 1 and width == 2 and lane_count(vectors[0].type) == 1:
         return b.broadcast(vectors[0], len(e.picks))
-    return memory.shuffle(f, widened, [starts[p] for p in e.picks])
+    return shuffle(f.builder, widened, [starts[p] for p in e.picks])
 
 
 def _pick_one(f: Frame, vectors: list[Value], pick: int, scalar: str) -> Value:
@@ -187,7 +188,7 @@ def _widen(f: Frame, v: Value, width: int) -> Value:
     if lanes == 1:
         type_ = vector(v.type, width)
         return f.builder.pure(f"insertelement {type_} poison, {v.typed}, i32 0", type_)
-    return memory.shuffle(f, [v], [k if k < lanes else -1 for k in range(width)])
+    return shuffle(f.builder, [v], [k if k < lanes else -1 for k in range(width)])
 
 
 def _extern(f: Frame, e: Extern) -> Value:
@@ -216,7 +217,7 @@ def _instruction(f: Frame, e: Extern) -> Value:
         bits = memory.stored(f, operand) if isinstance(operand, Load) else f.value(operand)
         lanes = lane_count(bits.type)
         if lane_count(type_) != lanes:
-            bits = memory.shuffle(f, [bits], [n % lanes for n in range(lane_count(type_))])
+            bits = shuffle(f.builder, [bits], [n % lanes for n in range(lane_count(type_))])
         args.append(bits if bits.type == type_ else b.convert("bitcast", bits, type_))
     result = found.types[0]
     b.module.declare(found.symbol, f"{result} @{found.symbol}({', '.join(found.types)})")

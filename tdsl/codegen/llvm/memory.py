@@ -7,6 +7,7 @@ from functools import partial, reduce
 
 from tdsl.codegen.llvm import floats
 from tdsl.codegen.llvm.frame import Frame
+from tdsl.codegen.llvm.gathers import gather
 from tdsl.codegen.llvm.patterns import (
     LaneMask,
     Pattern,
@@ -16,6 +17,7 @@ from tdsl.codegen.llvm.patterns import (
     pattern,
     windows,
 )
+from tdsl.codegen.llvm.shuffles import resized, shuffle
 from tdsl.codegen.llvm.types import (
     Value,
     lane_count,
@@ -82,7 +84,7 @@ def _load(f: Frame, e: Load, mask: Value | None) -> Value:
         value = _load_apart(f, e.buffer, base, found, active)
         if value is not None:
             return value
-    return _gather(f, e, base, f.value(index), mask)
+    return gather(f, e, base, mask)
 
 
 def _stride(index: Expr) -> int | None:
@@ -110,7 +112,7 @@ def _load_here(
         if not _is_ragged(f, buffer, lanes):
             return b.load(address, type_, align, buffer)
         whole = _masked_load(f, buffer, address, 2 * _power(lanes), first_lanes(lanes))
-        return shuffle(f, [whole], range(lanes))
+        return shuffle(f.builder, [whole], range(lanes))
     return _masked_load(f, buffer, address, lanes, mask)
 
 
@@ -157,8 +159,8 @@ def _load_reversed(
     start = b.binary("sub", last, literal(lanes - 1, last.type))
     backwards = range(lanes - 1, -1, -1)
     if mask is not None and lane_count(mask.type) > 1:
-        mask = shuffle(f, [mask], backwards)
-    return shuffle(f, [_load_here(f, buffer, base, start, lanes, mask)], backwards)
+        mask = shuffle(f.builder, [mask], backwards)
+    return shuffle(f.builder, [_load_here(f, buffer, base, start, lanes, mask)], backwards)
 
 
 def _load_apart(
@@ -179,16 +181,16 @@ def _load_apart(
     for first in runs.starts:
         at = b.binary("add", start, literal(first, start.type))
         part = _load_here(f, buffer, base, at, min(runs.width, span), inside)
-        parts.append(_padded(f, part, max(runs.width, 2)))
+        parts.append(resized(f.builder, part, max(runs.width, 2)))
     picks = [
         runs.pick(offset) if on else -1 for offset, on in zip(found.offsets, active, strict=True)
     ]
-    value = shuffle(f, parts, picks)
+    value = shuffle(f.builder, parts, picks)
     if all(active):
         return value
     lanes = range(len(active))
     kept = [lane if on else lane + len(active) for lane, on in zip(lanes, active, strict=True)]
-    return shuffle(f, [value, Value("zeroinitializer", value.type)], kept)
+    return shuffle(f.builder, [value, Value("zeroinitializer", value.type)], kept)
 
 
 def _runs(f: Frame, wanted: Sequence[int], lanes: int, buffer: Buffer) -> Windows:
@@ -218,35 +220,6 @@ def _registers(f: Frame, buffer: Buffer) -> int:
 def _masks_lanes(f: Frame) -> bool:
     """Whether some lanes of a register are loaded and stored as quickly as all."""
     return "avx512vl" in f.target.features
-
-
-def _padded(f: Frame, value: Value, lanes: int) -> Value:
-    """A vector with undefined lanes behind its own."""
-    own = lane_count(value.type)
-    if own == lanes:
-        return value
-    if own == 1:
-        value, own = f.builder.broadcast(value, lanes), lanes
-    return shuffle(f, [value], [k if k < own else -1 for k in range(lanes)])
-
-
-def _gather(f: Frame, e: Load, base: Value, index: Value, mask: Value | None) -> Value:
-    b = f.builder
-    lanes = lane_count(index.type)
-    element_type = memory_type(e.dtype)
-    type_ = vector(element_type, lanes)
-    pointers = b.pure(
-        f"getelementptr {element_type}, {base.typed}, {index.typed}", vector("ptr", lanes)
-    )
-    chosen = literal(1, "i1", lanes) if mask is None else b.broadcast(mask, lanes)
-    name = f"llvm.masked.gather.{suffix(type_)}.v{lanes}p0"
-    b.module.declare(name, f"{type_} @{name}({pointers.type}, {chosen.type}, {type_})")
-    # the alignment belongs to the pointers; without it LLVM assumes nothing
-    return b.emit(
-        f"call {type_} @{name}({pointers.type} align {e.dtype.bytes} {pointers.text}, "
-        f"{chosen.typed}, {type_} zeroinitializer)",
-        type_,
-    )
 
 
 def store(f: Frame, s: Store) -> None:
@@ -295,7 +268,7 @@ def _store_at(
     elif stride == -1 and mask is None:
         lanes = lane_count(stored.type)
         first = b.binary("sub", start, literal(lanes - 1, start.type))
-        flipped = shuffle(f, [stored], range(lanes - 1, -1, -1))
+        flipped = shuffle(f.builder, [stored], range(lanes - 1, -1, -1))
         _store_here(f, s, base, first, flipped, None)
     else:
         with f.under(mask):
@@ -313,7 +286,7 @@ def _store_here(
     lanes = lane_count(stored.type)
     if mask is None and _is_ragged(f, buffer, lanes):
         mask = first_lanes(lanes)
-        stored = _padded(f, stored, 2 * _power(lanes))
+        stored = resized(f.builder, stored, 2 * _power(lanes))
     if mask is not None:
         name = f"llvm.masked.store.{suffix(stored.type)}.p0"
         b.module.declare(name, f"void @{name}({stored.type}, ptr, {mask.type})")
@@ -378,45 +351,3 @@ def prefetch(f: Frame, s: Prefetch) -> None:
     address = b.address(f.pointer(s.buffer), f.value(index), memory_type(s.buffer.dtype))
     b.module.declare("llvm.prefetch.p0", "void @llvm.prefetch.p0(ptr, i32, i32, i32)")
     b.effect(f"call void @llvm.prefetch.p0({address.typed}, i32 0, i32 3, i32 1)")
-
-
-def shuffle(f: Frame, vectors: Sequence[Value], picks: Sequence[int]) -> Value:
-    """Lanes picked from the concatenation of vectors of one length; -1 leaves a lane undefined."""
-    b = f.builder
-    lanes = lane_count(vectors[0].type)
-    if len(vectors) > 2:
-        return _shuffle_many(f, vectors, picks, lanes)
-    if len(vectors) == 1 and list(picks) == list(range(lanes)):
-        return vectors[0]
-    second = vectors[1].typed if len(vectors) == 2 else f"{vectors[0].type} poison"
-    numbers = ", ".join(f"i32 {'poison' if p < 0 else p}" for p in picks)
-    element_type = vectors[0].type[1:-1].partition(" x ")[2]
-    return b.pure(
-        f"shufflevector {vectors[0].typed}, {second}, <{len(picks)} x i32> <{numbers}>",
-        vector(element_type, len(picks)),
-    )
-
-
-def _shuffle_many(f: Frame, vectors: Sequence[Value], picks: Sequence[int], lanes: int) -> Value:
-    """Pick from each pair of vectors, then merge the pairs' results lane by lane."""
-    width = len(picks)
-    merged: Value | None = None
-    taken = [False] * width
-    for k in range(0, len(vectors), 2):
-        pair = vectors[k : k + 2]
-        inside = [k * lanes <= p < (k + len(pair)) * lanes for p in picks]
-        if not any(inside):
-            continue
-        local = [p - k * lanes if here else -1 for p, here in zip(picks, inside, strict=True)]
-        part = shuffle(f, pair, local)
-        if merged is None:
-            merged = part
-        else:
-            blend = [
-                lane if was else lane + width if here else -1
-                for lane, (was, here) in enumerate(zip(taken, inside, strict=True))
-            ]
-            merged = shuffle(f, [merged, part], blend)
-        taken = [was or here for was, here in zip(taken, inside, strict=True)]
-    assert merged is not None
-    return merged
