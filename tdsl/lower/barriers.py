@@ -71,7 +71,6 @@ class _Access:
     buffer: Buffer
     indices: tuple[Expr, ...]
     writes: bool
-    atomic: bool
     conds: tuple[Expr, ...]
     loops: tuple[For, ...]
     later: Var | None = None
@@ -122,7 +121,7 @@ class _Questions:
         match s:
             case Store() if s.buffer in self.exchanged:
                 masked = place if s.mask is None else place.given(s.mask)
-                yield self._access(s.buffer, s.indices, masked, s)
+                yield self._access(s.buffer, s.indices, masked, writes=True)
             case If():
                 yield from self.accesses(s.then, place.given(s.cond))
                 if s.otherwise is not None:
@@ -138,14 +137,13 @@ class _Questions:
     def _loads(self, e: Expr, place: _Place) -> Iterator[_Access]:
         for n in walk(e):
             if isinstance(n, Load) and n.buffer in self.exchanged:
-                yield self._access(n.buffer, n.indices, place, None)
+                yield self._access(n.buffer, n.indices, place, writes=False)
 
     def _access(
-        self, buffer: Buffer, indices: tuple[Expr, ...], place: _Place, store: Store | None
+        self, buffer: Buffer, indices: tuple[Expr, ...], place: _Place, *, writes: bool
     ) -> _Access:
         settled = tuple(place.settled(i) for i in indices)
-        atomic = store is not None and store.atomic
-        return _Access(buffer, settled, store is not None, atomic, place.conds, place.loops)
+        return _Access(buffer, settled, writes, place.conds, place.loops)
 
     def clash(self, before: Iterable[_Access], after: Iterable[_Access]) -> bool:
         """Whether a work-item touches an element that another touched before."""
@@ -153,7 +151,7 @@ class _Questions:
         return any(self._meet(a, b) for a in before for b in after)
 
     def _meet(self, a: _Access, b: _Access) -> bool:
-        if a.buffer is not b.buffer or not (a.writes or b.writes) or (a.atomic and b.atomic):
+        if a.buffer is not b.buffer or not (a.writes or b.writes):
             return False
         renamed = self._renamed(a, b)
         ranges = {loop.var: loop.extent for loop in self.around}
