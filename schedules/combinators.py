@@ -147,6 +147,7 @@ def tile_in_registers(s: Schedule, block: str) -> tuple[Loop, Loop]:
     Raises:
         ScheduleError: the block has fewer than two data loops, or no reduction.
     """
+    s.loops(block)  # tells what other blocks there are if it is none
     view = s.nest.block(block)
     data = [loop for loop in view.loops if not loop.reduces]
     if len(data) < 2 or len(data) == len(view.loops):

@@ -16,8 +16,9 @@ from tdsl.scheduling.loops import Loop
 
 @combinator
 def fuse_stencil_chain(
-    s: Schedule, chain: tuple[str, ...], strip: int, columns: int, rows: int, lanes: int
-) -> Loop:
+    s: Schedule, chain: tuple[str, ...], strip: int, columns: int, rows: int,
+    lanes: int | None = None,
+) -> Loop:  # fmt: skip
     """Compute a chain of two-dimensional stencils tile by tile, without keeping whole stages.
 
     Args:
@@ -28,7 +29,7 @@ def fuse_stencil_chain(
         columns: columns of a tile, likewise; 0: the whole row.
         rows: new rows of each stage in one step, walked down a column of vectors, so that rows
             share what they read; divides strip.
-        lanes: elements of a vector.
+        lanes: elements of a vector; None: as many as the target's vectors hold of each stage.
 
     Returns:
         The loop over strips, parallel.
@@ -42,8 +43,12 @@ def fuse_stencil_chain(
     <Loop B.yo>
 
     Raises:
-        ScheduleError: a strip is not a whole number of steps.
+        ScheduleError: the chain is empty, or a strip is not a whole number of steps.
     """
+    if not chain:
+        raise ScheduleError(
+            "fuse_stencil_chain", "the chain has no blocks", hint=f"some of {', '.join(s.blocks())}"
+        )
     if rows < 1 or strip % rows:
         raise ScheduleError(
             "fuse_stencil_chain", f"strip={strip} is no multiple of rows={rows}",
@@ -65,7 +70,9 @@ def fuse_stencil_chain(
         s.fold_storage(block, -(-window // rows) * rows, dim=0)
     for block in chain:
         down, along = s.loops(block)[-2:]
-        vectors, lane = s.split(along, lanes, tail="mask")
+        (write,) = s.nest.block(block).writes
+        width = lanes or s.target.lanes(write.buffer.dtype.bits)
+        vectors, lane = s.split(along, width, tail="mask")
         s.vectorize(lane)
         s.reorder(vectors, down)
         s.unroll(down)

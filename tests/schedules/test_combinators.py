@@ -4,6 +4,7 @@ import pytest
 
 import tdsl as td
 from tdsl.schedules import combinators as made
+from tdsl.schedules.stencil_chain import fuse_stencil_chain
 from tests.scheduling.running import check
 
 
@@ -94,6 +95,42 @@ def test_tiles_follow_the_target(target):
     check(s)
     with pytest.raises(td.ScheduleError, match="not like a matmul"):
         made.tile_in_registers(td.Schedule(mirrored()), "C")
+
+
+def test_a_block_that_is_not_there_is_named():
+    with pytest.raises(td.ScheduleError, match="there is no block 'D'"):
+        made.tile_in_registers(td.Schedule(matmul()), "D")
+
+
+def chain(h=37, w=53):
+    a = td.placeholder((h + 4, w + 4), "int32", name="A")
+    b = td.compute((h + 2, w + 2), lambda y, x: a[y, x] + a[y + 2, x + 1], name="B")
+    c = td.compute((h, w), lambda y, x: b[y, x + 1] - b[y + 2, x], name="C")
+    return td.func("chain", [a], [c])
+
+
+@pytest.mark.parametrize("target", ["llvm -mcpu=znver4", "llvm -mcpu=haswell"])
+@pytest.mark.parametrize(("strip", "columns", "rows"), [(16, 32, 2), (8, 0, 1), (64, 64, 4)])
+def test_a_chain_of_stencils_slides_down_its_tiles(target, strip, columns, rows):
+    s = td.Schedule(chain(), target)
+    fuse_stencil_chain(s, ("B", "C"), strip, columns, rows)
+    assert f"vectorized({16 if 'znver4' in target else 8})" in str(s)
+    check(s)
+
+
+def test_a_chain_of_stencils_says_what_is_wrong():
+    for blocks, strip, reason in (
+        ((), 8, "the chain has no blocks"),
+        (("B", "C"), 7, "strip=7 is no multiple of rows=2"),
+        (("C", "B"), 8, "no block inside loop 'ym' reads 'C'"),
+        (("B", "D"), 8, "there is no block 'D'"),
+    ):
+        s = td.Schedule(chain())
+        before = str(s)
+        with pytest.raises(td.ScheduleError) as caught:
+            fuse_stencil_chain(s, blocks, strip, columns=32, rows=2)
+        assert reason in str(caught.value)
+        assert str(s) == before
 
 
 def test_packed_operands_are_read_in_order():
