@@ -107,6 +107,18 @@ class Nodes:
         found = dict.fromkeys(root for v in node.inputs for root in self.root_inputs(v))
         return tuple(found)
 
+    def makers(self, value: Value) -> list[Node]:
+        """The nodes that a value depends on, but for what is known already."""
+        found: dict[Node, None] = {}
+        waiting = [value]
+        while waiting:
+            value = waiting.pop()
+            node = None if value in self._constants else self._made_by.get(value)
+            if node is not None and node not in found:
+                found[node] = None
+                waiting += node.inputs
+        return list(found)
+
     def build(self) -> Model:
         """The graph as it stands.
 

@@ -23,6 +23,7 @@ from tdsl.runtime import pool
 from tdsl.target import Target, TargetKind, target as parse_target
 
 _Shapes = tuple[tuple[int, ...], ...]
+_MOST_VALUES = 16  # of inputs on whose value shapes depend, for which a plan is kept
 
 
 class Session:
@@ -30,7 +31,8 @@ class Session:
 
     A model whose shapes are all numbers is compiled at once, one with symbolic dimensions at its
     first run. Its kernels then serve every size: a new one is planned, which takes no compiler
-    (`compiled_count` counts shapes, `symbolic_count` those kernels).
+    (`compiled_count` counts shapes, `symbolic_count` those kernels). Where shapes depend on the
+    value of an input (NonZero), the model is planned for each value; the last 16 plans are kept.
 
     Args:
         model: a path, the bytes of a file, an onnx.ModelProto, or a Graph.
@@ -235,12 +237,19 @@ class Session:
                 shapes = {name: array.shape for name, array in arrays.items()}
                 key = (tuple(shapes.values()), tuple(a.tobytes() for a in known.values()))
                 if key not in self._compiled:
+                    self._forget_values()
                     try:
                         self._compiled[key] = self._compile(shapes, known)
                     except ValueNeededError as error:
                         self._known_inputs = (*self._known_inputs, error.name)
                         continue
                 return self._compiled[key]
+
+    def _forget_values(self) -> None:
+        """Make room for one more of what was planned for values of inputs, which may never end."""
+        for_values = [key for key in self._compiled if key[1]]
+        for key in for_values[: max(0, len(for_values) - _MOST_VALUES + 1)]:
+            del self._compiled[key]
 
     def _compile(
         self, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, Array]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import tdsl as td
-from tdsl.graph import FeedError, FeedTypeError
+from tdsl.graph import FeedError, FeedTypeError, GraphError
 from tests.graph.nets import encoder, residual_net
 from tests.graph.onnx_models import ModelBuilder, assert_close, onnxruntime, random_feeds
 
@@ -104,6 +104,43 @@ def test_shapes_may_depend_on_the_value_of_an_input():
         got = session.run({"x": x, "shape": np.array(shape)})[name]
         np.testing.assert_array_equal(got, x.reshape(shape))
     assert session.compiled_count == 2
+
+
+def test_extents_may_depend_on_the_value_of_an_input():
+    b = ModelBuilder()
+    inputs = {"x": ("float32", [4, 3]), "kept": ("bool", [4]), "ids": ("int64", [6])}
+    rows = b.op("Relu", b.op("Compress", "x", "kept", axis=0))
+    places = b.op("NonZero", b.op("Greater", "ids", b.constant(np.int64(2))))
+    different = b.op("Unique", "ids", results=4, sorted=0)
+    session = td.Session(b.model(inputs, [rows, places, *different], opset=20))
+    x = np.arange(12, dtype="f").reshape(4, 3) - 5
+    for flags, numbers in (([1, 0, 0, 1], [5, 2, 5, 0, 3, 2]), ([0, 0, 0, 0], [1] * 6)):
+        kept, ids = np.array(flags, bool), np.array(numbers)
+        got = session.run({"x": x, "kept": kept, "ids": ids})
+        np.testing.assert_array_equal(got[rows], np.maximum(x[kept], 0))
+        np.testing.assert_array_equal(got[places], [np.flatnonzero(ids > 2)])
+        values, first, inverse, counts = (got[name] for name in different)
+        assert list(values) == list(dict.fromkeys(ids))
+        np.testing.assert_array_equal(ids[first], values)
+        np.testing.assert_array_equal(values[inverse], ids)
+        assert counts.sum() == len(ids)
+
+
+def test_plans_for_values_of_inputs_do_not_pile_up():
+    b = ModelBuilder()
+    inputs = {"x": ("int64", [2])}
+    session = td.Session(b.model(inputs, [name := b.op("NonZero", "x")]))
+    for n in range(20):
+        got = session.run({"x": np.array([n, 0])})[name]
+        assert got.shape == (1, int(n > 0))
+    assert session.compiled_count == 16
+
+
+def test_counting_what_a_product_makes_is_refused():
+    b = ModelBuilder()
+    y = b.op("NonZero", b.op("MatMul", "x", b.weight(3, 3)))
+    with pytest.raises(GraphError, match=r"NonZero of what a product .* is not supported"):
+        td.Session(b.model({"x": ("float32", [2, 3])}, [y]))
 
 
 def test_outputs_that_are_inputs_or_constants_are_copied():

@@ -1,8 +1,6 @@
-"""Converters: scatters, sorting, and other choices by data."""
+"""Converters: scatters, sorting, and other choices of elements."""
 
 from __future__ import annotations
-
-import numpy as np
 
 from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Value
@@ -83,18 +81,3 @@ def determinant(call: Call) -> Value:
             f"Det of {list(shape)}: square matrices up to {_LARGEST_MATRIX} x {_LARGEST_MATRIX}"
         )
     return call.graph.one(Determinant(), call[0])
-
-
-@operator("NonZero", "Compress", "Unique")
-def counted_by_data(call: Call) -> Value:
-    """Only of constants: otherwise the shape of the result would depend on the data of a run."""
-    x = call.graph.known(call[0])
-    which = call.graph.known(call[1]) if call.op_type == "Compress" else None
-    if x is None or (call.op_type == "Compress" and which is None) or call.op_type == "Unique":
-        raise GraphError(
-            f"{call.op_type}: how many elements the result has depends on the data of a run"
-        )
-    if call.op_type == "NonZero":
-        return call.graph.constant(np.stack(np.nonzero(x)).astype(np.int64))
-    axis = call.integer("axis") if call.given("axis") else None
-    return call.graph.constant(np.compress(np.asarray(which), x, axis))

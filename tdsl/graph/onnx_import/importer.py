@@ -16,6 +16,7 @@ from tdsl.graph.onnx_import import (
     attention,
     choosing,
     control_flow,
+    counting,
     elementwise,
     linear,
     movement,
@@ -34,7 +35,7 @@ from tdsl.graph.onnx_import.limits import DEFAULT, Limits
 from tdsl.graph.onnx_import.load import ELEMENT_TYPES, read_model, tensor_array
 
 FAMILIES = (
-    attention, choosing, control_flow, elementwise, linear, movement, other_domains,
+    attention, choosing, control_flow, counting, elementwise, linear, movement, other_domains,
     quantization, recurrent, reductions, resize, sampling, signal, windows,
 )  # fmt: skip
 OLDEST_OPSET = 1

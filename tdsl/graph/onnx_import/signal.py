@@ -35,7 +35,8 @@ def fourier(call: Call) -> Value:
         x = _whole_spectrum(call, x, place, length)
     if place == rank - 1 or length < 1:
         raise GraphError(f"DFT of {length} along axis {place} of {rank}")
-    cosines, sines = _tables(x, *call.bounded(length, length), inverse=inverse)
+    # sums of so many terms cancel: in float32 they would be off by more than a fast transform
+    cosines, sines = _tables(*call.bounded(length, length), inverse=inverse)
     if half and not inverse:
         cosines, sines = (t[:, : length // 2 + 1] for t in (cosines, sines))
     op = Fourier(place, inverse and half)
@@ -57,12 +58,11 @@ def _whole_spectrum(call: Call, x: Value, axis: int, length: int) -> Value:
     return g.one(Concat(axis), first, mirrored)
 
 
-def _tables(x: Value, terms: int, bins: int, *, inverse: bool) -> tuple[Array, Array]:
-    kind = np.float64 if x.dtype.bits == 64 else np.float32
+def _tables(terms: int, bins: int, *, inverse: bool) -> tuple[Array, Array]:
     turns = np.outer(np.arange(terms), np.arange(bins)) % terms
     angles = 2 * np.pi * turns / terms * (1 if inverse else -1)
     share = 1 / terms if inverse else 1
-    return (np.cos(angles) * share).astype(kind), (np.sin(angles) * share).astype(kind)
+    return np.cos(angles) * share, np.sin(angles) * share
 
 
 @operator("STFT")
@@ -77,7 +77,7 @@ def short_time_fourier(call: Call) -> Value:
     window = call[2] if call.has(2) else g.constant(np.ones(length, kind))
     if step < 1 or not 1 <= length <= x.shape[1] or window.shape != (length,):
         raise GraphError(f"STFT: frames of {length}, {step} apart, of {x.shape[1]}")
-    cosines, sines = _tables(x, *call.bounded(length, length), inverse=False)
+    cosines, sines = (t.astype(kind) for t in _tables(*call.bounded(length, length), inverse=False))
     if call.integer("onesided", 1):
         cosines, sines = (t[:, : length // 2 + 1] for t in (cosines, sines))
     op = ShortTimeFourier(step, (x.shape[1] - length) // step + 1)

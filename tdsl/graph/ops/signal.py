@@ -10,7 +10,7 @@ from tdsl.graph.ops.elementwise import static
 from tdsl.lang import reduce
 from tdsl.lang.compute import compute
 from tdsl.lang.tensor import Tensor, reduce_axis
-from tdsl.lang.value import Value, select
+from tdsl.lang.value import Value, cast, select
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Fourier(Op):
     """The discrete Fourier transform along an axis.
 
     Operands: numbers with a last axis of one real or two parts, and tables [n, bins] of cosines and
-    of sines. The last axis of the result has two parts; only `real`: the first.
+    of sines. The last axis of the result has two parts; only `real`: the first. Sums are of the
+    tables' type, which may be wider than that of the numbers.
     """
 
     axis: int
@@ -33,11 +34,10 @@ class Fourier(Op):
 
         def element(*at: Value) -> Value:
             def part(n: int) -> Value:
-                return x[(*at[:axis], k, *at[axis + 1 : -1], n)]
+                return cast(x[(*at[:axis], k, *at[axis + 1 : -1], n)], cosines.dtype)
 
-            return reduce.sum(
-                turned(part, shape[-1], cosines[k, at[axis]], sines[k, at[axis]], at[-1]), axis=k
-            )
+            term = turned(part, shape[-1], cosines[k, at[axis]], sines[k, at[axis]], at[-1])
+            return cast(reduce.sum(term, axis=k), x.dtype)
 
         return (compute(made, element, name=name),)
 
