@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from math import gcd
+from typing import Any
 
 from tdsl.ir import build
 from tdsl.ir.expr import Binary, BinaryOp, Cast, Const, Expr, Select, Unary, UnaryOp, Var
@@ -31,6 +32,14 @@ class Affine:
         self.terms = {atom: c for atom, c in terms.items() if c}
         self.const = const
 
+    @classmethod
+    def of_terms(cls, terms: dict[Expr, int], const: int) -> Affine:
+        """The form of terms that are not zero; it keeps them."""
+        form = cls.__new__(cls)
+        form.terms = terms
+        form.const = const
+        return form
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Affine) and self.const == other.const and self.terms == other.terms
 
@@ -43,17 +52,29 @@ class Affine:
 
     def __add__(self, other: Affine | int) -> Affine:
         if isinstance(other, int):
-            return Affine(self.terms, self.const + other)
+            return Affine.of_terms(self.terms, self.const + other)
+        const = self.const + other.const
+        if not other.terms:
+            return Affine.of_terms(self.terms, const)
+        if not self.terms:
+            return Affine.of_terms(other.terms, const)
         terms = dict(self.terms)
+        cancelled = False
         for atom, c in other.terms.items():
-            terms[atom] = terms.get(atom, 0) + c
-        return Affine(terms, self.const + other.const)
+            total = terms[atom] = terms.get(atom, 0) + c
+            cancelled = cancelled or not total
+        return Affine(terms, const) if cancelled else Affine.of_terms(terms, const)
 
     def __sub__(self, other: Affine | int) -> Affine:
         return self + (-other if isinstance(other, int) else other * -1)
 
     def __mul__(self, factor: int) -> Affine:
-        return Affine({atom: c * factor for atom, c in self.terms.items()}, self.const * factor)
+        if factor == 1:
+            return self
+        if not factor:
+            return Affine.of_terms({}, 0)
+        terms = {atom: c * factor for atom, c in self.terms.items()}
+        return Affine.of_terms(terms, self.const * factor)
 
     @property
     def is_constant(self) -> bool:
@@ -96,32 +117,43 @@ def _mentioned(e: Expr) -> Iterable[Var]:
 
 def linear(e: Expr) -> Affine:
     """The linear form of an integer expression; what is not affine becomes an atom."""
-    match e:
-        case Const(value=value):
-            return Affine({}, int(value))
-        case Var():
-            return Affine({e: 1})
-        case Binary(BinaryOp.ADD, a, b):
-            return linear(a) + linear(b)
-        case Binary(BinaryOp.SUB, a, b):
-            return linear(a) - linear(b)
-        case Binary(BinaryOp.MUL, a, b):
-            return _product(e, linear(a), linear(b))
-        case Binary(BinaryOp.FLOORDIV, a, b):
-            return _division(e, linear(a), linear(b), divide)
-        case Binary(BinaryOp.FLOORMOD, a, b):
-            return _division(e, linear(a), linear(b), modulo)
-        case Binary(BinaryOp.MIN | BinaryOp.MAX, _, _):
-            return _extremum(e)
-        case Unary(UnaryOp.NEG, a):
-            return linear(a) * -1
-        case Select(cond, a, b):
-            one, two = linear(a), linear(b)
-            return one if one == two else _atom(Select(cond, one.expr(), two.expr()))
-        case Cast(a, dtype) if a.dtype is dtype:  # a narrower integer wraps where its own type does
-            return linear(a)
-        case _:
-            return _atom(e)
+    form = _FORMS.get(type(e))
+    return _atom(e) if form is None else form(e)
+
+
+def _linear_const(e: Const) -> Affine:
+    return Affine.of_terms({}, int(e.value))
+
+
+def _linear_binary(e: Binary) -> Affine:
+    op, a, b = e.op, e.a, e.b
+    if op is BinaryOp.ADD:
+        return linear(a) + linear(b)
+    if op is BinaryOp.MUL:
+        return _product(e, linear(a), linear(b))
+    if op is BinaryOp.SUB:
+        return linear(a) - linear(b)
+    if op is BinaryOp.FLOORDIV:
+        return _division(e, linear(a), linear(b), divide)
+    if op is BinaryOp.FLOORMOD:
+        return _division(e, linear(a), linear(b), modulo)
+    if op is BinaryOp.MIN or op is BinaryOp.MAX:
+        return _extremum(e)
+    return _atom(e)
+
+
+def _linear_unary(e: Unary) -> Affine:
+    return linear(e.a) * -1 if e.op is UnaryOp.NEG else _atom(e)
+
+
+def _linear_select(e: Select) -> Affine:
+    one, two = linear(e.a), linear(e.b)
+    return one if one == two else _atom(Select(e.cond, one.expr(), two.expr()))
+
+
+def _linear_cast(e: Cast) -> Affine:
+    # a narrower integer wraps where its own type does
+    return linear(e.a) if e.a.dtype is e.type else _atom(e)
 
 
 def affine(e: Expr) -> Affine | None:
@@ -217,7 +249,7 @@ def modulo(a: Affine, d: int) -> Affine:
 
 
 def _atom(e: Expr) -> Affine:
-    return Affine({e: 1})
+    return Affine.of_terms({e: 1}, 0)
 
 
 def _only_division(form: Affine) -> tuple[Expr, int] | None:
@@ -269,3 +301,12 @@ def _is_affine_atom(atom: Expr) -> bool:
             return is_affine(linear(a))
         case _:
             return False
+
+
+_FORMS: Mapping[type, Callable[[Any], Affine]] = {
+    Const: _linear_const,
+    Binary: _linear_binary,
+    Unary: _linear_unary,
+    Select: _linear_select,
+    Cast: _linear_cast,
+}

@@ -12,9 +12,13 @@ TRUE = Const(True, dtypes.bool_)
 FALSE = Const(False, dtypes.bool_)
 
 
+_SMALL = {value: Const(value, dtypes.INDEX) for value in range(-16, 1025)}
+
+
 def index(value: int) -> Const:
     """An int64 constant."""
-    return Const(value, dtypes.INDEX)
+    small = _SMALL.get(value)
+    return Const(value, dtypes.INDEX) if small is None else small
 
 
 def const(value: float, dtype: DType) -> Const:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar, cast
 
-from tdsl.ir.expr import Buffer, Expr, Load, Node, Var, field_names
+from tdsl.ir.below import BELOW, REBUILD, STATEMENTS
+from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
 from tdsl.ir.stmt import (
     Alloc,
     Block,
@@ -20,81 +21,41 @@ from tdsl.ir.stmt import (
 
 N = TypeVar("N", bound=Node)
 
-_FIELDS: dict[type, tuple[str, ...]] = {}
-_NODE_FIELDS: dict[type, tuple[str, ...]] = {}
-_PLAIN = frozenset(
-    {"str", "int", "bool", "int | float | bool", "DType", "BinaryOp", "UnaryOp", "MathFn"}
-    | {"LoopKind", "Scope", "Tail", "Role", "Span | None"}
-)  # annotations of fields that hold no node
-_OPAQUE = (Var, Buffer, Block)  # compared by identity: substitution never rebuilds them
-
-
-def _fields(cls: type) -> tuple[str, ...]:
-    names = _FIELDS.get(cls)
-    if names is None:
-        names = _FIELDS[cls] = field_names(cls)
-    return names
-
-
-def _node_fields(cls: type) -> tuple[str, ...]:
-    """Fields that may hold nodes, in order: none of a node that is never entered."""
-    names = _NODE_FIELDS.get(cls)
-    if names is None:
-        entered = () if issubclass(cls, _OPAQUE) else _fields(cls)
-        names = tuple(name for name in entered if cls.__annotations__[name] not in _PLAIN)
-        _NODE_FIELDS[cls] = names
-    return names
-
 
 def children(n: Node) -> Iterator[Node]:
     """The nodes directly below *n*, in field order (blocks and buffers are not entered)."""
-    for name in _node_fields(type(n)):
-        value = getattr(n, name)
-        if isinstance(value, Node):
-            yield value
-        elif isinstance(value, tuple):
-            for item in value:
-                if isinstance(item, Node):
-                    yield item
+    read = BELOW[type(n)]
+    return iter(() if read is None else read(n))
 
 
 def walk(n: Node) -> Iterator[Node]:
     """*n* and everything below it, parents first, iteratively (long sums nest deeply)."""
     stack = [n]
+    pop, below = stack.pop, BELOW
     while stack:
-        top = stack.pop()
+        top = pop()
         yield top
-        cls = type(top)
-        for name in reversed(_NODE_FIELDS[cls] if cls in _NODE_FIELDS else _node_fields(cls)):
-            value = getattr(top, name)
-            if isinstance(value, Node):
-                stack.append(value)
-            elif isinstance(value, tuple):
-                stack.extend(item for item in reversed(value) if isinstance(item, Node))
+        read = below[type(top)]
+        if read is not None:
+            stack += read(top)[::-1]
+
+
+def statements(s: Stmt) -> Iterator[Stmt]:
+    """*s* and the statements in it, parents first; expressions are not entered."""
+    stack = [s]
+    pop, inside = stack.pop, STATEMENTS.get
+    while stack:
+        top = pop()
+        yield top
+        read = inside(type(top))
+        if read is not None:
+            stack += read(top)[::-1]
 
 
 def map_children(n: N, f: Callable[[Node], Node]) -> N:
     """Rebuild *n* with `f` applied to each node directly below it; *n* itself if none changed."""
-    changed: dict[str, object] = {}
-    for name in _node_fields(type(n)):
-        value = getattr(n, name)
-        new = f(value) if isinstance(value, Node) else _map_value(value, f)
-        if new is not value:
-            changed[name] = new
-    if not changed:
-        return n
-    values = {name: changed.get(name, getattr(n, name)) for name in _fields(type(n))}
-    return type(n)(**values)
-
-
-def _map_value(value: object, f: Callable[[Node], Node]) -> object:
-    if isinstance(value, Node):
-        return f(value)
-    if isinstance(value, tuple) and value:
-        items = tuple(_map_value(item, f) for item in value)
-        if any(new is not old for new, old in zip(items, value, strict=True)):
-            return items
-    return value
+    rebuild = REBUILD[type(n)]
+    return n if rebuild is None else cast("N", rebuild(n, f))
 
 
 def transform(n: N, f: Callable[[Node], Node]) -> Node:
@@ -138,7 +99,7 @@ def loads(e: Node) -> list[Load]:
 
 def leaves(s: Stmt) -> list[Leaf]:
     """The leaves of a tree in static order."""
-    return [m for m in walk(s) if isinstance(m, Leaf)]
+    return [m for m in statements(s) if isinstance(m, Leaf)]
 
 
 def path_to(root: Stmt, target: Node) -> tuple[Stmt, ...]:
@@ -238,4 +199,4 @@ def accessed_buffers(s: Stmt) -> set[Buffer]:
 
 def allocated(s: Stmt) -> dict[Buffer, Alloc]:
     """The allocations below *s*."""
-    return {n.buffer: n for n in walk(s) if isinstance(n, Alloc)}
+    return {n.buffer: n for n in statements(s) if isinstance(n, Alloc)}

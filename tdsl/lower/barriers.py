@@ -16,8 +16,8 @@ from tdsl.ir.build import compare, lt
 from tdsl.ir.expr import BinaryOp, Buffer, Const, Expr, Load, Var
 from tdsl.ir.polyhedra import Domain
 from tdsl.ir.stmt import Alloc, Barrier, For, If, Let, Program, Seq, Stmt, Store
-from tdsl.ir.visit import children, free_vars, loads, substitute, walk
-from tdsl.lower.bodies import sequence, statements
+from tdsl.ir.visit import children, free_vars, loads, statements, substitute, walk
+from tdsl.lower.bodies import sequence
 from tdsl.lower.team import PRIVATE, Step, Team
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from typing import TypeAlias, TypeVar, cast
 
-from tdsl.ir.expr import Node
+from tdsl.ir.below import STATEMENTS
+from tdsl.ir.expr import Expr, Load, Node
 from tdsl.ir.stmt import Alloc, Let, Prefetch, Program, Seq, Stmt, Store
-from tdsl.ir.visit import children, map_children
+from tdsl.ir.visit import map_children, statements
+
+Access: TypeAlias = Load | Store | Prefetch
+A = TypeVar("A", bound=Access)
 
 
 def with_body(program: Program, body: Node) -> Program:
@@ -17,17 +22,6 @@ def with_body(program: Program, body: Node) -> Program:
     return Program(program.name, program.params, program.sizes, program.assume, body)
 
 
-def statements(s: Stmt) -> Iterator[Stmt]:
-    """*s* and the statements in it, parents first; expressions are not entered."""
-    stack: list[Stmt] = [s]
-    while stack:
-        top = stack.pop()
-        yield top
-        if not isinstance(top, Store):
-            below = [n for n in children(top) if isinstance(n, Stmt)]
-            stack.extend(reversed(below))
-
-
 def is_straight(body: Stmt) -> bool:
     """Whether every statement in a body runs exactly once each time that the body does."""
     return all(isinstance(n, Seq | Store | Let | Prefetch | Alloc) for n in statements(body))
@@ -35,9 +29,23 @@ def is_straight(body: Stmt) -> bool:
 
 def map_statements(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
     """Rebuild *s* with `f` applied to each statement directly in it; *s* itself if none changed."""
-    if isinstance(s, Store):
+    if type(s) not in STATEMENTS:
         return s
     return map_children(s, lambda n: f(n) if isinstance(n, Stmt) else n)
+
+
+def with_indices(access: A, indices: tuple[Expr, ...]) -> A:
+    """*access* at other indices."""
+    # dataclasses.replace looks through all fields each time
+    made: Access
+    if isinstance(access, Load):
+        made = Load(access.buffer, indices, access.mask)
+    elif isinstance(access, Store):
+        value, mask = access.value, access.mask
+        made = Store(access.buffer, indices, value, mask, access.atomic, access.stream)
+    else:
+        made = Prefetch(access.buffer, indices)
+    return cast("A", made)
 
 
 def transform_statements(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:

@@ -25,8 +25,8 @@ from tdsl.ir.stmt import (
     Stmt,
     Store,
 )
-from tdsl.ir.visit import children, free_vars, map_children, walk
-from tdsl.lower.bodies import map_statements, sequence, statements, with_body
+from tdsl.ir.visit import children, free_vars, map_children, statements, walk
+from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.facts import Facts, holds, in_range, program_facts
 from tdsl.lower.team import BOUND, LOCALS
 from tdsl.target import Target

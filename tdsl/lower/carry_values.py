@@ -20,8 +20,8 @@ from dataclasses import dataclass, field, replace
 from tdsl.ir.build import add, index, lt, sub
 from tdsl.ir.expr import Buffer, Const, Expr, Load, Node, Ramp, Select, Shuffle, Var
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Stmt, Store
-from tdsl.ir.visit import children, map_children, substitute
-from tdsl.lower.bodies import is_straight, map_statements, sequence, statements, with_body
+from tdsl.ir.visit import children, map_children, statements, substitute
+from tdsl.lower.bodies import is_straight, map_statements, sequence, with_body
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.facts import Facts, holds, program_facts
 from tdsl.lower.shifts import Motion, Place, Shifts, along_lanes

@@ -10,8 +10,7 @@ from tdsl.errors import InternalError
 from tdsl.ir.build import add, mul, sub
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Expr, Node, Var
 from tdsl.ir.stmt import Alloc, For, Leaf, Let, Stmt
-from tdsl.ir.visit import map_children
-from tdsl.lower.bodies import statements
+from tdsl.ir.visit import map_children, statements
 
 _FOLDS = {BinaryOp.ADD: add, BinaryOp.SUB: sub, BinaryOp.MUL: mul}
 

@@ -10,8 +10,8 @@ from collections import defaultdict
 
 from tdsl.ir.expr import Buffer, Checked, Expr, Extern, Load, Node
 from tdsl.ir.stmt import Alloc, For, If, Let, Program, Seq, Stmt, Store
-from tdsl.ir.visit import children, walk
-from tdsl.lower.bodies import map_statements, statements, with_body
+from tdsl.ir.visit import children, statements, walk
+from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.conditions import NOTHING, is_nothing
 from tdsl.target import Target
 

@@ -14,6 +14,7 @@ from tdsl.ir.build import compare, conjunction, index, product
 from tdsl.ir.expr import BinaryOp, Buffer, Expr, Load, Node, Ramp, Var
 from tdsl.ir.stmt import If, Param, Prefetch, Program, Stmt, Store
 from tdsl.ir.visit import free_vars, map_children, walk
+from tdsl.lower.bodies import with_indices
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.lanes import binary, widen
 from tdsl.target import Target
@@ -43,6 +44,7 @@ def _with_dense_version(nested: Stmt, body: Stmt, strides: _Strides) -> Stmt:
 
 def _flatten(body: Stmt, strides: _Strides) -> Stmt:
     flat: dict[int, Node] = {}
+    steps = dict(strides)
 
     def visit(n: Node) -> Node:
         found = flat.get(id(n))
@@ -50,10 +52,10 @@ def _flatten(body: Stmt, strides: _Strides) -> Stmt:
             return found
         new = map_children(n, visit)
         if isinstance(new, Load | Store | Prefetch):
-            flat_index = _flat(new, strides)
+            flat_index = _flat(new, steps)
             if isinstance(new, Load) and new.mask is not None:
                 flat_index = widen(flat_index, max(flat_index.lanes, new.mask.lanes))
-            new = replace(new, indices=(flat_index,))
+            new = with_indices(new, (flat_index,))
         flat[id(n)] = new
         return new
 
@@ -79,7 +81,7 @@ def _flat(access: Load | Store | Prefetch, strides: _Strides) -> Expr:
         return access.indices[0]  # flat already
     steps = strides.get(buffer)
     if steps is None:
-        steps = row_major(buffer.shape)
+        steps = strides[buffer] = row_major(buffer.shape)
     total: Expr = index(0)
     for position, step in zip(access.indices, steps, strict=True):
         total = binary(BinaryOp.ADD, total, binary(BinaryOp.MUL, position, step))

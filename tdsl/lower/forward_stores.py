@@ -14,8 +14,8 @@ from tdsl.ir.affine import linear
 from tdsl.ir.build import index, lt
 from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Stmt, Store
-from tdsl.ir.visit import children, map_children, substitute, walk
-from tdsl.lower.bodies import is_straight, map_statements, sequence, statements, with_body
+from tdsl.ir.visit import children, map_children, statements, substitute, walk
+from tdsl.lower.bodies import is_straight, map_statements, sequence, with_body
 from tdsl.lower.facts import Facts, holds, program_facts
 from tdsl.target import Target
 

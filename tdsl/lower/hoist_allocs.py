@@ -14,8 +14,8 @@ from tdsl.errors import LoweringError, warn_user
 from tdsl.ir.expr import Buffer, Const, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds
 from tdsl.ir.stmt import Alloc, For, Let, LoopKind, Program, Scope, Stmt
-from tdsl.ir.visit import free_vars, map_children, replace_buffers
-from tdsl.lower.bodies import statements, with_body
+from tdsl.ir.visit import free_vars, map_children, replace_buffers, statements
+from tdsl.lower.bodies import with_body
 from tdsl.lower.team import BOUND
 from tdsl.lower.warn import LoweringWarning
 from tdsl.target import Target

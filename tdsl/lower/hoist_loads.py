@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from tdsl.ir.build import index, lt
 from tdsl.ir.expr import Broadcast, Buffer, Checked, Expr, Load, Node, Select, Var
 from tdsl.ir.stmt import Alloc, Barrier, For, If, Let, LoopKind, Program, Scope, Stmt, Store
-from tdsl.ir.visit import children, map_children, walk
-from tdsl.lower.bodies import map_statements, statements, with_body
+from tdsl.ir.visit import children, map_children, statements, walk
+from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import Facts, holds, program_facts
 from tdsl.target import Target
 

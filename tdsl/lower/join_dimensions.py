@@ -7,14 +7,12 @@ is made flat before loops are vectorised.
 
 from __future__ import annotations
 
-import dataclasses
-
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.build import floordiv, index, mul, product
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Node
-from tdsl.ir.stmt import Alloc, For, LoopKind, Prefetch, Program, Store
-from tdsl.ir.visit import map_children, walk
-from tdsl.lower.bodies import with_body
+from tdsl.ir.stmt import For, LoopKind, Prefetch, Program, Stmt, Store
+from tdsl.ir.visit import allocated, map_children, statements, walk
+from tdsl.lower.bodies import A, with_body, with_indices
 from tdsl.target import Target
 
 _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
@@ -27,26 +25,33 @@ def join_dimensions(program: Program, target: Target) -> Program:
     """
     del target
     kept = {
-        alloc.buffer
-        for loop in walk(program.body)
+        buffer
+        for loop in statements(program.body)
         if isinstance(loop, For) and loop.kind is LoopKind.VECTORIZED
-        for alloc in walk(loop.body)
-        if isinstance(alloc, Alloc)
+        for buffer in allocated(loop.body)
     }
     return with_body(program, _visit(program.body, kept))
 
 
-def _visit(n: Node, kept: set[Buffer]) -> Node:
-    new = map_children(n, lambda child: _visit(child, kept))
-    if (
-        isinstance(new, Load | Store | Prefetch)
-        and not new.buffer.strided
-        and new.buffer not in kept
-    ):
-        flat = _joined(new.buffer, new.indices)
-        if flat is not None:
-            return dataclasses.replace(new, indices=(flat,))
-    return new
+def _visit(s: Stmt, kept: set[Buffer]) -> Stmt:
+    def expr(n: Node) -> Node:
+        new = map_children(n, expr)
+        return _flat(new, kept) if isinstance(new, Load) else new
+
+    def below(n: Node) -> Node:
+        if isinstance(n, Stmt):
+            return _visit(n, kept)
+        return expr(n) if any(map(_divides, walk(n))) else n
+
+    new = map_children(s, below)
+    return _flat(new, kept) if isinstance(new, Store | Prefetch) else new
+
+
+def _flat(access: A, kept: set[Buffer]) -> A:
+    if access.buffer.strided or access.buffer in kept:
+        return access
+    flat = _joined(access.buffer, access.indices)
+    return access if flat is None else with_indices(access, (flat,))
 
 
 def _joined(buffer: Buffer, indices: tuple[Expr, ...]) -> Expr | None:

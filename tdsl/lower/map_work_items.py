@@ -17,9 +17,9 @@ from tdsl.errors import LoweringError
 from tdsl.ir.build import TRUE, conjunction, index
 from tdsl.ir.expr import Buffer, Const, Expr, Unary, UnaryOp, Var
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Seq, Stmt, Store
-from tdsl.ir.visit import free_vars, loads, substitute
+from tdsl.ir.visit import free_vars, loads, statements, substitute
 from tdsl.lower.barriers import insert_barriers
-from tdsl.lower.bodies import map_statements, sequence, statements, with_body
+from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.move_accesses import Place, moved
 from tdsl.lower.private_tiles import own_tiles
 from tdsl.lower.team import (

@@ -21,8 +21,7 @@ from tdsl.ir.build import index, sub
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Var
 from tdsl.ir.interval import Interval, constant_bounds, interval
 from tdsl.ir.stmt import Alloc, For, Let, Stmt, Store
-from tdsl.ir.visit import children, free_vars, loads, substitute, walk
-from tdsl.lower.bodies import statements
+from tdsl.ir.visit import children, free_vars, loads, statements, substitute, walk
 from tdsl.lower.move_accesses import Indices, Place, moved
 from tdsl.lower.team import Axis, Step, Team
 

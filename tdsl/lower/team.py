@@ -14,7 +14,7 @@ from tdsl.errors import LoweringError
 from tdsl.ir.build import lt
 from tdsl.ir.expr import Const, Expr, Var, node
 from tdsl.ir.stmt import For, LoopKind, Scope, Stmt
-from tdsl.lower.bodies import statements
+from tdsl.ir.visit import statements
 
 GROUPS = (LoopKind.GROUP_Z, LoopKind.GROUP_Y, LoopKind.GROUP_X)
 LOCALS = (LoopKind.LOCAL_Z, LoopKind.LOCAL_Y, LoopKind.LOCAL_X)

@@ -8,7 +8,8 @@ from tdsl.errors import warn_user
 from tdsl.ir.build import index
 from tdsl.ir.expr import Const
 from tdsl.ir.stmt import For, LoopKind, Program, Stmt, Store
-from tdsl.lower.bodies import sequence, statements, transform_statements, with_body
+from tdsl.ir.visit import statements
+from tdsl.lower.bodies import sequence, transform_statements, with_body
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.warn import LoweringWarning
 from tdsl.target import Target

@@ -4,6 +4,7 @@ import pytest
 import tdsl as td
 from tdsl.ir.interp import interpret
 from tdsl.ir.stmt import For, If
+from tdsl.ir.visit import statements
 from tdsl.lower import lower
 from tests.scheduling.algorithms import blur, increment, matmul
 from tests.scheduling.running import check, inputs_of, nest, scheduled
@@ -59,7 +60,6 @@ def test_one_of_the_versions_runs():
 
 
 def _statements(s):
-    from tdsl.lower.bodies import statements
 
     return list(statements(s))
 

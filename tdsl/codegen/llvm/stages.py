@@ -6,7 +6,7 @@ from tdsl import options
 from tdsl.codegen.llvm.compile import assembly
 from tdsl.codegen.llvm.kernel import emit_module
 from tdsl.codegen.lowering import Lowering
-from tdsl.ir.deep import deep_recursion
+from tdsl.ir.deep import deep_recursion, roomy
 from tdsl.ir.stmt import Program
 from tdsl.target import Target
 
@@ -24,9 +24,12 @@ class Stages(Lowering):
         """LLVM IR of the kernel."""
         if self._llvm is None:
             with deep_recursion():
-                self._llvm = emit_module(self.lowered, self._target, self._symbol, self.dims)
+                self._llvm = roomy(self._emit)
             self._dump(self._llvm)
         return self._llvm
+
+    def _emit(self) -> str:
+        return emit_module(self.lowered, self._target, self._symbol, self.dims)
 
     def _dump(self, text: str) -> None:
         """Put the text beside the passes' dumps where `TDSL_DUMP` asks for them."""

@@ -25,8 +25,7 @@ from tdsl.errors import InternalError, LoweringError
 from tdsl.ir.expr import Binary, Buffer, Cast, Const, Expr, Select, Unary, UnaryOp, Var
 from tdsl.ir.nest import print_expr
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Seq, Stmt, Store
-from tdsl.ir.visit import loads
-from tdsl.lower.bodies import statements
+from tdsl.ir.visit import loads, statements
 from tdsl.lower.facts import program_facts
 from tdsl.lower.team import BOUND, has_loops
 

@@ -13,8 +13,7 @@ from tdsl.codegen.opencl.statements import declare_shared, emit
 from tdsl.codegen.opencl.types import Value, memory_name
 from tdsl.ir.expr import Buffer, Const, Expr, Load, Var
 from tdsl.ir.stmt import Alloc, Barrier, For, Prefetch, Scope as Home, Stmt, Store
-from tdsl.ir.visit import children, walk
-from tdsl.lower.bodies import statements
+from tdsl.ir.visit import children, statements, walk
 from tdsl.lower.facts import Facts
 from tdsl.lower.team import GROUPS, LOCALS
 
