@@ -7,7 +7,8 @@ iterations of concurrent loops that touch the same element.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -15,10 +16,10 @@ import numpy as np
 
 from tdsl.errors import TdslError
 from tdsl.ir.deep import deep_recursion
-from tdsl.ir.expr import Var
+from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.inits import derive_inits
 from tdsl.ir.interp_exprs import ExprCompiler, IndexFault
-from tdsl.ir.interp_memory import Memory, MemoryFault, Parameter
+from tdsl.ir.interp_memory import Frame, Memory, MemoryFault, Parameter
 from tdsl.ir.interp_order import CANONICAL, HOSTILE, REVERSED, Order, OrderKind, Picker
 from tdsl.ir.interp_shadow import ConflictError, Shadow, unflatten
 from tdsl.ir.interp_steps import StepCompiler
@@ -33,6 +34,7 @@ __all__ = [
     "REVERSED",
     "ConflictError",
     "IndexFault",
+    "Interpreter",
     "MemoryFault",
     "Order",
     "OrderKind",
@@ -40,7 +42,6 @@ __all__ = [
 ]
 
 
-@deep_recursion()
 def interpret(
     program: Program,
     arrays: Mapping[str, np.ndarray[Any, Any]],
@@ -68,33 +69,93 @@ def interpret(
         ConflictError: two iterations of a concurrent loop conflict.
         TdslError: arrays or sizes that do not fit the program.
     """
-    known = _sizes(program, arrays, sizes or {})
-    memory = Memory(detect_conflicts)
-    exprs = ExprCompiler(memory, known, externs or {})
-    for param in program.params:
-        found = _parameter(param, arrays, exprs, detect_conflicts)
-        memory.parameters[param.buffer] = found
-        for axis, stride in enumerate(param.strides):
-            known[stride] = prod(found.shape[axis + 1 :])
-    for fact in program.assume:
-        if not exprs.code(fact)([]):
-            raise TdslError(f"{program.name}: a stated fact does not hold for {_shown(known)}")
-    stmts = StmtCompiler(exprs, memory, Picker(order))
-    body = derive_inits(program.body)
-    if order.kind is OrderKind.INTERLEAVED or any(isinstance(n, Barrier) for n in walk(body)):
-        steps = StepCompiler(stmts).steps(body)
-        for _ in steps(stmts.frame()):
-            pass
-    else:
-        run = stmts.run(body)
-        run(stmts.frame())
-    if exprs.flags:
-        raise IndexFault(exprs.flags)
-    return {
-        param.buffer.name: _result(memory.parameters[param.buffer], param)
-        for param in program.params
-        if param.role is not Role.IN
-    }
+    interpreter = Interpreter(program, arrays, sizes, detect_conflicts, externs=externs)
+    return interpreter.run(arrays, order)
+
+
+class Interpreter:
+    """A program made ready for arrays of given shapes, to be run on several data and orders."""
+
+    @deep_recursion()
+    def __init__(
+        self,
+        program: Program,
+        arrays: Mapping[str, np.ndarray[Any, Any]],
+        sizes: Mapping[str, int] | None = None,
+        detect_conflicts: bool = False,
+        *,
+        externs: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        """Arguments and errors are those of `interpret`."""
+        self._program = program
+        self._body = derive_inits(program.body)
+        self._pauses = any(isinstance(n, Barrier) for n in walk(self._body))
+        self._known = _sizes(program, arrays, sizes or {})
+        self._detect = detect_conflicts
+        self._externs = externs or {}
+        self._compiled: dict[bool, _Compiled] = {}
+
+    @deep_recursion()
+    def run(
+        self, arrays: Mapping[str, np.ndarray[Any, Any]], order: Order = CANONICAL
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """The results for arrays of the same shapes, as `interpret` returns them."""
+        pauses = self._pauses or order.kind is OrderKind.INTERLEAVED
+        compiled = self._compiled.get(pauses)
+        if compiled is None:
+            compiled = self._compiled[pauses] = self._compile(arrays, pauses=pauses)
+        else:
+            compiled.memory.restart(self._values(arrays))
+        return compiled.run(self._program, order)
+
+    def _values(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[Buffer, list[Any]]:
+        inputs = [p.buffer for p in self._program.params if p.role is not Role.OUT]
+        return {buffer: to_scalars(np.asarray(arrays[buffer.name])) for buffer in inputs}
+
+    def _compile(self, arrays: Mapping[str, np.ndarray[Any, Any]], *, pauses: bool) -> _Compiled:
+        program, known = self._program, dict(self._known)
+        memory = Memory(self._detect)
+        exprs = ExprCompiler(memory, known, self._externs)
+        for param in program.params:
+            found = _parameter(param, arrays, exprs, self._detect)
+            memory.parameters[param.buffer] = found
+            for axis, stride in enumerate(param.strides):
+                known[stride] = prod(found.shape[axis + 1 :])
+        for fact in program.assume:
+            if not exprs.code(fact)([]):
+                raise TdslError(f"{program.name}: a stated fact does not hold for {_shown(known)}")
+        stmts = StmtCompiler(exprs, memory)
+        if pauses:
+            steps = StepCompiler(stmts).steps(self._body)
+            return _Compiled(memory, stmts, lambda frame: _run_all(steps(frame)))
+        return _Compiled(memory, stmts, stmts.run(self._body))
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """Closures, and what they work on."""
+
+    memory: Memory
+    stmts: StmtCompiler
+    body: Callable[[Frame], None]
+
+    def run(self, program: Program, order: Order) -> dict[str, np.ndarray[Any, Any]]:
+        flags = self.stmts.exprs.flags
+        flags.clear()
+        self.stmts.picker = Picker(order)
+        self.body(self.stmts.frame())
+        if flags:
+            raise IndexFault(flags)
+        return {
+            param.buffer.name: _result(self.memory.parameters[param.buffer], param)
+            for param in program.params
+            if param.role is not Role.IN
+        }
+
+
+def _run_all(steps: Iterator[object]) -> None:
+    for _ in steps:
+        pass
 
 
 def _shown(sizes: Mapping[Var, int]) -> str:

@@ -6,7 +6,7 @@ a slot of the frame, one `Copy` for each time it is entered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
@@ -44,6 +44,15 @@ class Memory:
         self.parameters: dict[Buffer, Parameter] = {}
         self.slots: dict[Buffer, int] = {}
         self.detect = detect
+        self.runs = 0  # that came before the one at hand
+
+    def restart(self, values: Mapping[Buffer, list[Scalar]]) -> None:
+        """Forget everything that was run; *values* are those of the parameters that hold any."""
+        self.runs += 1
+        for buffer, found in self.parameters.items():
+            found.data[:] = values.get(buffer) or [None] * len(found.data)
+            if found.shadow is not None:
+                found.shadow.elements.clear()
 
     def element(self, buffer: Buffer, indices: Sequence[Code], strict: bool) -> Code:
         """Code for the key of an element, checked against the bounds of the buffer.

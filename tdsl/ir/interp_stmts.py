@@ -20,7 +20,7 @@ from tdsl.ir.interp_memory import (
     Memory,
     new_copy,
 )
-from tdsl.ir.interp_order import Picker
+from tdsl.ir.interp_order import CANONICAL, Picker
 from tdsl.ir.interp_shadow import Access, Step
 from tdsl.ir.interp_values import Scalar
 from tdsl.ir.stmt import (
@@ -50,10 +50,10 @@ WORK_ITEMS = frozenset({LoopKind.LOCAL_X, LoopKind.LOCAL_Y, LoopKind.LOCAL_Z})
 class StmtCompiler:
     """Compiles statements; every variable and allocation gets a slot of the frame."""
 
-    def __init__(self, exprs: ExprCompiler, memory: Memory, picker: Picker) -> None:
+    def __init__(self, exprs: ExprCompiler, memory: Memory) -> None:
         self.exprs = exprs
         self.memory = memory
-        self.picker = picker
+        self.picker = Picker(CANONICAL)
         self.width = FIRST_SLOT
         self.executions = count()
         self.extents: dict[Var, Expr] = {}  # of the loops met so far

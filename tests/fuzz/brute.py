@@ -68,8 +68,12 @@ def watched_repeats() -> Iterator[None]:
         slots = [self.exprs.slots[v] for v in block.vars]
         values = [self.exprs.code(w.value) for w in block.writes]
         seen: dict[tuple[object, ...], str] = {}
+        run = [0]
 
         def watched(f: list[object]) -> None:
+            if run[0] != self.memory.runs:
+                run[0] = self.memory.runs
+                seen.clear()
             if not f[PADDED]:
                 at = tuple(f[slot] for slot in slots)
                 value = repr([v(f) for v in values])

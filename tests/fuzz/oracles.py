@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tdsl as td
 from tdsl.fuzzing.differences import Disagreement, difference
-from tdsl.ir.interp import CANONICAL, HOSTILE, Order, interpret
+from tdsl.ir.interp import CANONICAL, HOSTILE, Interpreter, Order, interpret
 from tdsl.ir.stmt import For, Program
 from tdsl.ir.visit import walk
 from tests.fuzz.algorithms import Algorithm, Arrays
@@ -55,6 +55,16 @@ def reference(algorithm: Algorithm, arrays: Arrays) -> Arrays:
     return {t.name: r for t, r in zip(func.outputs, together, strict=True)}
 
 
+def _interpreter(program: Program, algorithm: Algorithm) -> Interpreter:
+    """Made once for all data and orders of a program that an algorithm is compared with."""
+    known = algorithm.__dict__.get("_interpreter")
+    if known is None or known[0] is not program:
+        arrays, _ = canonical_results(algorithm, 0)
+        made = Interpreter(program, arrays, known_sizes(algorithm), detect_conflicts=True)
+        known = algorithm.__dict__["_interpreter"] = program, made
+    return known[1]
+
+
 def different(program: Program, orders: Sequence[Order]) -> tuple[Order, ...]:
     """The canonical order and those of *orders*, which a program of serial loops has no other of.
 
@@ -73,7 +83,7 @@ def program_against_canonical(
     arrays, expected = canonical_results(algorithm, seed)
     for order in different(program, orders):
         try:
-            found = run(program, algorithm, arrays, order, detect=True)
+            found = _interpreter(program, algorithm).run(arrays, order)
         except td.TdslError as error:
             return Disagreement("scheduled", f"{order.kind.value} order: {error.message}")
         except (KeyError, TypeError, IndexError) as error:  # no program that it can run
