@@ -31,7 +31,7 @@ PACKAGES = ("analysis", "scheduling", "lower")
 SEEDS = "7"
 _TESTS = (
     "tests/analysis", "tests/lower", "tests/scheduling", "tests/e2e", "tests/codegen",
-    "tests/errors", "tests/opencl", "tests/fuzz/test_found.py",
+    "tests/errors", "tests/expected", "tests/opencl", "tests/fuzz/test_found.py",
     "tdsl/analysis", "tdsl/lower", "tdsl/scheduling",
 )  # fmt: skip
 _PYTEST = (
