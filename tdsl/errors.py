@@ -6,6 +6,7 @@
       DeclarationError  (ValueError)   an algorithm that cannot be declared
       TypeMismatch      (TypeError)    dtypes or kinds of values that do not fit
       ScheduleError     (ValueError)   a primitive refused, with a witness
+      UnknownAttribute  (AttributeError) a primitive that there is not, say
       LoweringError     (ValueError)   a schedule that this target cannot run
       FormatError       (ValueError)   IR text, traces and files that do not parse
       InternalError     (RuntimeError) a bug in tdsl itself
@@ -144,6 +145,10 @@ class TypeMismatch(TdslError, TypeError):  # noqa: N818 - reads as the sentence 
     ) -> None:
         super().__init__(message, span=span, hint=hint)
         self.mixed = mixed
+
+
+class UnknownAttribute(TdslError, AttributeError):  # noqa: N818 - reads as the sentence it raises
+    """A method or attribute that an object of tdsl does not have."""
 
 
 class LoweringError(TdslError, ValueError):

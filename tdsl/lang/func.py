@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from tdsl.errors import DeclarationError, Span, TypeMismatch, caller_span
 from tdsl.ir.expr import Buffer, Checked, Expr, Node, Var
 from tdsl.ir.stmt import Alloc, Block, For, Leaf, Param, Program, Role, Seq, Stmt
-from tdsl.ir.visit import accessed_buffers, leaves, map_block, map_children, transform, walk
+from tdsl.ir.visit import leaves, map_block, map_children, redirect, transform, walk
 from tdsl.lang.assume import parse_fact
 from tdsl.lang.bounds import check_function
 from tdsl.lang.contract import contract
+from tdsl.lang.in_place import changed_buffers, check_changes, reads
 from tdsl.lang.tensor import Stage, Tensor
 from tdsl.lang.value import SizeVar, check_name
 
@@ -34,6 +35,7 @@ class Func:
         self.outputs = outputs
         self.span: Span | None = caller_span()
         self.stages = _stages(inputs, outputs)
+        check_changes(name, self.stages, outputs)
         self.sizes = _sizes(inputs, outputs, self.stages)
         names = {v.name: cast("Var", v) for v in self.sizes}
         self.assume = tuple(parse_fact(fact, names) for fact in assume)
@@ -128,7 +130,14 @@ def _stages(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> tuple[St
             raise DeclarationError(
                 f"output {tensor.name} is an argument", hint="td.compute a copy of it"
             )
-        if any(tensor.buffer is other.buffer for other in outputs[:n]):
+        twice = [other for other in outputs[:n] if tensor.buffer is other.buffer]
+        if twice and twice[0].stage is not tensor.stage:
+            first, second = twice[0].stage.name, tensor.stage.name
+            raise DeclarationError(
+                f"outputs {first} and {second} are one array, {tensor.name}, that both change",
+                hint=f"{second} = td.update({first}, ...) changes it a second time: list it alone",
+            )
+        if twice:
             raise DeclarationError(f"output {tensor.name} is listed twice")
     found: dict[int, Stage] = {}
     todo = [t.stage for t in outputs]
@@ -137,8 +146,7 @@ def _stages(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> tuple[St
         if stage.order in found or stage.is_placeholder:
             continue
         found[stage.order] = stage
-        assert stage.nest is not None
-        for buffer in accessed_buffers(stage.nest):
+        for buffer in reads(stage):
             origin = buffer.origin
             assert isinstance(origin, Stage)
             if origin.is_placeholder and buffer not in listed:
@@ -177,7 +185,8 @@ def _sizes(
 
 def _program(f: Func, *, fp_contract: bool) -> Program:
     outputs = {t.buffer for t in f.outputs}
-    changed = {t.buffer for t in f.outputs if t.stage is not t.buffer.origin}
+    one_array = changed_buffers(f.stages)
+    changed = set(one_array.values())
     params = [Param(t.buffer, Role.INOUT if t.buffer in changed else Role.IN) for t in f.inputs]
     params += [Param(t.buffer, Role.OUT) for t in f.outputs if t.buffer not in changed]
     counter = _AccessCounter()
@@ -185,7 +194,7 @@ def _program(f: Func, *, fp_contract: bool) -> Program:
     hidden: list[Buffer] = []
     for stage in f.stages:
         assert stage.nest is not None
-        nest = _finish(stage.nest, counter, fp_contract=fp_contract)
+        nest = _finish(stage.nest, counter, one_array, fp_contract=fp_contract)
         inner = _step_local(stage, outputs)
         nests += _flat(_place_inside(nest, inner) if inner else nest)
         hidden += [b for b in stage.buffers if b not in outputs and b not in inner]
@@ -229,7 +238,9 @@ class _AccessCounter:
         return cast("Expr", transform(e, visit))
 
 
-def _finish(nest: Stmt, counter: _AccessCounter, *, fp_contract: bool) -> Stmt:
+def _finish(
+    nest: Stmt, counter: _AccessCounter, one_array: Mapping[Buffer, Buffer], *, fp_contract: bool
+) -> Stmt:
     def finish_expr(e: Expr) -> Expr:
         e = counter.number(e)
         return contract(e) if fp_contract else e
@@ -240,6 +251,8 @@ def _finish(nest: Stmt, counter: _AccessCounter, *, fp_contract: bool) -> Stmt:
         return map_children(n, visit) if isinstance(n, Stmt) else n
 
     def _finish_block(block: Block) -> Block:
+        if one_array:
+            block = redirect(block, lambda x: one_array.get(x.buffer, x.buffer), one_array)
         return map_block(block, finish_expr)
 
     return cast("Stmt", visit(nest))

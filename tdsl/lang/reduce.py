@@ -48,16 +48,22 @@ def accumulator(dtype: DType) -> DType:
     return dtype
 
 
-def _axes(axis: object) -> tuple[Axis, ...]:
+def _axes(name: str, axis: object) -> tuple[Axis, ...]:
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    called = "the reducer" if name == "custom" else f"td.{name}"
+    hint = f"k = td.reduce_axis(K, name='k'), then {called}(A[i, k], axis=k)"
+    if not axes or axis is None:
+        raise TypeMismatch(f"{called} needs axis=, what it runs over", hint=hint)
     for one in axes:
         if not isinstance(one, Axis) or isinstance(one, ScanAxis):
+            two_values = name in ("min", "max") and isinstance(one, Value)
             raise TypeMismatch(
-                f"axis= takes reduction axes, got {type(one).__name__}",
-                hint="k = td.reduce_axis(K, name='k')",
+                f"axis= of {called} takes reduction axes, got {one!r}",
+                hint=f"td.{name}imum(a, b) compares two values" if two_values else hint,
             )
-    if not axes or len({id(a) for a in axes}) != len(axes):
-        raise DeclarationError("axis= needs one or several different reduction axes")
+    if len({id(a) for a in axes}) != len(axes):
+        names = ", ".join(one.name for one in axes)
+        raise DeclarationError(f"{called} runs over one axis twice: {names}")
     return tuple(axes)
 
 
@@ -89,7 +95,7 @@ def _call(
                 hint="cast so that all three agree",
             )
     reducer = Reducer(name, tuple(identity), left, right, results)
-    return ReduceCall(reducer, tuple(sources), _axes(axis), _where(where))
+    return ReduceCall(reducer, tuple(sources), _axes(name, axis), _where(where))
 
 
 def _simple(
@@ -108,7 +114,7 @@ def as_expr_value(x: object) -> Value:
 
 
 def sum(  # noqa: A001 - numpy's name
-    expr: object, axis: object, where: object = None, dtype: object = None
+    expr: object, axis: object = None, where: object = None, dtype: object = None
 ) -> Value:
     """Sum over axes in canonical order; 0 for an empty domain.
 
@@ -129,15 +135,15 @@ def sum(  # noqa: A001 - numpy's name
     array([1., 2., 3., 4.], dtype=float32)
 
     Raises:
-        TypeMismatch: an axis that is none, or a `where` that is no bool.
-        DeclarationError: no axis, or one twice.
+        TypeMismatch: no axis, one that is none, or a `where` that is no bool.
+        DeclarationError: one axis twice.
     """
     e = as_expr_value(expr)
     acc = as_dtype(dtype) if dtype is not None else accumulator(e.dtype)
     return _simple("sum", BinaryOp.ADD, lambda _: 0, e, axis, where, acc)
 
 
-def prod(expr: object, axis: object, where: object = None, dtype: object = None) -> Value:
+def prod(expr: object, axis: object = None, where: object = None, dtype: object = None) -> Value:
     """Product over axes; 1 for an empty domain. Arguments, dtypes and errors as for `sum`."""
     e = as_expr_value(expr)
     acc = as_dtype(dtype) if dtype is not None else accumulator(e.dtype)
@@ -145,7 +151,7 @@ def prod(expr: object, axis: object, where: object = None, dtype: object = None)
 
 
 def min(  # noqa: A001 - numpy's name
-    expr: object, axis: object, where: object = None, dtype: object = None
+    expr: object, axis: object = None, where: object = None, dtype: object = None
 ) -> Value:
     """Least value over axes; NaN if any is NaN; the dtype's greatest for an empty domain.
 
@@ -157,7 +163,7 @@ def min(  # noqa: A001 - numpy's name
 
 
 def max(  # noqa: A001 - numpy's name
-    expr: object, axis: object, where: object = None, dtype: object = None
+    expr: object, axis: object = None, where: object = None, dtype: object = None
 ) -> Value:
     """Greatest value over axes; NaN if any is NaN; the dtype's least for an empty domain.
 
@@ -181,7 +187,9 @@ def _truth(expr: object) -> Value:
     return e if e.dtype.is_bool else e != 0
 
 
-def any(expr: object, axis: object, where: object = None) -> Value:  # noqa: A001 - numpy's
+def any(  # noqa: A001 - numpy's name
+    expr: object, axis: object = None, where: object = None
+) -> Value:
     """Whether some value is non-zero, as a bool; False for an empty domain.
 
     Arguments and errors as for `sum`.
@@ -189,7 +197,9 @@ def any(expr: object, axis: object, where: object = None) -> Value:  # noqa: A00
     return _simple("any", BinaryOp.OR, lambda _: False, _truth(expr), axis, where, dtypes.bool_)
 
 
-def all(expr: object, axis: object, where: object = None) -> Value:  # noqa: A001 - numpy's
+def all(  # noqa: A001 - numpy's name
+    expr: object, axis: object = None, where: object = None
+) -> Value:
     """Whether every value is non-zero, as a bool; True for an empty domain.
 
     Arguments and errors as for `sum`.
@@ -197,7 +207,9 @@ def all(expr: object, axis: object, where: object = None) -> Value:  # noqa: A00
     return _simple("all", BinaryOp.AND, lambda _: True, _truth(expr), axis, where, dtypes.bool_)
 
 
-def argmax(expr: object, axis: object, where: object = None, dtype: object = "int64") -> Value:
+def argmax(
+    expr: object, axis: object = None, where: object = None, dtype: object = "int64"
+) -> Value:
     """Index of the greatest value: of the first NaN, else of the lowest index; -1 if empty.
 
     Over several axes the index counts their product in row-major order.
@@ -222,7 +234,9 @@ def argmax(expr: object, axis: object, where: object = None, dtype: object = "in
     return _arg("argmax", expr, axis, where, dtype, BinaryOp.GT)
 
 
-def argmin(expr: object, axis: object, where: object = None, dtype: object = "int64") -> Value:
+def argmin(
+    expr: object, axis: object = None, where: object = None, dtype: object = "int64"
+) -> Value:
     """Index of the least value: of the first NaN, else of the lowest index; -1 if empty.
 
     Arguments and errors as for `argmax`.
@@ -237,7 +251,7 @@ def _arg(
     index_type = as_dtype(dtype)
     if index_type not in (dtypes.int32, dtypes.int64):
         raise TypeMismatch(f"{name} gives int32 or int64 indices, not {index_type}")
-    axes = _axes(axis)
+    axes = _axes(name, axis)
     position: Expr = index(0)
     for a in axes:
         position = add(mul(position, a.extent), a.expr)
@@ -272,7 +286,7 @@ class UserReducer:
         self._combine = combine
 
     def __call__(
-        self, exprs: object, axis: object, where: object = None
+        self, exprs: object, axis: object = None, where: object = None
     ) -> Value | tuple[Value, ...]:
         """Reduce one expression, or a tuple of them, over axes."""
         given = exprs if isinstance(exprs, (tuple, list)) else (exprs,)

@@ -53,7 +53,7 @@ class State:
         if is_number(self.init):
             return literal(self.init, dtype)
         if isinstance(self.init, Tensor):
-            return Load(self.init.buffer, indices)
+            return Load(self.init.version, indices)
         made = self.init(*map(Value, indices)) if callable(self.init) else self.init
         return as_expr(made, dtype if is_number(made) else None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -30,9 +31,13 @@ _order = itertools.count()
 _names = itertools.count()
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Stage:
-    """One declaration: the canonical nest that produces `outputs` (and buffers nobody sees)."""
+    """One declaration: the canonical nest that produces `outputs` (and buffers nobody sees).
+
+    An update in place `changes` the buffer that stands for its argument's values before; in its
+    nest another buffer stands for those after. `td.func` makes one of them all (lang/in_place).
+    """
 
     name: str
     span: Span | None
@@ -40,6 +45,8 @@ class Stage:
     buffers: tuple[Buffer, ...] = ()
     order: int = field(default_factory=lambda: next(_order))
     inout: bool = False
+    changes: Buffer | None = None
+    changed_by: list[weakref.ref[Stage]] = field(default_factory=list)
     step_local: frozenset[Buffer] = frozenset()
 
     @property
@@ -86,6 +93,11 @@ class Tensor:
         assert isinstance(self.buffer.origin, Stage)
         return self.buffer.origin
 
+    @property
+    def version(self) -> Buffer:
+        """The buffer that stands for the tensor where it is read."""
+        return self.buffer
+
     def __repr__(self) -> str:
         return f"<tensor {self.name}: {self.dtype}[{', '.join(map(repr, self.shape))}]>"
 
@@ -103,7 +115,7 @@ class Tensor:
             )
         shape = self.buffer.shape[len(self._prefix) :]
         indices = tuple(as_index(i, n, self.name) for i, n in zip(given, shape, strict=True))
-        return Value(Load(self.buffer, self._prefix + indices))
+        return Value(Load(self.version, self._prefix + indices))
 
     def __iter__(self) -> Iterator[Value]:
         raise TypeMismatch(f"tensor {self.name} is no sequence", hint="index it inside td.compute")
@@ -241,6 +253,8 @@ def placeholder(
 
 def inout(argument: Tensor) -> Tensor:
     """Let kernels change this placeholder: an update of it writes into the caller's array.
+
+    An update of that update changes the same array once more.
 
     >>> import numpy as np
     >>> import tdsl as td

@@ -11,6 +11,7 @@ from tdsl.ir.stmt import Block, BlockKind, IterKind, IterVar, Reducer, Seq, Writ
 from tdsl.ir.visit import loads, substitute
 from tdsl.lang.bounds import check_declaration
 from tdsl.lang.compute import GROUP, check_axes, combined, nest_of
+from tdsl.lang.in_place import InPlace, change_in_place
 from tdsl.lang.reduce import Reduction
 from tdsl.lang.tensor import Axis, Stage, Tensor, as_index, fresh_name
 from tdsl.lang.value import Value, as_expr, binary
@@ -30,7 +31,8 @@ def update(
     """A copy of `base` changed at `at`, once for each point of the axes `over`, in their order.
 
     Args:
-        base: the tensor that is changed; of an `inout` placeholder the caller's own array is.
+        base: the tensor that is changed; of an `inout` placeholder, or an update of one, the
+            caller's own array is.
         over: reduction axes; updates run in lexicographic order.
         at: index (or tuple of indices) written; may depend on data, then it is checked.
         value: an expression, or a function of `cur`, where `cur[...]` reads what is written so far
@@ -56,35 +58,24 @@ def update(
     if not axes or not all(isinstance(a, Axis) for a in axes):
         raise TypeMismatch("over= takes one reduction axis or a tuple of them")
     stage = Stage(fresh_name(name), caller_span())
-    in_place = base.stage.is_placeholder and base.stage.inout
-    target = base.buffer
-    if not in_place:
-        target = Buffer(stage.name, base.dtype, base.buffer.shape, False, stage)
+    in_place = base.stage.inout
+    target = Buffer(
+        base.name if in_place else stage.name, base.dtype, base.buffer.shape, False, stage
+    )
     indices = _indices(base, at)
     source = _value(value, Tensor(target), base)
-    block = _block(stage, target, axes, indices, source, op)
+    itself = {target, base.version} if in_place else {target}
+    block = _block(stage, target, itself, axes, indices, source, op)
     check_declaration(block)
     nests = [nest_of(block)]
     if not in_place:
-        nests.insert(0, nest_of(_base_copy(stage, base.buffer, target)))
+        nests.insert(0, nest_of(_base_copy(stage, base.version, target)))
     stage.nest = nests[0] if len(nests) == 1 else Seq(tuple(nests))
+    if in_place:
+        change_in_place(base, stage)
+        return InPlace(base.buffer, target, stage)
     stage.buffers = (target,)
-    return InPlace(target, stage) if in_place else Tensor(target)
-
-
-class InPlace(Tensor):
-    """The updated value of an inout placeholder: its buffer, but a declaration of its own."""
-
-    __slots__ = ("_stage",)
-
-    def __init__(self, buffer: Buffer, stage: Stage) -> None:
-        super().__init__(buffer)
-        self._stage = stage
-
-    @property
-    def stage(self) -> Stage:
-        """The update."""
-        return self._stage
+    return Tensor(target)
 
 
 def _indices(base: Tensor, at: object) -> tuple[Expr, ...]:
@@ -111,11 +102,11 @@ def _value(value: object, current: Tensor, base: Tensor) -> Expr:
 
 
 def _block(
-    stage: Stage, target: Buffer, axes: tuple[Axis, ...], indices: tuple[Expr, ...],
-    source: Expr, op: Op,
+    stage: Stage, target: Buffer, itself: set[Buffer], axes: tuple[Axis, ...],
+    indices: tuple[Expr, ...], source: Expr, op: Op,
 ) -> Block:  # fmt: skip
     check_axes(stage.name, [*indices, source], None, {a.var for a in axes})
-    reads_itself = any(load.buffer is target for e in (source, *indices) for load in loads(e))
+    reads_itself = any(load.buffer in itself for e in (source, *indices) for load in loads(e))
     free = op != "set" and not reads_itself
     kind = IterKind.REDUCE if free else IterKind.ORDERED
     iters = tuple(IterVar(Var(a.name), a.extent, kind) for a in axes)

@@ -288,7 +288,7 @@ def as_expr(x: object, dtype: DType | None = None) -> Expr:
         return literal(x, dtype)
     buffer = getattr(x, "buffer", None)
     if isinstance(buffer, Buffer) and buffer.rank == 0:
-        return Load(buffer, ())
+        return Load(getattr(x, "version", buffer), ())
     hint = "index the tensor: A[i, j]" if buffer is not None else None
     raise TypeMismatch(f"expected a tdsl value or a number, got {type(x).__name__}", hint=hint)
 

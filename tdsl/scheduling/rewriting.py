@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
-from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
+from tdsl.ir.expr import Buffer, Expr, Load, Var
 from tdsl.ir.stmt import (
     Alloc,
     Block,
@@ -19,13 +18,7 @@ from tdsl.ir.stmt import (
     Stmt,
     Write,
 )
-from tdsl.ir.visit import (
-    accessed_buffers,
-    block_reads,
-    map_block,
-    map_children,
-    path_to,
-)
+from tdsl.ir.visit import accessed_buffers, block_reads, path_to, redirect
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.naming import unique_name
 from tdsl.scheduling.tree import leaves_below, statements
@@ -35,24 +28,7 @@ def redirected(
     block: Block, reads: Mapping[Buffer, Buffer], writes: Mapping[Buffer, Buffer]
 ) -> Block:
     """*block* (and its init) with loads and stores of some buffers going to others."""
-
-    def in_expr(e: Node) -> Node:
-        e = map_children(e, in_expr)
-        if isinstance(e, Load) and e.buffer in reads:
-            return Load(reads[e.buffer], e.indices, e.mask)
-        return e
-
-    def load_elsewhere(e: Expr) -> Expr:
-        found = in_expr(e)
-        assert isinstance(found, Expr)
-        return found
-
-    new = map_block(block, load_elsewhere)
-    stores = tuple(Write(writes.get(w.buffer, w.buffer), w.indices, w.value) for w in new.writes)
-    init = block.init
-    if init is not None and any(write.buffer in writes for write in init.writes):
-        init = redirected(init, reads, writes)
-    return replace(new, writes=stores, init=init)
+    return redirect(block, lambda load: reads.get(load.buffer, load.buffer), writes)
 
 
 def copy_block(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tdsl.errors import FormatError, close_names
+from tdsl.errors import FormatError, UnknownAttribute, close_names
 from tdsl.scheduling.core import ScheduleCore
 from tdsl.scheduling.file_format import save_schedule
 from tdsl.scheduling.loops import Loop
@@ -36,6 +37,22 @@ from tdsl.scheduling.primitives import (
     stores,
     vectors,
 )
+
+_OTHER_WORDS = {  # how other schedule languages say it
+    "compute_inline": "s.inline(block)",
+    "reverse_compute_inline": "s.reverse_inline(block)",
+    "compute_root": "what is nobody's part is computed at the root: leave it there",
+    "blockize": "s.tensorize takes the loops themselves",
+    "get_loops": "s.loops(block)",
+    "get_block": "blocks go by their names: s.blocks() lists them",
+    "reduce_at": "s.decompose_reduction(block, at=loop)",
+    "annotate": "s.parallel, s.unroll, s.vectorize and s.bind mark loops",
+    "interleave": "s.unroll_and_jam(loop, factor)",
+    "gpu_blocks": 's.bind(loop, "group.x")',
+    "gpu_threads": 's.bind(loop, "local.x")',
+    "build": "td.build(s)",
+    "load": "td.load_schedule(path, func)",
+}
 
 
 class Schedule(ScheduleCore):
@@ -100,6 +117,22 @@ class Schedule(ScheduleCore):
     cache_write = caches.cache_write
     pad_einsum = paddings.pad_einsum
     reuse = sharing.reuse
+
+    if not TYPE_CHECKING:  # a checker knows what there is
+
+        def __getattr__(self, name: str) -> object:
+            """Say which primitive was probably meant: called for what there is not.
+
+            Raises:
+                UnknownAttribute: always.
+            """
+            if name.startswith("_") or hasattr(type(self), name):
+                raise AttributeError(name)
+            known = [*sorted(PRIMITIVES), "loops", "blocks", "moves", "save", "nest", "trace"]
+            raise UnknownAttribute(
+                f"a schedule has no primitive {name!r}",
+                hint=_OTHER_WORDS.get(name) or close_names(name, known),
+            )
 
     def apply(self, name: str, *args: object, **options: object) -> object:
         """Call the primitive *name*; what traces and files are replayed with.

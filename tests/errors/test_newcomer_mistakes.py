@@ -118,6 +118,36 @@ def test_an_index_out_of_range_is_shown_as_it_was_written():
     assert refusal.value.hint == "pass out=np.empty(shape, np.float32), or none"
 
 
+# a body of a compute, what the message says, what the help says
+REDUCTIONS = [
+    (lambda i, k: td.sum(A[i, k]), "td.sum needs axis=", "td.sum(A[i, k], axis=k)"),
+    (lambda i, k: td.argmax(A[i, k]), "td.argmax needs axis=", "td.argmax(A[i, k], axis=k)"),
+    (lambda i, k: td.prod(A[i, k], axis=()), "td.prod needs axis=", ""),
+    (lambda i, k: td.sum(A[i, k], axis=1), "axis= of td.sum takes reduction axes, got 1", "td.red"),
+    (lambda i, k: td.max(A[i, k], 0.0), "axis= of td.max takes reduction axes, got 0.0", ""),
+    (lambda i, k: td.max(A[i, 0], A[i, k]), "takes reduction axes", "td.maximum(a, b) compares"),
+    (lambda i, k: td.sum(A[i, k], axis=(k, k)), "runs over one axis twice: k, k", ""),
+    (lambda i, k: td.reducer(0, lambda a, b: a + b)(A[i, k]), "the reducer needs axis=", ""),
+]
+
+
+@pytest.mark.parametrize(("body", "words", "hint"), REDUCTIONS)
+def test_reductions_without_their_axis(body, words, hint) -> None:
+    k = td.reduce_axis(N, name="k")
+    with pytest.raises(td.TdslError) as caught:
+        td.compute((M,), lambda i: body(i, k), name="C")
+    assert words in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_schedule_has_the_attributes_that_it_has_and_no_others() -> None:
+    s = td.Schedule(increment)
+    assert not hasattr(s, "vectorise")
+    assert not hasattr(s, "_repr_html_")
+    with pytest.raises(AttributeError):
+        s.foo  # noqa: B018 - the lookup itself is tested
+
+
 def test_a_scan_walks_its_axis_in_order():
     S = td.placeholder((8, 4), "float32", name="S")
     t = td.scan_axis(4, name="t")

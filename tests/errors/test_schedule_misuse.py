@@ -183,6 +183,26 @@ def test_misuse_is_explained_at_the_call(make, misuse, message, hint):
         assert error.nest.splitlines()[0].strip() in str(error)
 
 
+@pytest.mark.parametrize(
+    ("misuse", "hint"),
+    [
+        (lambda s: s.vectorise("D.j"), "did you mean 'vectorize'"),
+        (lambda s: s.paralell("D.i"), "did you mean 'parallel'?"),
+        (lambda s: s.compute_inline("C"), "s.inline(block)"),
+        (lambda s: s.loops_of("C"), "'loops'"),
+        (lambda s: s.xyz("C"), "one of 'align', 'atomic'"),
+    ],
+)
+def test_a_misspelt_primitive_is_answered_with_the_nearest(misuse, hint):
+    with pytest.raises(td.TdslError, match="a schedule has no primitive") as caught:
+        misuse(small())
+    assert isinstance(caught.value, AttributeError)
+    assert hint in caught.value.hint
+    assert caught.value.span.text[: caught.value.span.end_column].endswith(
+        caught.value.message.split("'")[1]
+    )
+
+
 def test_a_message_reads_in_the_order_what_where_why_state_help():
     s = td.Schedule(matmul(8, 8, 100))
     with pytest.raises(td.ScheduleError) as caught:

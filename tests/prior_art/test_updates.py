@@ -156,7 +156,7 @@ def test_two_tuples_are_updated_together():
     t = td.scan_axis(10, name="t")
     out = td.scan(
         t,
-        {"a": ((), 0), "b": ((), 1)},
+        {"a": ((), 0.0), "b": ((), 1.0)},
         lambda t, prev: {"a": prev["b"], "b": prev["a"] + prev["b"]},
         name="fib",
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
+from tdsl.ir.expr import Buffer, Load, Var
 from tdsl.ir.stmt import Block, BlockKind, For, IterKind, IterVar, Leaf, Scope, Stmt, Write
-from tdsl.ir.visit import loop_path, map_block, map_children
+from tdsl.ir.visit import loop_path, redirect
 from tdsl.scheduling.arguments import BlockArg, MultiplesArg
 from tdsl.scheduling.boxes import data_dimensions, is_rebuildable, own_nest
 from tdsl.scheduling.edit import Edit
@@ -185,35 +185,18 @@ def _resized(
 ) -> Block:
     """The block over the padded extents, reading the copies and making the padded result."""
 
-    def visit(e: Node) -> Node:
-        if isinstance(e, Load) and e in reads:
-            return Load(reads[e], e.indices, e.mask)
-        e = map_children(e, visit)
-        if isinstance(e, Load) and e.buffer in results:
-            return Load(results[e.buffer], e.indices, e.mask)
-        return e
+    def source(load: Load) -> Buffer:
+        return reads.get(load) or results.get(load.buffer, load.buffer)
 
-    def elsewhere(e: Expr) -> Expr:
-        found = visit(e)
-        assert isinstance(found, Expr)
-        return found
-
-    def grown(one: Block, extents: list[IterVar]) -> Block:
-        writes = tuple(
-            Write(results.get(w.buffer, w.buffer), w.indices, w.value) for w in one.writes
-        )
-        return replace(one, iters=tuple(extents), writes=writes)
-
-    iters = [IterVar(it.var, axes.extent(it.var), it.kind) for it in block.iters]
-    new = grown(map_block(block, elsewhere), iters)
-    if block.init is None:
-        return new
+    new = redirect(block, source, results)
+    iters = tuple(IterVar(it.var, axes.extent(it.var), it.kind) for it in block.iters)
+    if new.init is None:
+        return replace(new, iters=iters)
     data = [it for it in iters if it.kind is not IterKind.REDUCE]
-    sized = [
-        IterVar(own.var, it.extent, own.kind)
-        for own, it in zip(block.init.iters, data, strict=True)
-    ]
-    return replace(new, init=grown(block.init, sized))
+    sized = tuple(
+        IterVar(own.var, it.extent, own.kind) for own, it in zip(new.init.iters, data, strict=True)
+    )
+    return replace(new, iters=iters, init=replace(new.init, iters=sized))
 
 
 def _around(rewrite: _Rewrite, body: Stmt, nest: Stmt) -> Stmt:
