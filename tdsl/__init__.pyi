@@ -35,6 +35,9 @@ from tdsl.errors import (
     TypeMismatch as TypeMismatch,
     Witness as Witness,
 )
+from tdsl.graph.library import (
+    export_model as export_model,
+)
 from tdsl.graph.session import (
     Session as Session,
 )

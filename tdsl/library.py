@@ -55,6 +55,25 @@ def write_library(program: Program, target: Target, folder: Path, name: str) -> 
         LoweringError: the target is no processor, or cannot run the schedule as written.
         OSError: the files cannot be written.
     """
+    check_library(target, name)
+    programs = {name: program}
+    for argument, packer in packing_programs(program, target).items():
+        programs[f"{name}_pack_{argument}".replace(".", "_")] = packer
+    signatures = {one: signature_of(source, target) for one, source in programs.items()}
+    objects = {
+        f"{one}.o": compile_object(source, target, abi_symbol(one))
+        for one, source in programs.items()
+    }
+    return write_objects(objects, signatures, target, folder, name)
+
+
+def check_library(target: Target, name: str) -> None:
+    """See that there can be a library of this name for a target.
+
+    Raises:
+        DeclarationError: C has no function of that name.
+        LoweringError: the target is no processor.
+    """
     if target.kind is not TargetKind.LLVM:
         raise LoweringError(
             f"a library is compiled for a processor, not for {target.text}",
@@ -64,11 +83,26 @@ def write_library(program: Program, target: Target, folder: Path, name: str) -> 
         raise DeclarationError(
             f"{name!r} is no name of a C function", hint="give it one by name= (--name)"
         )
-    programs = {name: program}
-    for argument, packer in packing_programs(program, target).items():
-        programs[f"{name}_pack_{argument}".replace(".", "_")] = packer
-    signatures = {one: signature_of(source, target) for one, source in programs.items()}
-    objects = {f"{one}.o": _compile(source, target, one) for one, source in programs.items()}
+
+
+def compile_object(program: Program, target: Target, symbol: str) -> bytes:
+    """The object of a scheduled program, whose ABI v1 function gets this symbol.
+
+    Raises:
+        LoweringError: the target cannot run the schedule as written.
+    """
+    return compile_text(Stages(program, target, symbol).llvm, target)
+
+
+def write_objects(
+    objects: Mapping[str, bytes], signatures: Mapping[str, Signature], target: Target,
+    folder: Path, name: str,
+) -> Library:  # fmt: skip
+    """Write a header, the object NAME.o, and a library of all objects and the native runtime.
+
+    Raises:
+        OSError: the files cannot be written.
+    """
     header, archive = folder / f"{name}.h", folder / f"lib{name}.a"
     text = c_header(
         signatures,
@@ -83,10 +117,6 @@ def write_library(program: Program, target: Target, folder: Path, name: str) -> 
     archive.write_bytes(static_library({**objects, **standalone_objects(target.triple)}))
     header.write_text(text, encoding="utf-8")
     return Library(name, header, main, archive, signatures, target)
-
-
-def _compile(program: Program, target: Target, name: str) -> bytes:
-    return compile_text(Stages(program, target, abi_symbol(name)).llvm, target)
 
 
 def _described(target: Target) -> str:

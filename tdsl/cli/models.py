@@ -150,6 +150,15 @@ def feeds_for(session: Session, inputs: Path | None, sizes: list[str]) -> dict[s
     return {declared.name: _random(declared, known, random) for declared in session.inputs}
 
 
+def named_extents(sizes: str | None) -> dict[str, int]:
+    """The numbers of NAME=N,NAME=N.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    return dict(_size(part.strip()) for part in (sizes or "").split(",") if part.strip())
+
+
 def _read_inputs(session: Session, path: Path) -> dict[str, Any]:
     """The arrays of an .npz file that are inputs of the model.
 

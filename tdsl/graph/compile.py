@@ -85,7 +85,7 @@ class AnySize:
         """The groups of the other model beside those of this one."""
 
         def planned() -> tuple[Model, tuple[Group, ...]]:
-            optimised, _, other = _planned(self.other(), target, disabled)
+            optimised, _, other = plan_model(self.other(), target, disabled)
             return optimised, other.groups
 
         return Fellows(fusion.groups, planned)
@@ -95,9 +95,14 @@ _OF_PROCESSORS = ("layout", "winograd")
 """Passes for what the schedules of processors do best."""
 
 
-def _planned(
+def plan_model(
     model: Model, target: Target | None, disabled: Collection[str]
 ) -> tuple[Model, tuple[PassReport, ...], Fusion]:
+    """The graph after all passes, what these did, and which nodes become one kernel.
+
+    Raises:
+        GraphError: an unknown name in `disabled`.
+    """
     machine = parse_target(target)
     others = [name for name in disabled if name != "fusion"]
     if machine.kind is TargetKind.OPENCL:
@@ -124,7 +129,7 @@ def fill_cache(
     Raises:
         GraphError, LoweringError: as `compile_model`.
     """
-    optimised, _, fusion = _planned(model, target, disabled)
+    optimised, _, fusion = plan_model(model, target, disabled)
     table = KernelTable(
         lambda f, constants: _kept(f, constants, target),
         lambda f: driver.build(canonical(f), target),
@@ -160,7 +165,7 @@ def compile_model(
         LoweringError: the target cannot run a kernel.
     """
     nodes = len(model.nodes)
-    optimised, passes, fusion = _planned(model, target, disabled)
+    optimised, passes, fusion = plan_model(model, target, disabled)
     recorded: list[str] = []
 
     def build(f: Func, constants: frozenset[str]) -> Kernel:
@@ -176,6 +181,21 @@ def compile_model(
         None if sizes is None else sizes.kernels,
         None if sizes is None else sizes.fellows(fusion, target, disabled),
     )
+    steps, views = steps_of(fusion, table)
+    constants = {**optimised.constants, **table.packed.arrays}
+    executable = _executable(replace(optimised, constants=constants), steps, views, target)
+    report = CompileReport(
+        passes, fusion, nodes, len(steps), table.built, tuple(recorded), tuple(table.fallbacks),
+        tuple(table.single),
+        f"{executable.memory}, packed constants {table.packed.nbytes / (1 << 20):.2f} MiB",
+    )  # fmt: skip
+    return Compiled(executable, optimised, report, table.algorithms, table.fixed)
+
+
+def steps_of(
+    fusion: Fusion, table: KernelTable
+) -> tuple[list[GroupKernel], dict[Value, tuple[Value, int]]]:
+    """The kernels of all groups, and the values that lie in another one's memory instead."""
     views: dict[Value, tuple[Value, int]] = {}
     steps = []
     for group in fusion.groups:
@@ -185,14 +205,7 @@ def compile_model(
             views[group.sink.output] = source, start * source.dtype.bits // 8
         else:
             steps.append(table.kernel(group))
-    constants = {**optimised.constants, **table.packed.arrays}
-    executable = _executable(replace(optimised, constants=constants), steps, views, target)
-    report = CompileReport(
-        passes, fusion, nodes, len(steps), table.built, tuple(recorded), tuple(table.fallbacks),
-        tuple(table.single),
-        f"{executable.memory}, packed constants {table.packed.nbytes / (1 << 20):.2f} MiB",
-    )  # fmt: skip
-    return Compiled(executable, optimised, report, table.algorithms, table.fixed)
+    return steps, views
 
 
 def _executable(

@@ -13,8 +13,9 @@ import numpy as np
 from tdsl.dtypes import INDEX
 from tdsl.graph.ir import Array, Model, Value
 from tdsl.graph.kernels import GroupKernel
-from tdsl.graph.lifetimes import lifetimes
-from tdsl.graph.memory import ALIGNMENT, Interval, plan_memory
+from tdsl.graph.lifetimes import intervals
+from tdsl.graph.memory import ALIGNMENT, plan_memory
+from tdsl.graph.views import Views
 from tdsl.runtime import pool
 from tdsl.runtime.abi import BUFFER_FORMAT, VERSION, Context
 from tdsl.runtime.native.sequence import STEP_FORMAT, sequence_runner
@@ -36,16 +37,16 @@ class Executable:
     ) -> None:
         self.steps = tuple(steps)
         self._model = model
-        self._views = views
+        self._views = Views(views)
         self._lock = threading.Lock()
-        self._outputs = {self._root(value): value for _, value in model.outputs}
-        self.memory = plan_memory(self._intervals())
+        self._outputs = {self._views.root(value): value for _, value in model.outputs}
+        self.memory = plan_memory(intervals(self.steps, self._views, self._outputs))
         self._constants = {v: _usable(a) for v, a in self._read_constants().items()}
         self._arena = np.empty(self.memory.size + ALIGNMENT, np.uint8)
         self._layout = _Layout(self.steps)
         self._aliases: dict[Value, list[Value]] = {}
         for value in self._layout.values:
-            self._aliases.setdefault(self._root(value), []).append(value)
+            self._aliases.setdefault(self._views.root(value), []).append(value)
         self._place()
 
     def run(self, feeds: Mapping[Value, Array], stamps: Any = None) -> dict[str, Array]:
@@ -58,10 +59,10 @@ class Executable:
         with self._lock:
             for root, array in (*feeds.items(), *outputs.items()):
                 for value in self._aliases.get(root, ()):
-                    self._layout.point(value, array.ctypes.data + self._start(value))
+                    self._layout.point(value, array.ctypes.data + self._views.start(value))
             self._call(stamps)
         return {
-            name: outputs[self._root(value)].reshape(value.shape)
+            name: outputs[self._views.root(value)].reshape(value.shape)
             for name, value in self._model.outputs
         }
 
@@ -75,32 +76,15 @@ class Executable:
             failed = self.steps[context.reserved].kernel
             failed._caller.fail(code, *context.error_info)  # noqa: SLF001 - as its own call path
 
-    def _root(self, value: Value) -> Value:
-        while value in self._views:
-            value = self._views[value][0]
-        return value
-
-    def _start(self, value: Value) -> int:
-        """Bytes from the start of its root's memory."""
-        start = 0
-        while value in self._views:
-            value, more = self._views[value]
-            start += more
-        return start
-
     def _read_constants(self) -> dict[Value, Array]:
-        read = {self._root(v) for step in self.steps for v in step.inputs}
+        read = {self._views.root(v) for step in self.steps for v in step.inputs}
         return {v: a for v, a in self._model.constants.items() if v in read}
-
-    def _intervals(self) -> list[Interval]:
-        first, last = lifetimes(self.steps, self._root)
-        return [Interval(v, n, last[v]) for v, n in first.items() if v not in self._outputs]
 
     def _place(self) -> None:
         """Point every operand that stays where it is to its memory."""
         start = -(-self._arena.ctypes.data // ALIGNMENT) * ALIGNMENT
         for value in self._layout.values:
-            root, inside = self._root(value), self._start(value)
+            root, inside = self._views.root(value), self._views.start(value)
             if root in self._constants:
                 self._layout.point(value, self._constants[root].ctypes.data + inside)
             elif root in self.memory.offsets:

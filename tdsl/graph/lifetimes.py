@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from tdsl.graph.ir import Value
 from tdsl.graph.kernels import GroupKernel
+from tdsl.graph.memory import Interval
+from tdsl.graph.views import Views
+
+
+def intervals(
+    steps: Sequence[GroupKernel], views: Views, outputs: Container[Value]
+) -> list[Interval]:
+    """Of each value that steps make between inputs and outputs: when its memory is needed."""
+    first, last = lifetimes(steps, views.root)
+    return [Interval(v, n, last[v]) for v, n in first.items() if v not in outputs]
 
 
 def lifetimes(
