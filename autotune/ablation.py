@@ -3,7 +3,7 @@
 All schedules that lack one step are made while others are built, and then timed in turn: what is
 slower has shown that its step is needed. The other steps are taken out together, or by halves: if
 the schedule without them is legal, and no slower than before by more than the noise, they were
-decoration.
+decoration. Where the machine code is the same there is nothing to time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ Race = Callable[[RecordingSchedule, RecordingSchedule], Duel | None]
 Screen = Callable[[Iterable[RecordingSchedule]], list[bool]]
 """Builds and times schedules, many at once; whether each is as quick as the schedule to beat."""
 
+Prepare = Callable[[Iterable[RecordingSchedule]], object]
+"""Builds schedules, while more of them are drawn."""
+
 _ONE_BY_ONE: frozenset[str] = frozenset()
 
 
@@ -34,7 +37,9 @@ class Pruned:
     dropped: tuple[str, ...]
 
 
-def prune(schedule: RecordingSchedule, race: Race, screen: Screen, most: int) -> Pruned:
+def prune(
+    schedule: RecordingSchedule, race: Race, screen: Screen, prepare: Prepare, most: int
+) -> Pruned:
     """Leave out what makes no difference; at most `most` comparisons are made."""
     steps = list(schedule.trace)
     legal: list[Step] = []
@@ -48,7 +53,7 @@ def prune(schedule: RecordingSchedule, race: Race, screen: Screen, most: int) ->
 
     quick = screen(shorter())
     doubtful = [step for step, fine in zip(legal, quick, strict=True) if fine]
-    left = _Left(schedule, race, most)
+    left = _Left(schedule, race, prepare, most)
     left.try_without(doubtful)
     for step in reversed(steps):  # legal to leave out, if at all, now that others are gone
         if all(step is not other for other in legal):
@@ -59,31 +64,54 @@ def prune(schedule: RecordingSchedule, race: Race, screen: Screen, most: int) ->
 class _Left:
     """What is left of a schedule while steps are taken out of it."""
 
-    def __init__(self, schedule: RecordingSchedule, race: Race, most: int) -> None:
+    def __init__(
+        self, schedule: RecordingSchedule, race: Race, prepare: Prepare, most: int
+    ) -> None:
         self.schedule = schedule
         self.dropped: list[str] = []
         self._steps = list(schedule.trace)
         self._race = race
+        self._prepare = prepare
         self._most = most
 
-    def try_without(self, doubtful: Sequence[Step]) -> None:
-        """Take steps out: all of them if that is no slower, else one half and then the other."""
-        if not doubtful or not self._most:
-            return
-        steps = [step for step in self._steps if all(step is not other for other in doubtful)]
-        shorter = _replayed(self.schedule, steps)
-        if shorter is not None and self._is_as_quick(shorter):
-            self._steps, self.schedule = steps, shorter
-            self.dropped += [str(step) for step in reversed(doubtful)]
-        elif len(doubtful) > 1:
-            middle = len(doubtful) // 2
-            self.try_without(doubtful[middle:])
-            self.try_without(doubtful[:middle])
+    def try_without(self, doubtful: Sequence[Step], *, needed: bool = False) -> bool:
+        """Take steps out: all of them if that is no slower, else one half and then the other.
 
-    def _is_as_quick(self, shorter: RecordingSchedule) -> bool:
+        `needed` says that all of them together are known to make a difference. Returns whether all
+        were taken out.
+        """
+        if not doubtful or not self._most:
+            return False
+        if not needed and self._take_out(doubtful):
+            return True
+        if len(doubtful) == 1:
+            return False
+        middle = len(doubtful) // 2
+        gone = self.try_without(doubtful[middle:])
+        return self.try_without(doubtful[:middle], needed=gone) and gone
+
+    def _take_out(self, doubtful: Sequence[Step]) -> bool:
+        """Take steps out, all of them, unless that is illegal or slower."""
+        steps = [step for step in self._steps if all(step is not other for other in doubtful)]
+        proven: list[RecordingSchedule | None] = []
+
+        def drawn() -> Iterator[RecordingSchedule]:
+            shorter = _replayed(self.schedule, steps, deferred=DEFERRED)
+            if shorter is not None:
+                yield shorter
+                proven.append(_replayed(self.schedule, steps))  # while it is being built
+
+        self._prepare(drawn())
+        shorter = proven[0] if proven else None
+        if shorter is None:
+            return False
         self._most -= 1
         found = self._race(shorter, self.schedule)
-        return found is not None and not found.is_slower
+        if found is None or found.is_slower:
+            return False
+        self._steps, self.schedule = steps, shorter
+        self.dropped += [str(step) for step in reversed(doubtful)]
+        return True
 
 
 def _replayed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from tdsl.analysis import Numerics
@@ -16,17 +17,32 @@ from tdsl.records.schema import median
 _NEAR = 1.15  # times the winner: what is slower by itself is not timed in turn with it
 
 
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """Seconds of a schedule timed by itself, None if it failed, and a hash of its machine code."""
+
+    seconds: float | None
+    code: str
+
+
 class Arena:
-    """Times schedules in turn; each is built, and timed by itself, once."""
+    """Times schedules in turn; each is built, and timed by itself, once.
+
+    Schedules of one machine code are one kernel, which is not timed against itself.
+    """
 
     def __init__(self, measurer: Measurer) -> None:
         self._measurer = measurer
-        self._alone: dict[str, float | None] = {}
+        self._alone: dict[str, _Alone] = {}
 
     def race(
         self, contestant: RecordingSchedule, other: RecordingSchedule, rounds: int
     ) -> Duel | None:
         """Time two schedules in turn; None where one of them fails."""
+        self.prepare([contestant, other])
+        mine, theirs = self._found(contestant), self._found(other)
+        if mine.seconds and theirs.seconds and mine.code and mine.code == theirs.code:
+            return Duel(theirs.seconds, theirs.seconds, 1.0, 0.0)
         times = self.seconds([contestant, other], rounds)
         return None if times is None else duel(*times)
 
@@ -47,7 +63,7 @@ class Arena:
         """Seconds of each schedule, round by round; None where one of them fails."""
         jobs = [_job(s.program, s.numerics, n) for n, s in enumerate(schedules)]
         self._try(jobs)
-        if not all(self._alone[job.program] for job in jobs):
+        if not all(self._alone[job.program].seconds for job in jobs):
             return None
         results = self._measurer.compare(jobs, rounds)
         if any(result.outcome is not Outcome.OK for result in results):
@@ -70,16 +86,36 @@ class Arena:
                 yield schedule
 
         self.prepare(chain([winner], noted()))
-        best, *times = [self._time(schedule) for schedule in (winner, *drawn)]
-        near = [time is not None and best is not None and time < _NEAR * best for time in times]
-        rivals = [schedule for schedule, fine in zip(drawn, near, strict=True) if fine]
-        duels = iter(self.tournament(rivals, winner, rounds))
-        return [
-            fine and (found := next(duels)) is not None and not found.is_slower for fine in near
-        ]
+        rivals = self._rivals(drawn, winner)
+        duels = self.tournament(list(rivals.values()), winner, rounds)
+        quick = {
+            kernel
+            for kernel, found in zip(rivals, duels, strict=True)
+            if found is not None and not found.is_slower
+        }
+        quick.add(self._kernel(winner))
+        return [self._kernel(schedule) in quick for schedule in drawn]
 
-    def _time(self, schedule: RecordingSchedule) -> float | None:
+    def _rivals(
+        self, drawn: Sequence[RecordingSchedule], winner: RecordingSchedule
+    ) -> dict[str, RecordingSchedule]:
+        """One schedule for each kernel that is about as quick as the winner's, and another one."""
+        rivals: dict[str, RecordingSchedule] = {}
+        best = self._found(winner).seconds
+        for schedule in drawn:
+            time = self._found(schedule).seconds
+            if time is not None and best is not None and time < _NEAR * best:
+                rivals.setdefault(self._kernel(schedule), schedule)
+        rivals.pop(self._kernel(winner), None)
+        return rivals
+
+    def _found(self, schedule: RecordingSchedule) -> _Alone:
         return self._alone[print_program(schedule.program)]
+
+    def _kernel(self, schedule: RecordingSchedule) -> str:
+        """What tells kernels apart: the machine code, or the program where that is not known."""
+        text = print_program(schedule.program)
+        return self._alone[text].code or text
 
     def _try(self, jobs: Iterable[Job]) -> None:
         """Find out, in the safety of deadlines, which programs build and run, and how fast."""
@@ -93,8 +129,9 @@ class Arena:
 
         for job, result in self._measurer.measure(new()):
             fine = result.outcome is Outcome.OK and result.seconds
-            self._alone[job.program] = median(list(result.seconds)) if fine else None
+            seconds = median(list(result.seconds)) if fine else None
+            self._alone[job.program] = _Alone(seconds, result.code)
 
 
 def _job(program: Program, numerics: Numerics, number: int) -> Job:
-    return Job(f"#{number}", print_program(program), numerics is Numerics.EXACT)
+    return Job(f"#{number}", print_program(program), numerics is Numerics.EXACT, briefly=True)

@@ -41,11 +41,10 @@ def conclude(
     default = default_schedule(task)
     rivals: list[tuple[Record, RecordingSchedule]] = []
     arena.prepare(chain([default], _drawn(_replayed(task, best), rivals)))
-    alone = arena.seconds([default], _ROUNDS)
-    if alone is None:
-        raise RecordError(f"the default schedule of {task.func.name} cannot be measured")
-    winner, candidate, found = default, None, duel(alone[0], alone[0])
     results = arena.tournament([schedule for _, schedule in rivals], default, _ROUNDS)
+    timed = [result for result in results if result is not None]
+    seconds = timed[0].default_seconds if timed else _alone(arena, default)
+    winner, candidate, found = default, None, duel([seconds], [seconds])
     for (record, schedule), result in zip(rivals, results, strict=True):
         if result is not None and result.is_quicker and result.ratio < found.ratio:
             winner, candidate, found = schedule, record.candidate, result
@@ -56,9 +55,10 @@ def conclude(
             winner,
             lambda one, other: arena.race(one, other, _ABLATION_ROUNDS),
             lambda shorter: arena.as_quick(shorter, winner, _ABLATION_ROUNDS),
+            arena.prepare,
             _MOST_ABLATIONS,
         )
-        again = arena.race(pruned.schedule, default, _ROUNDS)
+        again = arena.race(pruned.schedule, default, _ROUNDS) if pruned.dropped else None
         if again is not None and again.is_quicker:
             winner, dropped, found = pruned.schedule, pruned.dropped, again
     return Verdict(
@@ -73,6 +73,18 @@ def conclude(
         dropped,
         seed,
     )
+
+
+def _alone(arena: Arena, default: RecordingSchedule) -> float:
+    """Seconds of the default schedule.
+
+    Raises:
+        RecordError: it does not run.
+    """
+    times = arena.seconds([default], _ROUNDS)
+    if times is None:
+        raise RecordError(f"the default schedule of {default.func.name} cannot be measured")
+    return duel(times[0], times[0]).seconds
 
 
 def default_schedule(task: Task) -> RecordingSchedule:

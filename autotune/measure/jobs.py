@@ -17,20 +17,28 @@ class Job:
         name: what the session calls it.
         program: IR text.
         exact: whether its results are bit-equal to those of the canonical kernel.
+        briefly: whether one measurement will do, because it is timed in turn with others later.
     """
 
     name: str
     program: str
     exact: bool = True
+    briefly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a job went: `seconds` of one call, one figure per measurement, if it went well."""
+    """How a job went.
+
+    Attributes:
+        seconds: of one call, one figure per measurement, if it went well.
+        code: a hash of the machine code; jobs with the same one are the same kernel.
+    """
 
     outcome: Outcome
     seconds: tuple[float, ...] = ()
     error: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tdsl.autotune.measure.folders import make_folder
 from tdsl.autotune.measure.jobs import Job, Limits, Result
@@ -85,20 +86,20 @@ class LocalMeasurer:
 
     def measure(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
         """Build all jobs, then time those that were built, one after the other."""
-        built: list[Job] = []
+        built: list[tuple[Job, str]] = []
         for job, result in self._build(jobs):
             if result.outcome is Outcome.OK:
-                built.append(job)
+                built.append((job, result.code))
             else:
                 yield job, result
-        for job in built:
+        for job, code in built:
             result = self._run(job)
             if result.outcome in _AGAIN:
                 self._runner.kill()
                 result = self._run(job)
             if result.seconds:
                 self.best = min(self.best or result.seconds[0], *result.seconds)
-            yield job, result
+            yield job, replace(result, code=code)
 
     def compare(self, jobs: Sequence[Job], rounds: int) -> list[Result]:
         """Time jobs alternately. If one of them fails, all have failed in the same way."""
@@ -161,7 +162,7 @@ class LocalMeasurer:
             "program": job.program,
             "exact": job.exact,
             "best": self.best,
-            "repeat": self.limits.repeat,
+            "repeat": 1 if job.briefly else self.limits.repeat,
             "min_repeat_ms": self.limits.min_repeat_ms,
         }
         answer = self._ask_runner(message, self.limits.run_seconds)
@@ -219,7 +220,7 @@ def _result(answer: Mapping[str, object]) -> Result:
     outcome = _OUTCOMES.get(str(answer.get("outcome")), Outcome.RUN_ERROR)
     seconds = answer.get("seconds")
     times = tuple(float(s) for s in seconds) if isinstance(seconds, list) else ()
-    return Result(outcome, times, str(answer.get("error", "")))
+    return Result(outcome, times, str(answer.get("error", "")), str(answer.get("code", "")))
 
 
 def _failed(failure: Exception, timeout: Outcome, crash: Outcome) -> Result:
