@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tdsl as td
+from benchmarks.kernels.lanes import reduce_in_lanes
 
-STEPS = 43 * 48  # of a block; no power of two, so that chains do not meet in one set of the cache
-CHAINS = 16  # blocks that one thread works on at once: an addition waits for the one before it
+LANES = 16  # blocks that one thread works on at once, each in a lane
+STEPS = 33 * LANES  # of a block; no power of two, so that blocks do not meet in one set of a cache
+SUMS = 48  # partial sums of a block's total
 
 
 def workload(shape: Mapping[str, int]) -> td.Func:
@@ -20,19 +22,25 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 
 
 def schedule(func: td.Func, threads: int) -> td.Schedule:
-    """Blocks that start from the totals of those before; many chains of additions at once."""
-    s = td.Schedule(func)
-    blocks, steps = s.split_scan("t", STEPS)
-    groups, chains = s.split(blocks, CHAINS)
-    s.reorder(groups, steps, chains)
-    s.unroll(chains)
+    """Blocks that start from the totals of those before, one in each lane.
 
-    _, lanes = s.split("cumsum.y.sum.r", 48)
-    s.rfactor(lanes)
-    s.vectorize(s.loops("cumsum.y.sum.rf")[-1])
-    s.set_scope("cumsum.y.sum.rf", "register")
-    total, part = s.loops("cumsum.y.sum")
-    s.unroll(part)
+    As many steps as there are lanes make a square, which is read and written by whole vectors and
+    transposed in registers. What does not fill all lanes comes last, by itself.
+    """
+    s = td.Schedule(func)
+    (n,) = func.inputs[0].shape
+    assert isinstance(n, int)
+    whole, rest = divmod(n, STEPS * LANES)
+    blocks, steps = s.split_scan("t", STEPS)
+    groups, lanes = s.split(blocks, LANES)
+    rounds, square = s.split(steps, LANES)
+    s.reorder(groups, rounds, square, lanes)
+    s.unroll(square)
+    s.vectorize(lanes)
+    total = s.loops("cumsum.y.sum")[0]
+    reduce_in_lanes(s, "cumsum.y.sum", SUMS, LANES)
+    if whole and rest:
+        groups, _ = s.partition(groups, whole)
     if threads > 1:
         s.parallel(total)
         s.parallel(groups)

@@ -4,14 +4,15 @@
     ...                       ->   x0, x1, x2, x3 = transpose(r0, r1, r2, r3)
     x3 = A[ramp(b + 3, S, 4)]
 
-The same for stores. A strided vector costs a cache line per lane; rows cost one each, and the
-transposition is shuffles in log2(n) rounds. The elements touched are the same.
+The same for stores, also where each reads back what the one before it has stored. A strided vector
+costs a cache line per lane; rows cost one each, and the transposition is shuffles in log2(n)
+rounds. The elements touched are the same.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tdsl.ir.affine import linear
 from tdsl.ir.build import add, index, mul
@@ -100,10 +101,13 @@ def _rewrite_run(run: Sequence[Store]) -> list[Stmt]:
     lets: list[tuple[Var, Expr]] = []
     vectors = _loaded_blocks(run, stored, lets)
     stores = [_with_vectors(s, vectors) for s in run] if vectors else list(run)
-    rows = _stored_blocks(stores, stored, lets)
-    result: Stmt = sequence(rows)
+    named = list(lets)
+    rows = _stored_blocks(_chained(stores, named), stored, named)
+    if rows is not None:
+        lets = named
     if not lets:
         return list(run)
+    result: Stmt = sequence(rows or stores)
     for var, value in reversed(lets):
         result = Let(var, value, result)
     return [result]
@@ -133,7 +137,7 @@ def _row(key: _Key, first: int, lane: int) -> Expr:
     return Ramp(start, index(1), key.lanes)
 
 
-def _with_vectors(s: Store, vectors: dict[tuple[_Key, int], Expr]) -> Store:
+def _with_vectors(s: Store, vectors: Mapping[tuple[_Key, int], Expr]) -> Store:
     def visit(n: Node) -> Node:
         new = map_children(n, visit)
         if isinstance(new, Load):
@@ -146,19 +150,36 @@ def _with_vectors(s: Store, vectors: dict[tuple[_Key, int], Expr]) -> Store:
     return new
 
 
+def _chained(run: Sequence[Store], lets: list[tuple[Var, Expr]]) -> list[Store]:
+    """Name what a store reads back of the one before it, as the steps of a scan do."""
+    made: list[Store] = []
+    name = _namer("chained", lets)
+    for s in run:
+        before = made[-1] if made else None
+        key = None if before is None else _key(before)
+        if before is not None and key is not None and key in map(_key, loads(s)):
+            value = name(before.value)
+            made[-1] = dataclasses.replace(before, value=value)
+            made.append(_with_vectors(s, {key: value}))
+        else:
+            made.append(s)
+    return made
+
+
 def _stored_blocks(
     run: Sequence[Store], stored: set[Buffer], lets: list[tuple[Var, Expr]]
-) -> list[Stmt]:
-    """Store rows in the place of each whole block of strided stores."""
+) -> list[Stmt] | None:
+    """Store rows in the place of each whole block of strided stores; None where there is none."""
     keys = [_key(s) for s in run]
     blocks = _whole_blocks(k for k in keys if k is not None)
     covered = {(key, first + k) for key, first in blocks for k in range(key.lanes)}
     at = {k: s for k, s in zip(keys, run, strict=True) if k in covered}
     others = [s.buffer for k, s in zip(keys, run, strict=True) if k is None or at.get(k) is not s]
     targets = [key.buffer for key, _ in {(key, None) for key, _ in blocks}]
-    reads_own = any(load.buffer in stored for s in run for load in loads(s))
+    # all values are computed before the first is stored; the first may read what was there
+    reads_own = any(load.buffer in stored for s in run[1:] for load in loads(s))
     if not blocks or reads_own or set(targets) & set(others) or len(set(targets)) < len(targets):
-        return list(run)  # elements may be stored twice: the order matters
+        return None  # elements may be stored twice: the order matters
     rows: list[Stmt] = []
     for key, first in blocks:
         columns = [at[key, first + k] for k in range(key.lanes)]

@@ -15,7 +15,7 @@ SHAPES = {
     "camera": {"h": 46, "w": 70},
     "chain8": {"h": 70, "w": 1041},
     "chain8_flat": {"h": 37, "w": 130},
-    "cumsum": {"n": 1000},
+    "cumsum": {"n": 20001},
     "elem": {"n": 70001},
     "gemm": {"m": 61, "n": 70, "k": 33},
     "gemm_bf16": {"m": 61, "n": 70, "k": 33},
@@ -47,4 +47,6 @@ def test_a_schedule_keeps_its_promise(family):
     if s.numerics.value == "exact":
         assert np.array_equal(got, wanted)
     else:
-        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+        # a running sum is as exact as its largest term
+        largest = max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5 * largest)

@@ -108,3 +108,27 @@ func f(A: f32[8, 8]) -> C: f32[8, 40]:
     for l in vectorized(8):
       C[l, ii] = C[l, ii] + A[ii, l]
 """)
+
+
+@pytest.mark.parametrize("back", [1, 2])
+def test_only_what_the_statement_before_stored_is_handed_on(back):
+    shuffles = check(
+        f"""
+func f(A: f32[N, N]) -> C: f32[N, N]:
+  for i in N // 8:
+    for l in vectorized(8):
+      C[i * 8 + l, 0] = 1
+    for l in vectorized(8):
+      C[i * 8 + l, 1] = 2
+    for j in N // 8 - 1:
+      for t in unrolled(8):
+        for l in vectorized(8):
+          C[i*8 + l, j*8 + t + 2] = C[i*8 + l, j*8 + t + {2 - back}] + A[i*8 + l, j*8 + t]
+    for t in 6:
+      for l in vectorized(8):
+        C[i * 8 + l, N - 6 + t] = 3
+""",
+        N=24,
+    )
+    loads, stores = 8 * 3, 8 * 3
+    assert shuffles == (loads + stores if back == 1 else loads)
