@@ -6,7 +6,7 @@ functions written out; those of all others follow from the annotations of their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -202,14 +202,17 @@ BELOW = _Readers(
 )
 """What reads the nodes directly below one of a class, in field order; None: there are none."""
 
-STATEMENTS: Mapping[type, Callable[[Any], tuple[Stmt, ...]]] = {
+STATEMENTS: dict[type, Callable[[Any], tuple[Stmt, ...]]] = {
     Seq: attrgetter("body"),
     Alloc: _read_body,
     For: _read_body,
     Let: _read_body,
     If: _read_arms,
 }
-"""What reads the statements directly in one of a class; others hold none."""
+"""What reads the statements directly in one of a class; others hold none.
+
+A pass that has statements of its own enters them.
+"""
 
 REBUILD = _Rebuilders(
     {
