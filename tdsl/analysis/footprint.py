@@ -61,6 +61,11 @@ class Touch:
         """Whether a step of a loop leads to another element."""
         return any(slopes.get(var) for slopes in self.slopes)
 
+    @property
+    def size(self) -> int:
+        """Bytes of an element."""
+        return self.buffer.dtype.bytes
+
     def is_dense(self, level: Level) -> bool:
         """Whether neighbouring iterations of a loop touch neighbouring elements."""
         *outer, last = (abs(slopes.get(level.var, 0)) for slopes in self.slopes)
@@ -80,11 +85,14 @@ class Touch:
             for slopes, most in zip(self.slopes, self.most, strict=True)
         ]
         size = self.buffer.dtype.bytes
-        lines = -(-extents[-1] * size // LINE)
-        rows = prod(extents[:-1])
+        row = len(extents) - 1
+        while row and extents[row] == self.most[row]:
+            row -= 1  # whole rows follow one another
+        lines = -(-prod(extents[row:]) * size // LINE)
+        rows = prod(extents[:row])
         used = sets
         if rows > 1:
-            moving = max(n for n, extent in enumerate(extents[:-1]) if extent > 1)
+            moving = max(n for n, extent in enumerate(extents[:row]) if extent > 1)
             apart = prod(self.most[moving + 1 :]) * size // LINE
             used = min(sets, lines * sets // gcd(sets, apart)) if apart else sets
         return rows * lines * LINE * (sets // max(1, used))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from math import prod
 
-from tdsl.analysis.footprint import Home, Level, Touch, carrying, touches, useful_part
+from tdsl.analysis.footprint import LINE, Home, Level, Touch, carrying, touches, useful_part
 from tdsl.analysis.model import levels_of
 from tdsl.analysis.witness import value_at
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Cast, Expr, Fma, Load, Math, Select, Unary, Var
@@ -247,7 +247,10 @@ def _straight_from(path: tuple[Level, ...]) -> int:
 
 def _vectors(touch: Touch, body: tuple[Level, ...], target: Target) -> float:
     """Instructions that fetch what the straight-line code accesses."""
+    operand = tuple(x for x in body if x.kind is LoopKind.INSTRUCTION and touch.moves_with(x.var))
     count = 1.0
+    if touch.room(operand) > LINE * -(-prod(x.trips for x in operand) * touch.size // LINE):
+        count = prod(x.trips for x in operand) * _APART  # its elements lie apart
     for level in body:
         if not touch.moves_with(level.var):
             continue
@@ -257,7 +260,7 @@ def _vectors(touch: Touch, body: tuple[Level, ...], target: Target) -> float:
             case LoopKind.VECTORIZED:
                 count *= level.trips * _APART
             case LoopKind.INSTRUCTION:
-                pass  # one operand
+                pass  # all of them are one operand
             case _:
                 count *= level.trips
     return count

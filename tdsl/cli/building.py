@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tdsl.cli.locate import UsageError, locate
+from tdsl.cli.locate import UsageError, locate_or_load
 from tdsl.cli.models import named_extents
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def _library(
     if not what.endswith(".onnx"):
         from tdsl.api import export_library
 
-        return export_library(locate(what, sizes), out, target, schedule, name)
+        found = locate_or_load(what, sizes, target)
+        return export_library(found, out, target, schedule, name)
     from tdsl.graph.library import export_model
 
     if schedule not in (None, "default", "tuned"):

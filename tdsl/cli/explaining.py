@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import linecache
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tdsl.cli.locate import UsageError, locate_numbers, locate_sized
+from tdsl.cli.locate import UsageError, locate_numbers, locate_sized, schedule_file
 from tdsl.errors import FormatError
 from tdsl.scheduling import Schedule
 
@@ -79,18 +78,11 @@ def scheduled_for(
         UsageError: no such operator, file or name, or sizes that don't fit.
     """
     from tdsl.api import schedule_for
-    from tdsl.scheduling.file_format import parse_header, read_text
-    from tdsl.scheduling.files import load_schedule
-    from tdsl.scheduling.locations import find_algorithm
     from tdsl.target import target as parse_target
 
-    path = Path(what)
-    if path.suffix != ".py" and path.is_file():
-        header = parse_header(read_text(path), path)
-        loaded = load_schedule(path, find_algorithm(header.location), target)
+    loaded = schedule_file(what, target)
+    if loaded is not None:
         return loaded, locate_numbers(loaded, sizes, what)
-    if path.suffix == ".schedule":
-        raise UsageError(f"there is no file {what}")
     found, numbers = locate_sized(what, sizes)
     return schedule_for(found, parse_target(target) if target else None, schedule), numbers
 

@@ -49,6 +49,44 @@ def locate(spec: str, sizes: str | None = None) -> Func | Schedule:
     return _made(opened, spec, sizes)
 
 
+def schedule_file(what: str, target: str | None = None) -> Schedule | None:
+    """The schedule in a file that a command line names; None where it names something else.
+
+    Raises:
+        UsageError: there is no such file.
+        FormatError: it does not parse.
+        ScheduleError: the algorithm does not allow a step any more.
+    """
+    from tdsl.scheduling.file_format import parse_header, read_text
+    from tdsl.scheduling.files import load_schedule
+    from tdsl.scheduling.locations import find_algorithm
+
+    path = Path(what)
+    if path.suffix != ".py" and path.is_file():
+        header = parse_header(read_text(path), path)
+        return load_schedule(path, find_algorithm(header.location, header.where), target)
+    if path.suffix == ".schedule":
+        raise UsageError(f"there is no file {what}")
+    return None
+
+
+def locate_or_load(what: str, sizes: str | None, target: str | None) -> Func | Schedule:
+    """As `locate`, or the schedule in a file.
+
+    Raises:
+        UsageError: nothing is there, or sizes that don't fit.
+    """
+    loaded = schedule_file(what, target)
+    if loaded is None:
+        return locate(what, sizes)
+    if sizes:
+        raise UsageError(
+            f"{what} is a schedule file and takes no sizes, got {sizes}",
+            hint="leave -s out; the line `algorithm` of the file has them: NAME(M=512)",
+        )
+    return loaded
+
+
 def locate_sized(spec: str, sizes: str | None = None) -> tuple[Func | Schedule, dict[str, int]]:
     """As `locate`, but -s may also give the symbolic sizes of what is found, which are returned.
 

@@ -26,9 +26,9 @@ app = typer.Typer(
 Spec = Annotated[
     str,
     typer.Argument(
-        metavar="OPERATOR|FILE.py:NAME",
-        help="An operator of the library (tdsl tune --list), or a Func, a Schedule or a function "
-        "of sizes in a file, which is run.",
+        metavar="OPERATOR|FILE.py:NAME|FILE.schedule",
+        help="An operator of the library (tdsl tune --list), a Func, a Schedule or a function of "
+        "sizes in a file, which is run, or a schedule file.",
     ),
 ]
 Sizes = Annotated[str | None, typer.Option("-s", "--sizes", help="Sizes, such as 512x512x512.")]
@@ -54,12 +54,12 @@ def show(
     Example: tdsl show tutorials/tour/kernels.py:matmul --asm
     """
     from tdsl.api import build, schedule_for
-    from tdsl.cli.locate import locate
+    from tdsl.cli.locate import locate_or_load
     from tdsl.scheduling import Schedule
 
     kinds = {"ir": ir, "lowered": lowered, "llvm": llvm, "asm": asm, "opencl": opencl}
     chosen = [kind for kind, wanted in kinds.items() if wanted]
-    found = locate(what, sizes)
+    found = locate_or_load(what, sizes, target)
     wanted = target or ("opencl" if opencl else None)
     if isinstance(found, Schedule) and str(found.target).startswith("opencl"):
         wanted = target
@@ -103,7 +103,9 @@ def check(
     from tdsl.scheduling.repair import repair_file
 
     if not Path(file).is_file():
-        raise UsageError(f"there is no file {file}")
+        raise UsageError(
+            f"there is no file {file}", hint="check takes a schedule file, as s.save(...) writes it"
+        )
     if fix:
         repair = repair_file(file)
         for change in repair.changes:

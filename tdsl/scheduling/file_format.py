@@ -32,9 +32,13 @@ _KEYS = ("algorithm", "fingerprint", "target")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What stands above the body; `lines` counts the lines up to it."""
+    """What stands above the body; `lines` counts the lines up to it.
+
+    `where` is the line that says where the algorithm is.
+    """
 
     location: Location
+    where: Span
     fingerprint: str
     target: str
     lines: int
@@ -137,4 +141,5 @@ def parse_header(text: str, path: Path) -> Header:
     if missing:
         raise FormatError(f"the header has no line {missing[0]!r}", span=first)
     location = parse_location(found["algorithm"], path.resolve().parent, spans["algorithm"])
-    return Header(location, found["fingerprint"], found["target"], count)
+    where = spans["algorithm"]
+    return Header(location, where, found["fingerprint"], found["target"], count)

@@ -86,7 +86,7 @@ def check_file(path: str | Path, *, allow_unsafe: bool = False) -> FileReport:
     try:
         text = read_text(path)
         header = parse_header(text, path)
-        func = find_algorithm(header.location)
+        func = find_algorithm(header.location, header.where)
         changed = header.fingerprint != fingerprint(func.program)
         schedule = Schedule(func, header.target)
         run_body(schedule, text, str(path), header.lines)

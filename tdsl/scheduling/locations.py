@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
+import inspect
 import os
 import re
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tdsl.errors import FormatError, Span
+from tdsl.errors import FormatError, Span, close_names
 from tdsl.lang.func import Func
 
 LIBRARY = "tdsl.schedules"
@@ -71,42 +74,92 @@ def _sizes(text: str, span: Span | None) -> tuple[tuple[str, int], ...]:
     return tuple(sizes)
 
 
-def find_algorithm(location: Location) -> Func:
+def find_algorithm(location: Location, span: Span | None = None) -> Func:
     """Run the file (or import the library module) and return the algorithm.
 
     NAME is a Func, a Schedule, or a function of no arguments, or of the sizes, that returns one.
 
+    Args:
+        location: where it is.
+        span: the line that says so, for errors.
+
     Raises:
         FormatError: no file, no such name, or something else under that name.
     """
-    scope = _scope(location)
+    scope = _scope(location, span)
+    place = location.module or (location.file.name if location.file else "")
     if location.name not in scope:
-        raise FormatError(f"{location.text(Path())} does not define {location.name!r}")
+        raise FormatError(
+            f"{place} defines no {location.name!r}", span=span, hint=_defined(scope, location)
+        )
     value = scope[location.name]
     if callable(value) and not isinstance(value, Func):
-        value = value(**dict(location.sizes))
-    value = getattr(value, "func", value)
-    if not isinstance(value, Func):
-        raise FormatError(f"{location.name!r} is {type(value).__name__}, not an algorithm")
-    return value
+        value = _called(value, location, span)
+    func = _algorithm(value)
+    if func is None:
+        raise FormatError(
+            f"{location.name!r} in {place} is {type(value).__name__}, not an algorithm",
+            span=span,
+            hint=_defined(scope, location),
+        )
+    return func
 
 
-def _scope(location: Location) -> dict[str, object]:
+def _algorithm(value: object) -> Func | None:
+    """A Func, or that of a Schedule."""
+    func = value if isinstance(value, Func) else getattr(value, "func", None)
+    return func if isinstance(func, Func) else None
+
+
+def _called(make: Callable[..., object], location: Location, span: Span | None) -> object:
+    """What a function of sizes returns.
+
+    Raises:
+        FormatError: it takes others.
+    """
+    sizes = dict(location.sizes)
+    try:
+        inspect.signature(make).bind(**sizes)
+    except (TypeError, ValueError) as error:
+        raise FormatError(
+            f"{location.name}{_shown(sizes)}: {error}",
+            span=span,
+            hint=f"write the sizes behind the name, such as {location.name}(M=512)",
+        ) from None
+    return make(**sizes)
+
+
+def _shown(sizes: Mapping[str, int]) -> str:
+    return "(" + ", ".join(f"{name}={value}" for name, value in sizes.items()) + ")"
+
+
+def _defined(scope: Mapping[str, object], location: Location) -> str:
+    """A hint: what could have been meant."""
+    own = [
+        name for name, value in scope.items()
+        if _algorithm(value) is not None
+        or (inspect.isfunction(value) and value.__module__ == scope.get("__name__"))
+    ]  # fmt: skip
+    return close_names(location.name, [name for name in own if not name.startswith("_")])
+
+
+def _scope(location: Location, span: Span | None) -> dict[str, object]:
     if location.module is not None:
         return vars(importlib.import_module(location.module))
     if location.file is None:
         raise FormatError(
             f"nothing says in which file {location.name!r} is",
+            span=span,
             hint="write algorithm FILE.py:NAME in the header",
         )
     if not location.file.is_file():
-        raise FormatError(f"there is no file {location.file}")
+        raise FormatError(f"there is no file {location.file}", span=span)
     for module in list(sys.modules.values()):
         if _file_of(module) == location.file and location.name in vars(module):
             return vars(module)
     spec = importlib.util.spec_from_file_location(f"_tdsl_{location.file.stem}", location.file)
     if spec is None or spec.loader is None:
-        raise FormatError(f"{location.file} is no Python file")
+        raise FormatError(f"{location.file} is no Python file", span=span)
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(location.file.parent))
     try:
@@ -122,7 +175,10 @@ def _file_of(module: object) -> Path | None:
 
 
 def location_of(func: Func) -> Location:
-    """Where *func* was declared: the name that holds it in its module, else its own name."""
+    """Where *func* was declared: the name that holds it in its module, or the function around.
+
+    Where neither is known, a function or a variable of the algorithm's own name is hoped for.
+    """
     if func.span is None or not func.span.file.endswith(".py"):
         return Location(func.name)
     file = Path(func.span.file).resolve()
@@ -131,4 +187,18 @@ def location_of(func: Func) -> Location:
             for name, value in list(vars(module).items()):
                 if value is func:
                     return Location(name, file=file)
-    return Location(func.name, file=file)
+    return Location(_declaring(file, func) or func.name, file=file)
+
+
+def _declaring(file: Path, func: Func) -> str | None:
+    """The function at the top level of a file that declares an algorithm, None if none does."""
+    assert func.span is not None
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError):
+        return None
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
+    if func.name in {n.name for n in functions}:
+        return func.name
+    around = [n.name for n in functions if n.lineno <= func.span.line <= (n.end_lineno or 0)]
+    return around[0] if around else None

@@ -72,7 +72,7 @@ def repair_file(path: str | Path) -> Repair:
     path = Path(path)
     text = read_text(path)
     header = parse_header(text, path)
-    mender = _Mender(find_algorithm(header.location), header, path, text)
+    mender = _Mender(find_algorithm(header.location, header.where), header, path, text)
     left = mender.mend()
     lines = list(mender.lines)
     for n, line in enumerate(lines[: header.lines]):

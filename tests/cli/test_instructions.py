@@ -57,6 +57,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "kernels.py").write_text(KERNELS + OWN)
     (tmp_path / "shipped.tdsl").write_text(SCHEDULE % ("matmul", "vpdpbusd"))
     (tmp_path / "own.tdsl").write_text(SCHEDULE % ("signed", "my_dot4"))
+    (tmp_path / "elsewhere.tdsl").write_text(SCHEDULE % ("matmol", "vpdpbusd"))
     (tmp_path / "unknown.tdsl").write_text(SCHEDULE % ("matmul", "vpdpbusb"))
     return tmp_path
 
@@ -67,6 +68,8 @@ from tdsl.cli import main
 
 for arguments in (
     "check shipped.tdsl", "check own.tdsl", "check unknown.tdsl", "show kernels.py:loaded",
+    "show shipped.tdsl", "build shipped.tdsl --out made", "show shipped.tdsl -s 8",
+    "show missing.schedule", "show elsewhere.tdsl",
 ):
     sys.argv = ["tdsl", *arguments.split()]
     try:
@@ -87,6 +90,12 @@ def test_instructions_are_found(folder: Path) -> None:
     assert "there is no instruction 'vpdpbusb'" in shown
     assert "my_dot4, vdpbf16ps, vpdpbusd" in shown
     assert [line for line in done.stdout.splitlines() if line.startswith("exit")] == [
-        "exit 0", "exit 0", "exit 1", "exit 0",
+        "exit 0", "exit 0", "exit 1", "exit 0", "exit 0", "exit 0", "exit 1", "exit 1", "exit 1",
     ]  # fmt: skip
+    assert "for j in instruction(16):  # vpdpbusd" in shown
+    assert (folder / "made" / "libmatmul.a").is_file()
+    assert "shipped.tdsl is a schedule file and takes no sizes, got 8" in shown
+    assert "there is no file missing.schedule" in shown
+    assert "kernels.py defines no 'matmol'\n\n  elsewhere.tdsl:2\n" in shown
+    assert "did you mean 'matmul'?" in shown
     assert "for j in instruction(16):  # my_dot4" in shown

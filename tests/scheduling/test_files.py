@@ -1,4 +1,5 @@
 import os
+import runpy
 
 import pytest
 
@@ -246,3 +247,53 @@ def test_saving_keeps_the_old_file_when_writing_fails(tmp_path, monkeypatch):
         s.save(path)
     assert path.read_text() == text
     assert [p.name for p in tmp_path.iterdir()] == ["f.tdsl"]
+
+
+NAMED_OTHERWISE = """
+import tdsl as td
+
+def make(n=8):
+    a = td.placeholder((n,), "float32", name="A")
+    return td.func("twice", [a], [td.compute((n,), lambda i: a[i] * 2, name="B")])
+
+def sized(n):
+    return make(n)
+"""
+
+
+def test_a_file_names_the_function_that_declares_the_algorithm(tmp_path):
+    (tmp_path / "kernels.py").write_text(NAMED_OTHERWISE)
+    scope = runpy.run_path(str(tmp_path / "kernels.py"))
+    s = td.Schedule(scope["make"]())
+    s.unroll("B.i")
+    s.save(tmp_path / "f.tdsl")
+    assert "algorithm kernels.py:make\n" in (tmp_path / "f.tdsl").read_text()
+    report = check_file(tmp_path / "f.tdsl")
+    assert report.ok
+    assert not report.changed
+
+
+@pytest.mark.parametrize(
+    ("place", "message", "hint"),
+    [
+        ("kernels.py:mak", "kernels.py defines no 'mak'", "did you mean 'make'?"),
+        (
+            "kernels.py:td",
+            "'td' in kernels.py is module, not an algorithm",
+            "one of 'make', 'sized'",
+        ),
+        ("kernels.py:sized", "sized(): missing a required argument: 'n'", "such as sized(M=512)"),
+        ("kernels.py:make(m=3)", "make(m=3): got an unexpected keyword argument 'm'", "the sizes"),
+        ("none.py:make", "there is no file", None),
+    ],
+)
+def test_a_place_without_the_algorithm_points_at_its_line(tmp_path, place, message, hint):
+    (tmp_path / "kernels.py").write_text(NAMED_OTHERWISE)
+    (tmp_path / "f.tdsl").write_text(
+        f"tdsl-schedule 1\nalgorithm {place}\nfingerprint 0\ntarget llvm\n\n"
+    )
+    error = check_file(tmp_path / "f.tdsl").error
+    assert isinstance(error, td.TdslError)
+    assert message in error.message
+    assert error.span.line == 2
+    assert hint is None or hint in error.hint
