@@ -20,6 +20,7 @@ from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Seq, Stm
 from tdsl.ir.visit import free_vars, loads, statements, substitute
 from tdsl.lower.barriers import insert_barriers
 from tdsl.lower.bodies import map_statements, sequence, with_body
+from tdsl.lower.conditions import NOTHING
 from tdsl.lower.move_accesses import Place, moved
 from tdsl.lower.private_tiles import own_tiles
 from tdsl.lower.team import (
@@ -168,6 +169,8 @@ class _Kernel:
     def _stmt(self, s: Stmt, bound: dict[LoopKind, int], conds: tuple[Expr, ...]) -> Stmt:
         """*s* as every work-item runs it; `bound`: extents of the local loops around it."""
         match s:
+            case For(kind=kind, extent=Const(value=0)) if kind in LOCALS:
+                return NOTHING
             case For(kind=kind, extent=Const(value=extent)) if kind in LOCALS:
                 body = substitute(s.body, {s.var: self.team.axis(kind).var})
                 return self._stmt(body, {**bound, kind: int(extent)}, conds)
