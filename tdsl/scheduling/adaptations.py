@@ -47,6 +47,7 @@ def applied(lines: Sequence[str], edits: Sequence[Edit]) -> list[str]:
 def adaptations(statement: ast.stmt, body: ast.Module, s: Schedule) -> Iterator[Adaptation]:
     """What may mend a statement, the likeliest first. `s` is as it stands before the statement."""
     yield from _renamed(statement, body, s)
+    yield from _all_renamed(statement, body, s)
     call = _call_of(statement)
     if call is not None:
         yield from _without_options(call)
@@ -84,6 +85,30 @@ def _renamed(statement: ast.stmt, body: ast.Module, s: Schedule) -> Iterator[Ada
             for new in _candidates(tail, loops - names) if tail not in loops else ():
                 edits = tuple(_loops_replaced(body, tail, new))
                 yield Adaptation(f"the loop {tail!r} is called {new!r} now", edits)
+
+
+def _all_renamed(statement: ast.stmt, body: ast.Module, s: Schedule) -> Iterator[Adaptation]:
+    """Several loops of a block that are gone, in favour of as many that the file never says."""
+    gone: dict[str, list[str]] = {}
+    for kind, text in _arguments(statement):
+        head, dot, tail = text.partition(".")
+        if kind in _LOOPS and dot and len(s.index.leaves_of(head)) == 1:
+            known = {loop.name for loop in s.loops(head)}
+            if tail not in known and tail not in gone.setdefault(head, []):
+                gone[head].append(tail)
+    said = {text for _, text in _texts(body)}
+    for head, old in gone.items():
+        new = [x.name for x in s.loops(head) if f"{head}.{x.name}" not in said]
+        if 1 < len(old) == len(new):
+            pairs = list(zip(old, new, strict=True))
+            edits = [
+                _written(node, f'"{head}.{after}"')
+                for before, after in pairs
+                for node, text in _texts(body)
+                if text == f"{head}.{before}"
+            ]
+            names = ", ".join(f"{before!r} is {after!r}" for before, after in pairs)
+            yield Adaptation(f"loops of {head!r} have other names now: {names}", tuple(edits))
 
 
 def _around(block: str, s: Schedule) -> set[Var]:

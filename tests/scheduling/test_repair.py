@@ -162,3 +162,18 @@ def test_a_loop_left_empty_is_dropped_whole(tmp_path):
     path.write_text(text + '\n\nfor n in range(2):\n    s.split("E.i", 2)\ns.parallel("D.i")\n')
     repair = repair_file(path)
     assert repair.after.partition("\n\n")[2] == 's.parallel("D.i")\n'
+
+
+def test_all_loops_of_a_block_may_get_other_names(tmp_path):
+    body = 'io, jo, ii, ji = s.tile("D.i", "D.j", 8, 32)\ns.parallel(io)\ns.unroll("C.i")\n'
+    path = write(tmp_path, ALGORITHM.replace("lambda i, j: C[i, j] + b", "lambda y, x: C[y, x] + b")
+                 .replace("bias[j]", "bias[x]"))  # fmt: skip
+    text = path.read_text().partition("\n\n")[0]
+    path.write_text(f"{text}\n\n{body}")
+    repair = repair_file(path)
+    (change,) = repair.changes
+    assert change.after == 'io, jo, ii, ji = s.tile("D.y", "D.x", 8, 32)'
+    assert change.why == "loops of 'D' have other names now: 'i' is 'y', 'j' is 'x'"
+    assert 's.unroll("C.i")' in repair.after
+    repair.write()
+    assert check_file(path).ok
