@@ -201,7 +201,7 @@ def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Acce
                 late = unless_before(
                     same_prefix(flow.reverse().apply_range(clash), depth),
                     concurrency(c, state.met(c, w).common),
-                    first=state.met(c, w).first,
+                    first=c is w or state.met(c, w).first,  # an instance reads before it writes
                 )
                 lost = not late.is_empty()
             if lost:
@@ -236,19 +236,22 @@ def _witness(
     first, second, sizes = found
     alloc = state.home(reader, dep.buffer).alloc
     layout = None if alloc is None else alloc.layout
-    taken = {
-        _place(layout, element_at(access, second.env))
+    written = {
+        element_at(access, second.env)
         for access in state.deps.accesses[id(taker.block)]
         if access.buffer is dep.buffer and access.is_write
     }
-    for _, read in dep.pairs:
-        element = element_at(read, first.env)
-        if _place(layout, element) in taken:
-            return Witness(
-                Hazard.WAR.value, dep.buffer.name, element, first.loops, second.loops,
-                reader.block.name, taker.block.name, sizes,
-            )  # fmt: skip
-    return None
+    taken = {_place(layout, element) for element in written}
+    read = [element_at(access, first.env) for _, access in dep.pairs]
+    lost = [element for element in read if _place(layout, element) in taken]
+    if not lost:
+        return None
+    # the reader may use the new value too; of copies for each step both are one element
+    element = next((e for e in lost if e not in written), lost[0])
+    return Witness(
+        Hazard.WAR.value, dep.buffer.name, element, first.loops, second.loops,
+        reader.block.name, taker.block.name, sizes,
+    )  # fmt: skip
 
 
 def _place(layout: Layout | None, element: tuple[int, ...]) -> tuple[int | None, ...]:

@@ -12,7 +12,7 @@ from tdsl.fuzzing.differences import Disagreement
 from tdsl.fuzzing.draw import Draw, RandomDraw
 from tdsl.fuzzing.makers import random_step
 from tdsl.fuzzing.step import Step
-from tests.fuzz import brute, instructions, kernels, lowering, texts, witnesses
+from tests.fuzz import brute, flows, instructions, kernels, lowering, texts, witnesses
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.named import algorithm_of
 from tests.fuzz.oracles import canonical_against_reference
@@ -33,11 +33,15 @@ class Options:
 
 @dataclass
 class Refusal:
-    """A step that was refused. `legal`: what brute force says; None: not asked or not runnable."""
+    """A step that was refused. `legal`: what brute force says; None: not asked or not runnable.
+
+    `coincident`: the results are right at the small sizes, but that is all.
+    """
 
     primitive: str
     reason: str
     legal: bool | None = None
+    coincident: str = ""
     judged: bool = False
     proven_wrong: bool = False  # the prover refused it, not the primitive
     witnessed: bool = False
@@ -122,6 +126,10 @@ def judge(
             raise CheckError("witness", f"{step.source()}: {claim}; {witness.render()}")
     refusal.legal = brute.fault(refused, algorithm, result.seed) is None
     if refusal.legal:
+        hidden = brute.hidden_fault(refused, algorithm, result.seed)
+        refusal.coincident = hidden.detail if hidden else ""
+        refusal.legal = hidden is None
+    if refusal.legal:
         refusal.case = (algorithm, steps)
 
 
@@ -158,6 +166,7 @@ def check_canonical(algorithm: Algorithm, seed: str) -> None:
 def check_schedule(s: td.Schedule, algorithm: Algorithm, seed: str) -> None:
     """The scheduled program computes what the algorithm means, in every order, and reads back."""
     _raise(brute.fault(s, algorithm, seed))
+    _raise(flows.against_algorithm(s, algorithm, 0))
     _raise(texts.round_trips(s))
 
 

@@ -27,6 +27,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     judged: Counter[str] = field(default_factory=Counter)
     legal: Counter[str] = field(default_factory=Counter)
+    coincident: Counter[str] = field(default_factory=Counter)
     algorithms: Counter[str] = field(default_factory=Counter)
     algorithm_steps: Counter[str] = field(default_factory=Counter)
     algorithm_failures: Counter[str] = field(default_factory=Counter)
@@ -56,6 +57,7 @@ class Tally:
             self.judged[refusal.primitive] += refusal.judged
             self.disproved += refusal.proven_wrong
             self.witnessed += refusal.witnessed
+            self.coincident[refusal.primitive] += bool(refusal.coincident)
             if refusal.legal:
                 self.legal[refusal.primitive] += 1
                 self.legal_reasons[f"{refusal.primitive}: {refusal.reason[:70]}"] += 1
@@ -112,6 +114,7 @@ class Tally:
                     "refused": self.refused[name],
                     "judged": self.judged[name],
                     "refused_but_legal": self.legal[name],
+                    "right_by_coincidence": self.coincident[name],
                 }
                 for name in makers()
             },

@@ -161,3 +161,32 @@ def test_steps_on_storage_replay_and_keep_their_options():
     replay(s.trace.json(), again)
     assert nest(again) == nest(s)
     assert 's.fold_storage("X", factor=4)' in str(s.trace)
+
+
+def running(before):
+    """A running sum, kept beside a result that reads its last two values if `before` says so."""
+    t = td.scan_axis(6, name="t")
+    x = td.placeholder((6,), "int32", name="X")
+    h = td.scan(t, {"s": ((), 0)}, lambda t, prev: {"s": prev["s"] + x[t]}, name="H")["s"]
+    last = (lambda i: h[td.maximum(i - 1, 0)]) if before else (lambda i: h[i])
+    y = td.compute((6,), lambda i: h[i] * last(i), name="Y")
+    s = scheduled(td.func("running", [x], [y]))
+    s.compute_with("Y", "H.s.t")
+    return s
+
+
+def test_a_step_reads_its_place_before_it_writes_there():
+    s = running(before=False)
+    s.fold_storage("H.s", 1)
+    assert alloc_shape(s, "H.s") == (1,)
+    built(s)
+
+
+def test_a_place_that_a_later_block_still_reads_is_not_taken():
+    s = running(before=True)
+    with pytest.raises(td.ScheduleError, match=r"H.s overwrites a value of H.s that Y") as refused:
+        s.fold_storage("H.s", 1)
+    witness = refused.value.witness
+    assert (witness.first["t"], witness.second["t"], witness.element) == (1, 1, (0,))
+    s.fold_storage("H.s", 2)
+    built(s)
