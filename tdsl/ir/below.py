@@ -15,6 +15,7 @@ from tdsl.ir.stmt import Alloc, Block, For, If, Let, Seq, Stmt, Store
 
 Visit: TypeAlias = Callable[[Node], Node]
 Reader: TypeAlias = Callable[[Any], tuple[Node, ...]]
+StatementReader: TypeAlias = Callable[[Any], tuple[Stmt, ...]]
 Rebuilder: TypeAlias = Callable[[Any, Visit], Node]
 
 _PLAIN = frozenset(
@@ -77,6 +78,14 @@ def reader_of(cls: type) -> Reader | None:
         return tuple(found)
 
     return read
+
+
+def statement_reader_of(cls: type) -> StatementReader | None:
+    """What reads the statements directly in one of a class; None: there are none."""
+    read = reader_of(cls)
+    if read is None or not any("Stmt" in cls.__annotations__[name] for name in _node_fields(cls)):
+        return None
+    return lambda n: tuple(child for child in read(n) if isinstance(child, Stmt))
 
 
 def _rebuild_binary(n: Binary, f: Callable[[Any], Any]) -> Node:
@@ -184,6 +193,12 @@ class _Readers(dict[type, Reader | None]):
         return read
 
 
+class _StatementReaders(dict[type, StatementReader | None]):
+    def __missing__(self, cls: type) -> StatementReader | None:
+        read = self[cls] = statement_reader_of(cls)
+        return read
+
+
 class _Rebuilders(dict[type, Rebuilder | None]):
     def __missing__(self, cls: type) -> Rebuilder | None:
         rebuild = self[cls] = rebuilder_of(cls)
@@ -202,17 +217,16 @@ BELOW = _Readers(
 )
 """What reads the nodes directly below one of a class, in field order; None: there are none."""
 
-STATEMENTS: dict[type, Callable[[Any], tuple[Stmt, ...]]] = {
-    Seq: attrgetter("body"),
-    Alloc: _read_body,
-    For: _read_body,
-    Let: _read_body,
-    If: _read_arms,
-}
-"""What reads the statements directly in one of a class; others hold none.
-
-A pass that has statements of its own enters them.
-"""
+STATEMENTS = _StatementReaders(
+    {
+        Seq: attrgetter("body"),
+        Alloc: _read_body,
+        For: _read_body,
+        Let: _read_body,
+        If: _read_arms,
+    }
+)
+"""What reads the statements directly in one of a class; None: there are none."""
 
 REBUILD = _Rebuilders(
     {

@@ -47,15 +47,13 @@ def is_const(e: Expr, value: int | None = None) -> bool:
 def add(a: Expr | int, b: Expr | int) -> Expr:
     """`a + b` of indices."""
     a, b = as_index(a), as_index(b)
-    match a, b:
-        case Const(value=x), Const(value=y):
-            return index(int(x) + int(y))
-        case Const(value=0), _:
-            return b
-        case _, Const(value=0):
-            return a
-        case _:
-            return Binary(BinaryOp.ADD, a, b)
+    if isinstance(a, Const):
+        if isinstance(b, Const):
+            return index(int(a.value) + int(b.value))
+        return Binary(BinaryOp.ADD, a, b) if a.value else b
+    if isinstance(b, Const) and not b.value:
+        return a
+    return Binary(BinaryOp.ADD, a, b)
 
 
 def sub(a: Expr | int, b: Expr | int) -> Expr:
@@ -75,17 +73,18 @@ def sub(a: Expr | int, b: Expr | int) -> Expr:
 def mul(a: Expr | int, b: Expr | int) -> Expr:
     """`a * b` of indices."""
     a, b = as_index(a), as_index(b)
-    match a, b:
-        case Const(value=x), Const(value=y):
-            return index(int(x) * int(y))
-        case (Const(value=0) as zero, _) | (_, Const(value=0) as zero):
-            return zero
-        case Const(value=1), _:
-            return b
-        case _, Const(value=1):
+    if isinstance(a, Const):
+        if isinstance(b, Const):
+            return index(int(a.value) * int(b.value))
+        if not a.value:
             return a
-        case _:
-            return Binary(BinaryOp.MUL, a, b)
+        return b if a.value == 1 else Binary(BinaryOp.MUL, a, b)
+    if isinstance(b, Const):
+        if not b.value:
+            return b
+        if b.value == 1:
+            return a
+    return Binary(BinaryOp.MUL, a, b)
 
 
 def floordiv(a: Expr | int, b: Expr | int) -> Expr:

@@ -43,11 +43,11 @@ def walk(n: Node) -> Iterator[Node]:
 def statements(s: Stmt) -> Iterator[Stmt]:
     """*s* and the statements in it, parents first; expressions are not entered."""
     stack = [s]
-    pop, inside = stack.pop, STATEMENTS.get
+    pop, inside = stack.pop, STATEMENTS
     while stack:
         top = pop()
         yield top
-        read = inside(type(top))
+        read = inside[type(top)]
         if read is not None:
             stack += read(top)[::-1]
 

@@ -29,7 +29,7 @@ def is_straight(body: Stmt) -> bool:
 
 def map_statements(s: Stmt, f: Callable[[Stmt], Stmt]) -> Stmt:
     """Rebuild *s* with `f` applied to each statement directly in it; *s* itself if none changed."""
-    if type(s) not in STATEMENTS:
+    if STATEMENTS[type(s)] is None:
         return s
     return map_children(s, lambda n: f(n) if isinstance(n, Stmt) else n)
 

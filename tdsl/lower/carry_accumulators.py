@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tdsl.ir.affine import linear
+from tdsl.ir.below import BELOW
 from tdsl.ir.build import index, lt, product
 from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
 from tdsl.ir.stmt import (
@@ -25,7 +26,7 @@ from tdsl.ir.stmt import (
     Stmt,
     Store,
 )
-from tdsl.ir.visit import children, free_vars, map_children, statements, walk
+from tdsl.ir.visit import free_vars, map_children, statements, walk
 from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.facts import Facts, holds, in_range, program_facts
 from tdsl.lower.team import BOUND, LOCALS
@@ -132,6 +133,9 @@ def _scan(
     direct: bool,
     sure: bool,
 ) -> None:
+    read = BELOW[type(n)]
+    if read is None:
+        return
     if isinstance(n, For) and n.kind is not LoopKind.SERIAL:
         for m in walk(n):
             if isinstance(m, Load | Store):
@@ -143,7 +147,7 @@ def _scan(
     below = sure and not isinstance(n, If)
     if isinstance(n, For) and free_vars(n.extent) & items:
         below = False
-    for child in children(n):
+    for child in read(n):
         _scan(child, uses, bound, items, direct=inside, sure=below)
     match n:
         case Load() | Store():  # a store comes after the loads of its value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from tdsl.ir.expr import Buffer, Checked, Expr, Extern, Load, Node
+from tdsl.ir.expr import Buffer, Checked, Expr, Extern, Load
 from tdsl.ir.stmt import Alloc, For, If, Let, Program, Seq, Stmt, Store
 from tdsl.ir.visit import children, statements, walk
 from tdsl.lower.bodies import map_statements, with_body
@@ -29,12 +29,14 @@ def _live(body: Stmt, private: set[Buffer]) -> set[Buffer]:
     feeds: dict[Buffer, set[Buffer]] = defaultdict(set)
     live: set[Buffer] = set()
     for n in statements(body):
-        if isinstance(n, Store) and n.buffer in private and not _has_effect(n):
-            feeds[n.buffer] |= _loaded(n)
+        below = [m for e in children(n) if isinstance(e, Expr) for m in walk(e)]
+        loaded = {m.buffer for m in below if isinstance(m, Load)}
+        if not isinstance(n, Store):
+            live |= loaded
+        elif n.buffer in private and not any(isinstance(m, Checked | Extern) for m in below):
+            feeds[n.buffer] |= loaded
         else:
-            if isinstance(n, Store):
-                live.add(n.buffer)  # a store with a side effect stays, and needs its buffer
-            live |= {b for e in children(n) if isinstance(e, Expr) for b in _loaded(e)}
+            live |= loaded | {n.buffer}  # a store with a side effect stays, and needs its buffer
     pending = list(live)
     while pending:
         for buffer in feeds.pop(pending.pop(), ()):
@@ -42,14 +44,6 @@ def _live(body: Stmt, private: set[Buffer]) -> set[Buffer]:
                 live.add(buffer)
                 pending.append(buffer)
     return live
-
-
-def _loaded(n: Node) -> set[Buffer]:
-    return {m.buffer for m in walk(n) if isinstance(m, Load)}
-
-
-def _has_effect(s: Store) -> bool:
-    return any(isinstance(n, Checked | Extern) for n in walk(s))
 
 
 def _without(s: Stmt, dead: set[Buffer]) -> Stmt:

@@ -28,6 +28,8 @@ def _stmt(n: Node, target: Target) -> Node:
     if not isinstance(n, Stmt):
         return n
     match n:
+        case Store() if not _calls(n):
+            return n
         case Store(mask=mask) if mask is not None and mask.lanes == 1 and _calls(n.value):
             # what stands in front of the store must not run where the store does not
             then = _stmt(dataclasses.replace(n, mask=None), target)
@@ -49,7 +51,7 @@ def _stmt(n: Node, target: Target) -> Node:
             return map_children(n, lambda child: _stmt(child, target))
 
 
-def _calls(e: Expr) -> bool:
+def _calls(e: Node) -> bool:
     return any(isinstance(n, Math) for n in walk(e))
 
 

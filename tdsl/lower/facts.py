@@ -111,8 +111,14 @@ def is_index(e: Expr) -> bool:
     """Whether *e* is index arithmetic, which never wraps; arithmetic on loaded data may."""
     if e.dtype is not dtypes.INDEX or e.lanes > 1:
         return False
-    checked = {id(m) for n in walk(e) if isinstance(n, Checked) for m in walk(n)}
-    return not any(isinstance(n, Load | Extern) and id(n) not in checked for n in walk(e))
+    if isinstance(e, Var | Const):
+        return True
+    found = list(walk(e))
+    data = [n for n in found if isinstance(n, Load | Extern)]
+    if not data:
+        return True
+    checked = {id(m) for n in found if isinstance(n, Checked) for m in walk(n)}
+    return all(id(n) in checked for n in data)
 
 
 def implied(cond: Expr) -> Iterator[Affine]:

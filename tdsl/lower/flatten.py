@@ -29,7 +29,7 @@ def flatten_storage(program: Program, target: Target) -> Program:
     strides: _Strides = {param.buffer: param.strides for param in params if param.strides}
     body = _flatten(program.body, strides)
     inner = {steps[-1] for steps in strides.values()}
-    if any(isinstance(n, Ramp) and free_vars(n.stride) & inner for n in walk(body)):
+    if inner and any(isinstance(n, Ramp) and free_vars(n.stride) & inner for n in walk(body)):
         body = _with_dense_version(program.body, body, strides)
     return Program(program.name, params, program.sizes, program.assume, body)
 

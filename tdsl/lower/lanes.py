@@ -37,6 +37,9 @@ _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
 _PREFIX = {BinaryOp.LT: True, BinaryOp.LE: True, BinaryOp.GT: False, BinaryOp.GE: False}
 
 
+_FOLDS = {BinaryOp.ADD: add, BinaryOp.SUB: sub, BinaryOp.MUL: mul}
+
+
 def widen(e: Expr, lanes: int) -> Expr:
     """*e* with `lanes` lanes: a scalar is repeated."""
     if e.lanes == lanes:
@@ -101,9 +104,10 @@ def binary(op: BinaryOp, a: Expr, b: Expr) -> Expr:
 
 
 def _scalar(op: BinaryOp, a: Expr, b: Expr) -> Expr:
-    fold = {BinaryOp.ADD: add, BinaryOp.SUB: sub, BinaryOp.MUL: mul}.get(op)
-    index = all(x.dtype is dtypes.INDEX for x in (a, b))
-    return fold(a, b) if fold is not None and index else Binary(op, a, b)
+    fold = _FOLDS.get(op)
+    if fold is not None and a.dtype is dtypes.INDEX and b.dtype is dtypes.INDEX:
+        return fold(a, b)
+    return Binary(op, a, b)
 
 
 def _ramp(op: BinaryOp, a: Expr, b: Expr) -> Expr | None:

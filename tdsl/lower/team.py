@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tdsl.errors import LoweringError
-from tdsl.ir.below import STATEMENTS
 from tdsl.ir.build import lt
 from tdsl.ir.expr import Const, Expr, Var, node
 from tdsl.ir.stmt import For, LoopKind, Scope, Stmt
@@ -33,9 +32,6 @@ class Step(Stmt):
 
     body: Stmt
     spread: tuple[Var, ...] = ()
-
-
-STATEMENTS[Step] = lambda step: (step.body,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class _Lanes:
                     e, [chosen, self._arm(a, mask, chosen), self._arm(b, mask, opposite)]
                 )
             case _:
-                operands = [cast("Expr", n) for n in children(e)]
+                operands = cast("Iterable[Expr]", children(e))
                 return rebuild(e, [self.expr(operand, mask) for operand in operands])
 
     def _call(self, e: Extern, mask: Expr | None) -> Expr:

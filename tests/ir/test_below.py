@@ -26,6 +26,7 @@ from tdsl.ir.expr import (
     Var,
 )
 from tdsl.ir.stmt import Alloc, Barrier, For, If, Let, LoopKind, Part, Prefetch, Seq, Stmt, Store
+from tdsl.lower.team import Step
 
 I, J = Var("i"), Var("j")
 A = Buffer("A", dtypes.float32, (index(8), index(8)))
@@ -57,6 +58,7 @@ NODES: list[Node] = [
     For(I, index(8), STORE, LoopKind.UNROLLED, (Part(J, index(8)), Part(I, index(1)))),
     Prefetch(A, (I, J)),
     Barrier(),
+    Step(STORE, (I,)),
 ]
 IDS = [f"{number}-{type(node).__name__}" for number, node in enumerate(NODES)]
 
@@ -68,8 +70,9 @@ def test_readers_agree(node: Node) -> None:
     found = () if read is None else read(node)
     assert len(found) == len(expected)
     assert all(a is b for a, b in zip(found, expected, strict=True))
-    statements = STATEMENTS.get(type(node), lambda _: ())(node)
-    assert list(statements) == [n for n in found if isinstance(n, Stmt)]
+    statements = STATEMENTS[type(node)]
+    inside = () if statements is None else statements(node)
+    assert list(inside) == [n for n in found if isinstance(n, Stmt)]
 
 
 def _changed(n: Node) -> Node:

@@ -20,7 +20,7 @@ from tdsl.codegen.llvm.types import Value
 from tdsl.codegen.llvm.work import nanoseconds
 from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.stmt import For, Let
-from tdsl.ir.visit import accessed_buffers, allocated, free_vars, walk
+from tdsl.ir.visit import accessed_buffers, allocated, free_vars, statements
 
 Body: TypeAlias = Callable[[Frame, For, Value, Value], None]
 _FENCES = {"x86_64": "llvm.x86.sse.sfence", "aarch64": ""}
@@ -29,7 +29,7 @@ _FENCES = {"x86_64": "llvm.x86.sse.sfence", "aarch64": ""}
 def emit_parallel(f: Frame, s: For, body: Body) -> None:
     """Write the region's functions and the call that runs them."""
     b = f.builder
-    bound = {n.var for n in walk(s) if isinstance(n, For | Let)}
+    bound = {n.var for n in statements(s) if isinstance(n, For | Let)}
     used, own = accessed_buffers(s.body), allocated(s.body)
     shapes = (free_vars(extent) for buffer in own for extent in buffer.shape)
     inside = free_vars(s.body).union(*shapes) - bound
