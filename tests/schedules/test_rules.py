@@ -159,6 +159,24 @@ def test_broadcasts():
     check(td.func("broadcast", [X, b], [Z]), "elementwise")
 
 
+@pytest.mark.parametrize("shape", [(3, 20, 131), (2, 70), (4, 5, 3), (3, 1, 1)])
+def test_planes_of_the_same_elements_are_made_together(shape):
+    X = td.placeholder(shape[1:], name="X")
+    own, both = td.placeholder(shape, name="own"), td.placeholder((shape[0],), name="both")
+
+    def colour(c, *at):
+        return td.select(c == 0, X[at] * 0.5, td.select(c == 1, X[at] + 1.0, -X[at]))
+
+    s = check(td.func("planes", [X], [td.compute(shape, colour, name="Z")]), "elementwise")
+    assert "all of it is made of the same" in str(s.why)
+    scaled = td.compute(shape, lambda c, *at: X[at] * both[c], name="Z")
+    s = check(td.func("scaled", [X, both], [scaled]), "elementwise")
+    assert "all of it is made of the same" in str(s.why)
+    added = td.compute(shape, lambda c, *at: X[at] + own[(c, *at)], name="Z")
+    s = check(td.func("added", [X, own], [added]), "elementwise")
+    assert "made of the same" not in str(s.why)
+
+
 @pytest.mark.parametrize("shape", [(64, 48), (17, 33), (100, 16), (3, 5), (1, 64)])
 def test_transposes(shape):
     X = td.placeholder(shape, name="X")
