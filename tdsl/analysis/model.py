@@ -91,19 +91,17 @@ class Meeting:
 
 def meeting(a: Site, b: Site) -> Meeting:
     """Common levels and static order of two sites of one tree."""
-    for (seq, left, depth), (other, right, _) in zip(a.turns, b.turns, strict=False):
-        if seq != other:
-            break
+    for (_, left, depth), (_, right, _) in zip(a.turns, b.turns, strict=False):
         if left != right:
             return Meeting(depth, left < right)
-    return Meeting(min(len(a.levels), len(b.levels)), first=False)
+    return Meeting(len(a.levels), first=False)  # only a leaf never parts from itself
 
 
 def sites_of(program: Program, body: Stmt) -> list[Site]:
     """The leaves of a body, in static order, in their places.
 
     Raises:
-        Refused: the tree holds statements of lowered IR.
+        Refused: the tree holds statements of lowered IR, or allocates an argument or a result.
     """
     params = {p.buffer: Home(None, 0) for p in program.params}
     return list(_sites(body, (), (), params))
@@ -124,6 +122,9 @@ def _sites(
             for n, child in enumerate(body):
                 yield from _sites(child, levels, (*turns, (id(s), n, len(levels))), homes)
         case Alloc(buffer=buffer, body=body):
+            outer = homes.get(buffer)
+            if outer is not None and outer.alloc is None:
+                raise Refused(f"{buffer.name} is an argument or a result, which is the caller's")
             inner = {**homes, buffer: Home(s, len(levels))}
             yield from _sites(body, levels, turns, inner)
         case _:

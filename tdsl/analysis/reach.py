@@ -59,9 +59,9 @@ def _of_atom(atom: Expr, inner: Mapping[Var, Affine]) -> Reach | None:
     if not any(v in inner for v in free_vars(atom)):
         return Reach(linear(atom), ZERO)
     match atom:
-        case Binary(BinaryOp.FLOORDIV, a, Const(value=d)) if d > 0:
+        case Binary(BinaryOp.FLOORDIV, a, Const(value=d)):  # linear forms divide by d > 0 only
             return _divided(reach(a, inner), int(d))
-        case Binary(BinaryOp.FLOORMOD, a, Const(value=d)) if d > 0:
+        case Binary(BinaryOp.FLOORMOD, a, Const(value=d)):
             return _remainder(reach(a, inner), int(d))
         case Binary(BinaryOp.MIN | BinaryOp.MAX as op, a, b):
             return _extremum(op, reach(a, inner), reach(b, inner))

@@ -103,7 +103,7 @@ def _check_whole(state: State, dep: Dependence, episode: Episode) -> None:
     hint = "a reduction may run again only as a whole, its init and all its loops included"
     if not whole:
         with budget():
-            short = cut.apply_range(dep.relation.reverse()).intersect(begun)
+            short = cut.apply_range(dep.relation.reverse())
         raise Refused(
             f"a part of the reduction {dep.target.name} would run without the rest of it",
             _moment_of(state, short, [episode.start], episode.depth),
@@ -156,16 +156,12 @@ def _check_inner_order(state: State, dep: Dependence, episode: Episode) -> Numer
 def _check_apart(state: State, buffer: Buffer, one: Episode, two: Episode) -> None:
     """Episodes of one element in one copy never run at the same time."""
     a, b = one.start, two.start
-    here, there = state.home(a, buffer), state.home(b, buffer)
-    if here is not there:
-        return
+    private = state.home(a, buffer).depth  # other copies part inside of all loops in common
     shared = min(state.met(a, b).common, one.depth)
     with budget():
         again = state.run(a).instances().apply_range(state.run(b).instances().reverse())
-        again = same_prefix(again, here.depth)
-        race = unordered(
-            again, concurrency(a, shared), first=True, start=here.depth, races_only=True
-        )
+        again = same_prefix(again, private)
+        race = unordered(again, concurrency(a, shared), first=True, start=private, races_only=True)
     if race is not None:
         raise Refused(
             f"iterations that may run at once compute the same element of {buffer.name}, in one "

@@ -46,6 +46,24 @@ def test_a_tile_touches_less_than_it_asks_for(matmul):
     assert asked == 16 * 32 * 64
 
 
+def test_stages_add_up():
+    a = td.placeholder((16,), "float32", name="A")
+    b = td.compute((16,), lambda i: a[i] + 1.0, name="B")
+    c = td.compute((16,), lambda i: b[i] * 2.0 + 1.0, name="C")
+    program = td.func("f", [a], [c]).program
+    assert cost_of(program, program.body).at({}) == (16 * 3, 16 * 4 * 4, 4 * 48)
+    assert {v.name for v in costs(program)} == {"i"}
+    assert sorted(cost.at({})[0] for cost in costs(program).values()) == [16, 32]
+
+
+def test_a_row_that_shrinks_counts_its_longest():
+    a = td.placeholder((8,), "float32", name="A")
+    k = td.reduce_axis(8, name="k")
+    p = td.compute((8,), lambda i: td.sum(a[k], axis=k, where=k < 8 - i), name="P")
+    program = schedule(td.func("f", [a], [p]).program, "i in 8:\n  k in 8-i:\n    P(i, k)\n")
+    assert cost_of(program, program.body).at({})[0] == 64
+
+
 def test_counts_keep_sizes():
     N = td.sizes("N")
     A = td.placeholder((N,), "float64", name="A")

@@ -50,6 +50,7 @@ EXACT = [
     "min(i+o, i+N)",
     "min(o*4, N-4)+i",
     "select(o < 2, i, i+4)",
+    "min(i+2, i+o+3)",
 ]
 ENCLOSED = [
     "min(i, j)",
@@ -68,6 +69,16 @@ ENCLOSED = [
     "select(o < 2, i, j*2)",
     "select(i < j, 3, 9)",
     "(i*3)%7-j//2",
+    "(i+1)%4",
+    "(o*4+N*3+i)%8",
+    "(o*8+N*3+i)%8",
+    "(o*4+N*3+i)//4",
+    "(o+i)//3",
+    "(o*3+j+1)//3",
+    "(o*7+N+min(o, o+i))%8",
+    "(o*7+N+min(o, o+i))//8",
+    "(0-i)//2",
+    "(3-j)%4",
 ]
 
 
@@ -100,6 +111,37 @@ def bounds_of(found, outer):
 def test_what_does_not_move_has_no_width():
     for text in ("o", "N", "o*3+N", "(o+3)//2", "(o+N)%4", "min(o, N)", "select(o < 2, o, N)"):
         assert of(text) == Reach(linear(expression(text, NAMES)), ZERO)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "width"),
+    [
+        ("(o+i)//3", "o//3", 1),
+        ("(o+j)//3", "o//3", 2),
+        ("(o*3+i)//3", "o", 1),
+        ("(o*3+i+2)//3", "o", 1),
+        ("(o*3+j+1)//3", "o", 2),
+        ("j%4", "0", 3),
+        ("(o*2+j)%4", "0", 3),
+        ("(o*4+i+1)%4", "0", 3),
+        ("(o*8+i+1)%8", "1", 3),
+        ("(i+4)%8", "4", 3),
+        ("(o*7+min(o, o+i))%8", "0", 3),
+        ("(o*7+min(o, o+j)+1)//8", "o", 0),
+        ("(i+5)%8", "0", 7),
+        ("select(i < 2, i+o, j-o)", "min(o, 0-o)", None),
+        ("min(i*2, j+o)", "min(0, o)", 6),
+        ("max(i, j*2-o)", "max(0, 0-o)", 10),
+        ("select(o < 2, i, j*2)", "0", 10),
+        ("o*2-i*3", "o*2-9", 9),
+        ("i-j", "0-5", 8),
+    ],
+)
+def test_reach_of_known_indices(text, low, width):
+    found = of(text)
+    assert found.low == linear(expression(low, NAMES))
+    assert width is None or found.width == Affine({}, width)
+    assert found.high == found.low + found.width
 
 
 def test_data_and_products_reach_anywhere():

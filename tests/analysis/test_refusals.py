@@ -52,6 +52,24 @@ def counted():
     return td.func("f", [h, x], [u]).program
 
 
+def masked():
+    """Sums of what a mask lets through, of which a result is made."""
+    x = td.placeholder((4, 3), "float32", name="X")
+    m = td.placeholder((3,), "int32", name="M")
+    k = td.reduce_axis(3, name="k")
+    r = td.compute((4,), lambda i: td.sum(x[i, k], axis=k, where=m[k] > 0), name="R")
+    y = td.compute((4,), lambda i: r[i] * 2.0, name="Y")
+    return td.func("f", [x, m], [y]).program
+
+
+def greatest():
+    """The place of the greatest, and how great it is."""
+    x = td.placeholder((4, 3), "float32", name="X")
+    k = td.reduce_axis(3, name="k")
+    place, value = td.compute((4,), lambda i: td.max_with_index(x[i, k], axis=k), name="R")
+    return td.func("f", [x], [place, value]).program
+
+
 WHOLE = "a reduction may run again only as a whole, its init and all its loops included"
 CASES = {
     "a layout that is no affine map": (
@@ -107,6 +125,13 @@ CASES = {
     "computed again, but not all of it": (
         chain,
         "i in 6:\n  alloc C:\n    C(i)\n    j in 2:\n      C(i+j) if j < 1\n    D(i)\n",
+        "D reads C where C has not written it before, in that copy",
+        ("coverage", "C", (1,), {"i": 0}, {}),
+        "compute C further out, or over a larger region",
+    ),
+    "computed again in another copy": (
+        chain,
+        "i in 6:\n  alloc C:\n    j in 2:\n      C(i+j)\n  alloc C:\n    C(i)\n    D(i)\n",
         "D reads C where C has not written it before, in that copy",
         ("coverage", "C", (1,), {"i": 0}, {}),
         "compute C further out, or over a larger region",
@@ -172,6 +197,13 @@ CASES = {
         "i in 4:\n  R.init(i)\n  k in 3:\n    R(i, k) if i*3+k < 11\n  Y(i)\n",
         "a part of the reduction R would run without the rest of it",
         ("coverage", "R", (3,), {"i": 3}, {}),
+        WHOLE,
+    ),
+    "a masked sum without its start": (
+        masked,
+        "i in 4:\n  R.init(i) if i < 3\n  k in 3:\n    R(i, k)\n  Y(i)\n",
+        "a part of the reduction R would run without its init",
+        ("coverage", "R", (3,), {"i": 3, "k": 0}, {}),
         WHOLE,
     ),
     "a sum that starts after it": (
@@ -263,3 +295,13 @@ def test_accesses_outside_of_an_allocation_have_no_dependences(inside):
     )
     with pytest.raises(Refused, match="C is accessed outside its allocation"):
         dependences(Program(program.name, program.params, program.sizes, program.assume, body))
+
+
+@pytest.mark.parametrize("name", ["A", "D"])
+def test_arguments_and_results_are_not_allocated(name):
+    program = chain()
+    buffer = next(p.buffer for p in program.params if p.buffer.name == name)
+    body = Alloc(buffer, program.body)
+    scheduled = Program(program.name, program.params, program.sizes, program.assume, body)
+    with pytest.raises(Refused, match=f"{name} is an argument or a result, which is the caller's"):
+        prove(program, scheduled)

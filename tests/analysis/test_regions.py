@@ -186,3 +186,76 @@ def test_a_box_is_no_larger_than_the_tensor():
     M = td.sizes("M")
     check(inside_one(shifted(M, 0, M), "M", "i in M+1:\n  D(i)"), "C", "o", ["0"], ["M"])
     check(inside_one(shifted(M, 0, M + 2), "M+2", "i in M:\n  D(i)"), "C", "o", ["0"], ["M"])
+
+
+def test_two_taps_need_what_lies_between_whichever_comes_first():
+    for first, second in ((2, 0), (0, 2)):
+        half = pointwise(lambda C, i, n, a=first, b=second: C[a + i // 2] + C[b + i // 2])
+        check(half, "C", "io", ["io*4"], ["6"])
+        check(half, "C", "ii", ["io*4 + ii//2"], ["3"])
+
+
+def test_taps_at_the_same_place_need_one_element():
+    program = pointwise(lambda C, i, n: C[td.minimum(i, n - 1)] + C[i])
+    box, _ = box_of(program, "C", "ii")
+    assert equal(box.extent[0], expression("1", {}))
+
+
+def test_an_iteration_that_starts_later_needs_later_elements():
+    check(inside_one(shifted(9, 2, 20), 20, "i in 8:\n  D(i+1)"), "C", "o", ["3"], ["8"])
+
+
+def test_what_outer_loops_turn_around_counts_with_all_its_values():
+    text = (
+        "alloc C:\n  i in 20:\n    C(i)\n  o in 2:\n    i in 4:\n      D((o+i)%4) if (o+i)%4 < 3\n"
+    )
+    check(schedule(shifted(3, 2, 20), text), "C", "o", ["2"], ["4"])
+
+
+def test_a_whole_tensor_is_needed_where_tiles_reach_beyond_it():
+    M = td.sizes("M")
+    text = "io in (M+3)//4:\n  ii in 4:\n    D(io*4+ii)"
+    check(inside_one(shifted(M, 0, M), "M", text), "C", "o", ["0"], ["M"])
+    check(inside_one(shifted(M, 1, M + 1), "M+1", text), "C", "o", ["1"], ["(M+3)//4*4"])
+
+
+def test_a_window_as_large_as_the_tensor_keeps_its_place():
+    A = td.placeholder((10,), "float32", name="A")
+    C = td.compute((10,), lambda i: A[i] + 1.0, name="C")
+    D = td.compute(
+        (3, 10), lambda o, i: td.select(i + o < 10, C[td.minimum(i + o, 9)], 0.0), name="D"
+    )
+    E = td.compute((3, 10), lambda o, i: td.select(i + o < 10, C[i + o], 0.0), name="E")
+    text = "alloc C:\n  i in 10:\n    C(i)\n  o in 3:\n    i in 10:\n      {}(o, i)\n"
+    check(schedule(td.func("f", [A], [E]).program, text.format("E")), "C", "o", ["o"], ["10"])
+    box, _ = box_of(schedule(td.func("f", [A], [D]).program, text.format("D")), "C", "o")
+    assert equal(box.extent[0], expression("10", {}))
+
+
+def triangle(text):
+    """Sums of rows that other loops shorten."""
+    a = td.placeholder((20,), "float32", name="A")
+    k = td.reduce_axis(8, name="k")
+    p = td.compute((2, 8), lambda o, i: td.sum(a[k + 1], axis=k, where=k < 8 - i), name="P")
+    return schedule(td.func("f", [a], [p]).program, text)
+
+
+def test_rows_are_as_long_as_the_longest_over_all_loops_outside():
+    program = triangle("o in 2:\n  i in 8:\n    k in 8-i:\n      P(o, i, k)\n")
+    check(program, "A", "i", ["1"], ["8"])
+    check(program, "A", "o", ["1"], ["8"])
+    program = triangle("i in 8:\n  o in 2:\n    k in i+1:\n      P(o, i, k)\n")
+    check(program, "A", "o", ["1"], ["8"])
+    check(
+        triangle("i in 8:\n  o in i+1:\n    k in o+1:\n      P(o, i, k)\n"), "A", "o", ["1"], ["8"]
+    )
+
+
+def test_rows_whose_length_has_no_bound_need_the_whole_tensor():
+    M = td.sizes("M")
+    a = td.placeholder((M,), "float32", name="A")
+    k = td.reduce_axis(M, name="k")
+    p = td.compute((M,), lambda i: td.sum(a[k], axis=k), name="P")
+    program = td.func("f", [a], [p]).program
+    check(schedule(program, "i in M:\n  k in i*i+1:\n    P(i, k)\n"), "A", "i", ["0"], ["M"])
+    check(schedule(program, "i in M:\n  k in i+2:\n    P(i, k)\n"), "A", "i", ["0"], ["M"])

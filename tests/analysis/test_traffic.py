@@ -4,6 +4,7 @@ import pytest
 
 import tdsl as td
 from tdsl.analysis.traffic import Traffic
+from tests.analysis.nests import schedule
 
 KIB = 1024
 
@@ -54,6 +55,59 @@ def test_registers_are_no_memory(matmul):
     after = Traffic(matmul.program, {}).loops()
     assert [loop.touched for loop in after if loop.loop.var.name == "k"] == [4 * (8 * 64 * 2)]
     assert [loop.touched for loop in before if loop.loop.var.name == "k"] == [4 * (8 * 64 * 2 + 64)]
+
+
+def test_a_cache_that_is_just_large_enough(matmul):
+    row, whole = 4 * (64 + 64 + 1), 3 * 64 * 64 * 4
+    rows = 4 * (64 + 64 * 64 + 64)
+    assert Traffic(matmul.program, {}, [rows]).moved == (whole,)
+    assert Traffic(matmul.program, {}, [rows - 1]).moved == (64 * rows,)
+    fits, misses = (Traffic(matmul.program, {}, [row - less]) for less in (0, 1))
+    assert fits.moved == (64 * rows,)
+    assert misses.moved == (64 * 64 * row,)
+    assert [loop.moved[0] is None for loop in fits.loops()] == [False, False, True]
+    assert [loop.moved[0] is None for loop in misses.loops()] == [False, False, False]
+
+
+def test_a_cache_that_holds_no_instance_keeps_nothing(matmul):
+    traffic = Traffic(matmul.program, {}, [8, 12])
+    assert traffic.moved == (64**3 * 12, 64 * 64 * 4 * (64 + 64 + 1))
+    assert [loop.moved[0] for loop in traffic.loops()] == [64**3 * 12] * 3
+
+
+def test_stages_add_up_and_their_storage_counts():
+    a = td.placeholder((16,), "float32", name="A")
+    b = td.compute((16,), lambda i: a[i] + 1.0, name="B")
+    c = td.compute((16,), lambda i: b[i] * 2.0 + 1.0, name="C")
+    traffic = Traffic(td.func("f", [a], [c]).program, {}, [100, 128, 4 * 48])
+    assert traffic.flops == 16 * 3
+    assert traffic.touched == 4 * 48
+    assert traffic.moved == (256, 256, 192)
+    assert [loop.runs for loop in traffic.loops()] == [1, 1]
+    assert [loop.flops for loop in traffic.loops()] == [16, 32]
+
+
+def test_a_size_that_is_not_given_counts_as_one():
+    n = td.sizes("N")
+    a = td.placeholder((n, 3), "float32", name="A")
+    b = td.compute((n, 3), lambda i, j: a[i, j] + 1.0, name="B")
+    program = td.func("f", [a], [b]).program
+    assert Traffic(program, {}).touched == 4 * 2 * 3
+    assert Traffic(program, {}).flops == 0
+
+
+def test_loops_that_do_not_run_cost_nothing_and_loops_of_one_start_at_zero():
+    n = td.sizes("N")
+    a = td.placeholder((n,), "float32", name="A")
+    b = td.compute((n,), lambda i: a[i] + 1.0, name="B")
+    program = td.func("f", [a], [b]).program
+    assert Traffic(program, {program.sizes[0]: 0}).flops == 0
+    assert Traffic(program, {program.sizes[0]: 5}).flops == 5
+    a = td.placeholder((8,), "float32", name="A")
+    k = td.reduce_axis(8, name="k")
+    p = td.compute((1,), lambda i: td.sum(a[k], axis=k, where=k <= i), name="P")
+    program = schedule(td.func("f", [a], [p]).program, "i in 1:\n  k in i+1:\n    P(i, k)\n")
+    assert Traffic(program, {}).flops == 1
 
 
 def test_symbolic_sizes_triangles_and_data_dependent_indices():
