@@ -27,6 +27,7 @@ from tdsl.target import Target, TargetKind
 
 _ACCUMULATORS = 8  # vectors; fewer leave the adders waiting
 _VECTORS = 4
+_FEW = 1 << 12  # results of a row, which stay near with it
 _TASK = 1 << 16  # elements of one parallel task, about 10 microseconds
 _LONG = 64  # vectors of a row from which on all accumulators are worth their sum
 _SHORT = 8  # rows that are not worth a vector of partial results
@@ -199,7 +200,10 @@ def match(group: Group, target: Target) -> Plan | None:
         return None
     sink = group.sink
     rows = group.shared if group.members or not sink.reduces else sink.data
-    if not all(_walks_rows(b, group) for b in group.blocks if b.reduces):
+    reductions = [b for b in group.blocks if b.reduces]
+    if not all(_walks_rows(b, group) for b in reductions):
+        return None
+    if not all(_sums_up(b, group, target) for b in reductions):
         return None
     members = tuple(member_of(b, group, target) for b in group.blocks)
     length = max((b.count(_own(b, group)) or _TASK // 16) for b in group.blocks)
@@ -248,6 +252,23 @@ def _walks_rows(block: BlockFacts, group: Group) -> bool:
     last = own[-1]
     walked = [load for load in block.loads if last in load.vars]
     return bool(walked) and all(load.is_dense(last) for load in walked)
+
+
+def _sums_up(block: BlockFacts, group: Group, target: Target) -> bool:
+    """Whether a row becomes few values, or a value is made of more than a few elements.
+
+    Histograms of small windows are neither: their bins are the vectors (rule `columns`).
+    """
+    if group.members:
+        own = tuple(v for v in _own(block, group) if v not in block.reduced)
+        return (block.count(own) or 0) <= _FEW
+    if not block.data:
+        return True
+    last, length = block.data[-1], block.extent(block.reduced[-1])
+    bins = block.extent(last) or 0
+    lanes = target.lanes(block.bits)
+    shared = all(last not in load.vars for load in block.loads)
+    return not (shared and bins * 2 >= lanes and length is not None and length < lanes)
 
 
 def member_of(block: BlockFacts, group: Group, target: Target) -> Member:

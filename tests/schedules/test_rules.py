@@ -146,6 +146,21 @@ def test_reductions_over_any_axes(reducer, axes):
         check(td.func("reduce", [X], [Y]), tolerance=1e-9)
 
 
+@pytest.mark.parametrize(("bins", "rule"), [(16, "columns"), (13, "columns"), (4, "reduction")])
+def test_bins_of_small_windows_are_the_vectors(bins, rule):
+    X = td.placeholder((24, 40), name="X")
+    ry, rx = td.reduce_axis(8, name="ry"), td.reduce_axis(8, name="rx")
+
+    def count(y, x, z):
+        value = X[y * 8 + ry, x * 8 + rx]
+        return td.sum(value, axis=(ry, rx), where=td.cast(value * 3.0, "int32") == z - 2)
+
+    H = td.compute((3, 5, bins), lambda y, x, z: count(y, x, td.cast(z, "int32")), name="H")
+    check(td.func("histograms", [X], [H]), rule)
+    S = td.compute((3, 5, bins - 2), lambda y, x, z: H[y, x, z] + H[y, x, z + 2], name="S")
+    check(td.func("smooth", [X], [S]))
+
+
 def test_wide_elements_of_any_shape():
     for shape in [(), (1,), (5,), (3, 4), (16, 16), (7, 1, 33), (2, 3, 4, 5), (0, 4), (70000,)]:
         X, Y = td.placeholder(shape, name="X"), td.placeholder(shape, name="Y")
