@@ -12,7 +12,7 @@ from tdsl.fuzzing.differences import Disagreement, difference
 from tdsl.fuzzing.draw import RandomDraw
 from tdsl.fuzzing.subject import Sizes, Subject
 from tdsl.ir.equal import alpha_equal
-from tdsl.ir.interp import CANONICAL, HOSTILE, interpret
+from tdsl.ir.interp import HOSTILE, Interpreter, different
 from tdsl.lower import LoweringWarning
 from tdsl.runtime.kernel import Kernel
 from tdsl.scheduling import Schedule, replay
@@ -75,10 +75,11 @@ def _replayed(s: Schedule) -> Disagreement | None:
 
 def _interpreted(subject: Subject, s: Schedule, sizes: Sizes) -> Disagreement | None:
     arrays, _ = subject.case(sizes, 0)
-    expected = interpret(subject.func.program, arrays, sizes)
-    for order in (CANONICAL, *HOSTILE):
+    expected = subject.interpreted(sizes)
+    scheduled = Interpreter(s.program, arrays, sizes, detect_conflicts=True)
+    for order in different(s.program, HOSTILE):
         try:
-            found = interpret(s.program, arrays, sizes, order, detect_conflicts=True)
+            found = scheduled.run(arrays, order)
         except TdslError as error:
             return Disagreement("interpreter", f"{order.kind.value} order: {error.message}")
         wrong = difference(expected, found, exact=_is_exact(s))

@@ -29,6 +29,7 @@ _LARGE = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 _TRIES = 200
 _SAMPLES = 3
 _INTERPRETED = 3000  # instances of blocks that the interpreter gets through in a moment
+_REMEMBERED = 16  # sizes and data whose results are kept
 _MEMORY = 1 << 28  # elements of all arguments together: larger ones are not made
 
 
@@ -41,6 +42,8 @@ class Subject:
         self.has_maths = has_maths(func)
         self._canonical = build(Schedule(func, "llvm"))
         self._known: dict[tuple[object, ...], tuple[Arrays, Arrays]] = {}
+        self._checked: dict[tuple[object, ...], Disagreement | None] = {}
+        self._interpreted: dict[tuple[object, ...], Arrays] = {}
 
     def sizes(self, draw: Draw) -> Iterator[Sizes]:
         """A few values of the symbolic sizes that the assumptions admit; small ones first."""
@@ -94,7 +97,7 @@ class Subject:
         """Arguments of a data seed, and what the unscheduled kernel makes of them."""
         key = (*sizes.items(), data)
         if key not in self._known:
-            if len(self._known) > 16:
+            if len(self._known) > _REMEMBERED:
                 self._known.clear()
             self._known[key] = self._made(sizes, data)
         return self._known[key]
@@ -133,6 +136,12 @@ class Subject:
 
     def check_canonical(self, sizes: Sizes) -> Disagreement | None:
         """The unscheduled kernel, and where it is small its program, against numpy."""
+        key = tuple(sizes.items())
+        if key not in self._checked:
+            self._checked[key] = self._canonical_fault(sizes)
+        return self._checked[key]
+
+    def _canonical_fault(self, sizes: Sizes) -> Disagreement | None:
         arrays, results = self.case(sizes, 0)
         given = (a.copy() for a in arrays.values())
         expected = reference(self.func)(*given, **sizes)
@@ -140,9 +149,18 @@ class Subject:
         named = {t.name: r for t, r in zip(self.func.outputs, together, strict=True)}
         wrong = difference(named, results, exact=False)
         if wrong is None and self.is_small(sizes):
-            found = interpret(self.func.program, arrays, sizes)
-            wrong = difference(named, found, exact=False)
+            wrong = difference(named, self.interpreted(sizes), exact=False)
         return Disagreement("canonical", wrong) if wrong else None
+
+    def interpreted(self, sizes: Sizes) -> Arrays:
+        """What the interpreter makes of the unscheduled program for the first data."""
+        key = tuple(sizes.items())
+        if key not in self._interpreted:
+            if len(self._interpreted) > _REMEMBERED:
+                self._interpreted.clear()
+            arrays, _ = self.case(sizes, 0)
+            self._interpreted[key] = interpret(self.func.program, arrays, sizes)
+        return self._interpreted[key]
 
 
 def _index_limits(func: Func) -> dict[Buffer, list[Expr]]:

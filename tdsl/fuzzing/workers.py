@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,19 @@ def _limited(seconds: float) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_PROF, seconds)
     yield
     signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started inside leave Ctrl-C to this one, which ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _ended(code: int | None, limit: float) -> Died:
@@ -85,7 +99,8 @@ class _Worker(Generic[A, R]):
         self.pipe, other = _CONTEXT.Pipe()
         served = (other, self.work, self.limit)
         self.process = _CONTEXT.Process(target=_serve, args=served, daemon=True)
-        self.process.start()
+        with _deaf_to_interrupts():
+            self.process.start()
         other.close()
         self.done = 0
 
@@ -165,7 +180,8 @@ def apart(function: Callable[..., R], *args: object, limit: float) -> R | Died:
     pipe, other = _CONTEXT.Pipe()
     sent = (other, function, args, limit)
     process = _CONTEXT.Process(target=_send, args=sent, daemon=True)
-    process.start()
+    with _deaf_to_interrupts():
+        process.start()
     other.close()
     try:
         if not pipe.poll(_patience(limit)):

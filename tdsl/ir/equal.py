@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import Enum
+from functools import cache
 
 from tdsl.dtypes import DType
 from tdsl.ir.deep import deep_recursion
@@ -63,6 +64,12 @@ def _encoded(n: Node) -> list[str]:
     return encoder.out
 
 
+@cache
+def _counted(cls: type) -> tuple[str, ...]:
+    """The fields of a node class that tell two nodes apart."""
+    return tuple(name for name in field_names(cls) if name not in _UNCOUNTED)
+
+
 class _Encoder:
     def __init__(self, *, named: bool = True) -> None:
         self.named = named
@@ -96,8 +103,9 @@ class _Encoder:
                 self._binder(var)
                 self.node(body)
             case _:
-                names = [name for name in field_names(type(n)) if name not in _UNCOUNTED]
-                self._fields(type(n).__name__, *(getattr(n, name) for name in names))
+                self.out.append(type(n).__name__)
+                for name in _counted(type(n)):
+                    self._value(getattr(n, name))
 
     def _mention(self, n: Node) -> None:
         number = self.numbers.get(id(n))

@@ -7,7 +7,7 @@ iterations of concurrent loops that touch the same element.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -25,7 +25,7 @@ from tdsl.ir.interp_shadow import ConflictError, Shadow, unflatten
 from tdsl.ir.interp_steps import StepCompiler
 from tdsl.ir.interp_stmts import StmtCompiler
 from tdsl.ir.interp_values import to_scalars
-from tdsl.ir.stmt import Barrier, Param, Program, Role
+from tdsl.ir.stmt import Barrier, For, Param, Program, Role
 from tdsl.ir.visit import free_vars, walk
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "MemoryFault",
     "Order",
     "OrderKind",
+    "different",
     "interpret",
 ]
 
@@ -156,6 +157,16 @@ class _Compiled:
 def _run_all(steps: Iterator[object]) -> None:
     for _ in steps:
         pass
+
+
+def different(program: Program, orders: Sequence[Order]) -> tuple[Order, ...]:
+    """The canonical order, and those of *orders* that differ from it in this program.
+
+    Orders choose among iterations of concurrent loops. Without any, all run the same statements
+    one after the other.
+    """
+    concurrent = any(isinstance(s, For) and s.kind.concurrent for s in walk(program.body))
+    return (CANONICAL, *(orders if concurrent else ()))
 
 
 def _shown(sizes: Mapping[Var, int]) -> str:

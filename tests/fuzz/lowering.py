@@ -8,12 +8,12 @@ from functools import lru_cache
 import tdsl as td
 from tdsl.fuzzing.differences import Disagreement, difference
 from tdsl.fuzzing.subject import has_maths
-from tdsl.ir.interp import REVERSED, Order, OrderKind, interpret
+from tdsl.ir.interp import REVERSED, Order, OrderKind, different, interpret
 from tdsl.ir.stmt import Program
 from tdsl.lower import Lowered, LoweringWarning, lower
 from tdsl.target import Target
 from tests.fuzz.algorithms import Algorithm, Arrays
-from tests.fuzz.oracles import canonical_results, different, known_sizes
+from tests.fuzz.oracles import canonical_results, known_sizes
 
 _ORDERS = (REVERSED, Order(OrderKind.INTERLEAVED, 2))
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import tdsl as td
 from tdsl.fuzzing.differences import Disagreement, difference
-from tdsl.ir.interp import CANONICAL, HOSTILE, Interpreter, Order, interpret
-from tdsl.ir.stmt import For, Program
-from tdsl.ir.visit import walk
+from tdsl.ir.interp import CANONICAL, HOSTILE, Interpreter, Order, different, interpret
+from tdsl.ir.stmt import Program
 from tests.fuzz.algorithms import Algorithm, Arrays
 
 
@@ -63,16 +62,6 @@ def _interpreter(program: Program, algorithm: Algorithm) -> Interpreter:
         made = Interpreter(program, arrays, known_sizes(algorithm), detect_conflicts=True)
         known = algorithm.__dict__["_interpreter"] = program, made
     return known[1]
-
-
-def different(program: Program, orders: Sequence[Order]) -> tuple[Order, ...]:
-    """The canonical order and those of *orders*, which a program of serial loops has no other of.
-
-    An order chooses among the iterations of concurrent loops; where there are none, all orders
-    run the same statements one after the other.
-    """
-    concurrent = any(isinstance(s, For) and s.kind.concurrent for s in walk(program.body))
-    return (CANONICAL, *(orders if concurrent else ()))
 
 
 def program_against_canonical(
