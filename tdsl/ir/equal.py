@@ -104,7 +104,8 @@ class _Encoder:
                 self.node(body)
             case _:
                 self.out.append(type(n).__name__)
-                for name in _counted(type(n)):
+                kind: type = type(n)
+                for name in _counted(kind):
                     self._value(getattr(n, name))
 
     def _mention(self, n: Node) -> None:
