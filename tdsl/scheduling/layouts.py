@@ -16,6 +16,7 @@ from tdsl.ir.visit import substitute
 from tdsl.scheduling.index_map import IndexMap
 
 ENUMERATED = 1 << 16  # boxes of up to that many elements are checked one by one
+_MOST_PLACES = 1 << 62  # that are numbered without ranking the coordinates first
 
 _APPLY = {
     BinaryOp.ADD: np.add,
@@ -56,17 +57,25 @@ def clash(program: Program, index_map: IndexMap, extents: tuple[Expr, ...]) -> s
 def _enumerated_clash(index_map: IndexMap, sizes: tuple[int, ...]) -> str | None:
     grid = np.indices(sizes, dtype=np.int64).reshape(len(sizes), -1)
     at = dict(zip(index_map.inputs, grid, strict=True))
-    places = np.zeros(grid.shape[1], np.int64)
-    for output in index_map.outputs:  # numbers: equal where all coordinates so far are
+    places = np.zeros(grid.shape[1], np.int64)  # equal where all coordinates so far are
+    count = 1
+    for output in index_map.outputs:
         values = np.broadcast_to(_values(output, at), places.shape)
-        _, ranks = np.unique(values, return_inverse=True)
-        _, places = np.unique(places * places.size + ranks, return_inverse=True)
-    _, first, count = np.unique(places, return_index=True, return_counts=True)
-    if count.max(initial=1) == 1:
+        low = values.min(initial=0)
+        span = int(values.max(initial=0) - low) + 1
+        if count * span > _MOST_PLACES:
+            _, places = np.unique(places, return_inverse=True)
+            _, values = np.unique(values, return_inverse=True)
+            count = span = places.size
+            low = np.int64(0)
+        places = places * span + (values - low)
+        count *= span
+    ordered = np.sort(places)
+    if not (ordered[1:] == ordered[:-1]).any():
         return None
-    group = int(np.argmax(count > 1))
-    second = int(np.flatnonzero(places == group)[1])
-    one, two = grid[:, first[group]].tolist(), grid[:, second].tolist()
+    place = ordered[1:][ordered[1:] == ordered[:-1]][0]
+    first, second = np.flatnonzero(places == place)[:2]
+    one, two = grid[:, first].tolist(), grid[:, second].tolist()
     return f"elements {one} and {two} share a place"
 
 

@@ -136,10 +136,15 @@ def _layout(
     """The layout, after checking that it keeps the elements of one of *boxes* apart."""
     if not index_map.outputs:
         raise edit.error("the index map has no outputs", "write 'i, k -> i // 6, k, i % 6'")
-    answers = [clash(edit.program, index_map, box) for box in boxes]
-    found = next((box for box, answer in zip(boxes, answers, strict=True) if answer is None), None)
+    found: tuple[Expr, ...] | None = None
+    answer: str | None = None
+    for box in boxes:
+        answer = clash(edit.program, index_map, box)
+        if answer is None:
+            found = box
+            break
     if found is None and not unsafe:
-        raise edit.error(f"{answers[-1]} under '{index_map}'", "an index map must be one-to-one")
+        raise edit.error(f"{answer} under '{index_map}'", "an index map must be one-to-one")
     shape = image(index_map, found or boxes[-1])
     if shape is None:
         raise edit.error(
