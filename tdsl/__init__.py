@@ -13,6 +13,7 @@ import ast
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 
 if sys.platform != "linux":
     raise ImportError(f"tdsl runs on Linux (x86-64 and aarch64), not on {sys.platform}")
@@ -37,6 +38,7 @@ __all__ = sorted(_HOME)  # noqa: PLE0605 - the stub is the one list of public na
 
 
 # Loaded at once: as soon as anything imports the submodule, the name would stand for the module.
+from tdsl.errors import explained  # noqa: E402
 from tdsl.target import target as target  # noqa: E402
 
 
@@ -48,6 +50,8 @@ def __getattr__(name: str) -> object:
     if home == __name__:
         return import_module(f"{home}.{name}")
     value = getattr(import_module(home), name)
+    if isinstance(value, FunctionType):
+        value = explained(value)
     globals()[name] = value
     return value
 

@@ -16,13 +16,19 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
+import inspect
 import linecache
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parent)
 _SOURCES = {
@@ -46,6 +52,7 @@ class Span:
     @property
     def text(self) -> str:
         """The source line, empty where the file is not at hand."""
+        linecache.checkcache(self.file)  # a schedule file may have been edited meanwhile
         return linecache.getline(self.file, self.line).rstrip("\n")
 
     def render(self) -> str:
@@ -149,6 +156,42 @@ class TypeMismatch(TdslError, TypeError):  # noqa: N818 - reads as the sentence 
 
 class UnknownAttribute(TdslError, AttributeError):  # noqa: N818 - reads as the sentence it raises
     """A method or attribute that an object of tdsl does not have."""
+
+
+def call_form(name: str, signature: inspect.Signature) -> str:
+    """How a function is called, for messages: its signature without annotations."""
+    empty = inspect.Signature.empty
+    parameters = [p for p in signature.parameters.values() if p.name != "self"]
+    return f"{name}{inspect.Signature([p.replace(annotation=empty) for p in parameters])}"
+
+
+def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, R]:
+    """The function; a call that does not fit its parameters is answered with them.
+
+    `name` is what users call it, if not by its own name.
+
+    Raises:
+        TypeMismatch: arguments that are missing, too many or unknown.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            trace = error.__traceback__
+            if isinstance(error, TdslError) or (trace is not None and trace.tb_next is not None):
+                raise  # it comes from inside
+            signature = inspect.signature(function)
+            unknown = [key for key in kwargs if key not in signature.parameters]
+            called = name or function.__name__
+            hint = f"the call is {call_form(called, signature)}"
+            if unknown:
+                hint = f"{close_names(unknown[0], signature.parameters)} {hint}"
+            _, _, wrong = str(error).partition("() ")
+            raise TypeMismatch(f"{called}() {wrong}", hint=hint) from None
+
+    return call
 
 
 class LoweringError(TdslError, ValueError):

@@ -268,6 +268,9 @@ def _opencl(text: str, device: str) -> Target:
     )
 
 
+_FORMS = "one of llvm, llvm -mcpu=NAME, opencl, opencl:DEVICE"
+
+
 def target(text: str | Target | None = None) -> Target:
     """The target that a string names: "llvm", "llvm -mcpu=NAME", "opencl" or "opencl:DEVICE".
 
@@ -285,6 +288,8 @@ def target(text: str | Target | None = None) -> Target:
         return text
     if text is None:
         return host()
+    if not isinstance(text, str):
+        raise TargetError(f"a target is a string or a td.Target, got {text!r}", hint=_FORMS)
     words = text.split()
     match words:
         case ["llvm"]:
@@ -294,9 +299,8 @@ def target(text: str | Target | None = None) -> Target:
         case [name] if name == "opencl" or name.startswith("opencl:"):
             return _opencl(text, name.partition(":")[2])
         case _:
-            known = ["llvm", "llvm -mcpu=NAME", "opencl", "opencl:DEVICE"]
             close = difflib.get_close_matches(text, ["llvm", "opencl"], n=1)
             if text in CPUS:
                 close = [f"llvm -mcpu={text}"]
-            hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(known)}"
+            hint = f"did you mean {close[0]!r}?" if close else _FORMS
             raise TargetError(f"unknown target {text!r}", hint=hint)

@@ -23,6 +23,7 @@ _BINARY: dict[type[ast.AST], BinaryOp] = {
     ast.NotEq: BinaryOp.NE,
 }
 _LONGEST = 1000
+_EXAMPLE = 'assume=["M % 16 == 0", "M <= N"]'
 
 
 def parse_fact(fact: object, sizes: Mapping[str, Var]) -> Expr:
@@ -34,17 +35,19 @@ def parse_fact(fact: object, sizes: Mapping[str, Var]) -> Expr:
     if not isinstance(fact, str):
         e = as_expr(fact)
         if not e.dtype.is_bool:
-            raise TypeMismatch(f"assume= takes comparisons, got a {e.dtype}")
+            raise TypeMismatch(f"assume= takes comparisons of sizes, got {fact!r}", hint=_EXAMPLE)
         return e
     if len(fact) > _LONGEST:
         raise DeclarationError(f"the assumption is longer than {_LONGEST} characters")
     try:
         tree = ast.parse(fact, mode="eval").body
     except SyntaxError as error:
-        raise DeclarationError(f"cannot read the assumption {fact!r}: {error.msg}") from None
+        raise DeclarationError(
+            f"cannot read the assumption {fact!r}: {error.msg}", hint=_EXAMPLE
+        ) from None
     value = _build(tree, fact, sizes)
     if not value.dtype.is_bool:
-        raise DeclarationError(f"the assumption {fact!r} is no comparison")
+        raise DeclarationError(f"the assumption {fact!r} is no comparison", hint=_EXAMPLE)
     return value.expr
 
 

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeAlias, overload
 
-from tdsl.errors import DeclarationError, caller_span
+from tdsl.errors import DeclarationError, TypeMismatch, caller_span
 from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
 from tdsl.ir.stmt import Block, BlockKind, For, IterKind, IterVar, Leaf, Reducer, Seq, Stmt, Write
 from tdsl.ir.visit import substitute, transform, walk
@@ -60,6 +60,11 @@ def compute(
         DeclarationError: a bad shape, an index that always leaves its tensor, a stray axis.
         TypeMismatch: dtypes that do not fit.
     """
+    if not callable(fn):
+        raise TypeMismatch(
+            f"td.compute takes a function of the indices, got {fn!r}",
+            hint="td.compute((M, N), lambda i, j: A[i, j] + 1.0, name='B')",
+        )
     label = fresh_name(name)
     extents = as_shape(shape)
     group = GROUP.get()

@@ -105,16 +105,25 @@ def func(
             two tensors or two sizes of one name, an index that may leave its tensor.
     """
     check_name(name, "a function")
-    given = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    arguments = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    listed: tuple[object, ...] = (*arguments, *given)
-    strangers = [x for x in listed if not isinstance(x, Tensor)]
-    if strangers:
-        kind = type(strangers[0]).__name__
-        raise TypeMismatch(f"inputs and outputs are tensors, got {kind}")
+    arguments, given = _tensors(name, "inputs", inputs), _tensors(name, "outputs", outputs)
+    if isinstance(assume, str):
+        raise TypeMismatch("assume= is a list of facts", hint=f"assume=[{assume!r}]")
     if not given:
         raise DeclarationError(f"function {name} has no outputs")
     return Func(name, arguments, given, tuple(assume), fp_contract=fp_contract)
+
+
+def _tensors(name: str, what: str, given: object) -> tuple[Tensor, ...]:
+    listed = (given,) if isinstance(given, Tensor) or not isinstance(given, Iterable) else given
+    for x in listed:
+        if not isinstance(x, Tensor):
+            raise TypeMismatch(
+                f"{what}= of {name} are tensors, got {type(x).__name__}",
+                hint="td.placeholder declares an argument; arrays are passed when it is called"
+                if what == "inputs"
+                else "td.compute declares a result",
+            )
+    return tuple(listed)
 
 
 def _stages(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> tuple[Stage, ...]:
@@ -122,7 +131,10 @@ def _stages(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> tuple[St
     listed = {t.buffer for t in inputs}
     for tensor in inputs:
         if not tensor.stage.is_placeholder:
-            raise DeclarationError(f"input {tensor.name} is no placeholder")
+            raise DeclarationError(
+                f"input {tensor.name} is no placeholder",
+                hint="inputs are what a caller passes; what is computed from them is found",
+            )
     if len(listed) != len(inputs):
         raise DeclarationError("an input is listed twice")
     for n, tensor in enumerate(outputs):

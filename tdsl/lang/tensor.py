@@ -6,11 +6,11 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tdsl import dtypes
 from tdsl.dtypes import DType, as_dtype
-from tdsl.errors import DeclarationError, Span, TypeMismatch, caller_span
+from tdsl.errors import DeclarationError, Span, TypeMismatch, UnknownAttribute, caller_span
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -24,7 +24,8 @@ from tdsl.ir.expr import (
 )
 from tdsl.ir.stmt import Stmt
 from tdsl.ir.visit import walk
-from tdsl.lang.value import Value, as_expr, check_name
+from tdsl.lang.bounds import format_expr
+from tdsl.lang.value import Arithmetic, Value, as_expr, check_name, is_number
 
 Dim = int | Value
 _order = itertools.count()
@@ -55,7 +56,25 @@ class Stage:
         return self.nest is None
 
 
-class Tensor:
+_NUMPY_WORDS = {
+    **dict.fromkeys(
+        ("sum", "prod", "min", "max", "any", "all", "argmin", "argmax", "mean"),
+        "k = td.reduce_axis(K, name='k'), then td.sum(A[i, k], axis=k) in a td.compute",
+    ),
+    **dict.fromkeys(
+        ("T", "transpose", "swapaxes"), "td.compute((N, M), lambda i, j: A[j, i], name='T')"
+    ),
+    "reshape": "td.reshape(A, shape, name='R')",
+    "flatten": "td.reshape(A, (-1,), name='R')",
+    "ravel": "td.reshape(A, (-1,), name='R')",
+    "astype": "td.cast(A[i, j], dtype) in a td.compute",
+    "dot": "td.einsum('ik,kj->ij', A, B, name='C')",
+    "copy": "tensors are values: nothing changes them",
+    "size": "the product of A.shape",
+}  # what people look for first
+
+
+class Tensor(Arithmetic):
     """A multi-dimensional value, indexed as `A[i, k]` inside computes.
 
     Attributes: `name`, `shape` (a tuple of ints and values), `dtype`, `buffer`.
@@ -99,7 +118,8 @@ class Tensor:
         return self.buffer
 
     def __repr__(self) -> str:
-        return f"<tensor {self.name}: {self.dtype}[{', '.join(map(repr, self.shape))}]>"
+        extents = ", ".join(map(format_expr, self.buffer.shape[len(self._prefix) :]))
+        return f"<tensor {self.name}: {self.dtype}[{extents}]>"
 
     def __getitem__(self, at: object) -> Value:
         """The element at integer indices, as many as the tensor has dimensions.
@@ -116,6 +136,22 @@ class Tensor:
         shape = self.buffer.shape[len(self._prefix) :]
         indices = tuple(as_index(i, n, self.name) for i, n in zip(given, shape, strict=True))
         return Value(Load(self.version, self._prefix + indices))
+
+    def __matmul__(self, other: Tensor) -> Value:
+        raise TypeMismatch(
+            f"there is no '@' of tensors ({self.name} and {other!r})",
+            hint=f"td.einsum('ik,kj->ij', {self.name}, ..., name='C')",
+        )
+
+    if not TYPE_CHECKING:  # a checker knows what there is
+
+        def __getattr__(self, name: str) -> object:
+            """Say how tdsl does what arrays of numpy do by a method."""
+            if name not in _NUMPY_WORDS:
+                raise AttributeError(f"a tensor has no attribute {name!r}", name=name, obj=self)
+            raise UnknownAttribute(
+                f"tensor {self.name} has no attribute {name!r}", hint=_NUMPY_WORDS[name]
+            )
 
     def __iter__(self) -> Iterator[Value]:
         raise TypeMismatch(f"tensor {self.name} is no sequence", hint="index it inside td.compute")
@@ -182,8 +218,10 @@ def _needs_check(e: Expr) -> bool:
 _CONSTANT_SIDE = {BinaryOp.MUL, BinaryOp.FLOORDIV, BinaryOp.FLOORMOD}
 
 
-def as_shape(shape: object) -> tuple[Expr, ...]:
+def as_shape(shape: object, what: str = "extent {} of the shape") -> tuple[Expr, ...]:
     """Check a shape: ints >= 0, sizes, or affine expressions of sizes.
+
+    `what` names an extent by its position in messages.
 
     Raises:
         DeclarationError: a negative extent or one that is not affine.
@@ -192,14 +230,18 @@ def as_shape(shape: object) -> tuple[Expr, ...]:
     dims = shape if isinstance(shape, (tuple, list)) else (shape,)
     result = []
     for position, dim in enumerate(dims):
-        e = as_expr(dim)
-        if e.dtype is not dtypes.INDEX:
-            raise TypeMismatch(f"extent {position} of the shape is a {e.dtype}, not an integer")
+        called = what.format(position)
+        e = as_expr(dim) if is_number(dim) or isinstance(dim, Value) else None
+        if e is None or e.dtype is not dtypes.INDEX:
+            raise TypeMismatch(
+                f"{called} is {dim!r}, and no integer",
+                hint="extents are ints, sizes (N = td.sizes('N')) and sums of them",
+            )
         if isinstance(e, Const) and int(e.value) < 0:
-            raise DeclarationError(f"extent {position} of the shape is {e.value}: extents are >= 0")
+            raise DeclarationError(f"{called} is {e.value}: extents are >= 0")
         if not _is_affine(e):
             raise DeclarationError(
-                f"extent {position} of the shape is no affine expression of sizes",
+                f"{called} is no affine expression of sizes",
                 hint="declare a fresh size for it: P = td.sizes('P')",
             )
         result.append(e)
@@ -330,7 +372,7 @@ def _extent(extent: object) -> Expr:
             f"an axis counts from 0, got the range {tuple(extent)}",
             hint="use extent hi - lo and add lo where the axis is used",
         )
-    return as_shape((extent,))[0]
+    return as_shape((extent,), "the extent of the axis")[0]
 
 
 def parameter_names(fn: Callable[..., object], count: int) -> list[str]:
@@ -347,8 +389,10 @@ def parameter_names(fn: Callable[..., object], count: int) -> list[str]:
         names = names[1:]
     defaults = len(getattr(fn, "__defaults__", None) or ())
     if not len(names) - defaults <= count <= len(names):
+        made_up = [f"i{n}" for n in range(len(names), count)]
         raise DeclarationError(
-            f"the function takes {len(names)} indices but the shape has {count} dimensions"
+            f"the function takes {len(names)} indices but the shape has {count} dimensions",
+            hint=f"lambda {', '.join((*names, *made_up)[:count])}: ...",
         )
     return names[:count]
 

@@ -56,7 +56,10 @@ def update(
         raise DeclarationError(f"unknown op {op!r}", hint="one of add, mul, min, max, set")
     axes = over if isinstance(over, tuple) else (over,)
     if not axes or not all(isinstance(a, Axis) for a in axes):
-        raise TypeMismatch("over= takes one reduction axis or a tuple of them")
+        raise TypeMismatch(
+            f"over= takes one reduction axis or a tuple of them, got {over!r}",
+            hint="r = td.reduce_axis(N, name='r')",
+        )
     stage = Stage(fresh_name(name), caller_span())
     in_place = base.stage.inout
     target = Buffer(

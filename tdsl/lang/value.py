@@ -40,42 +40,13 @@ _NUMPY_OPERATORS = frozenset(
         "bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift",
     )
 )  # fmt: skip
-Operand: TypeAlias = "Value | Scalar"
+Operand: TypeAlias = "Arithmetic | Scalar"
 
 
-class Value:
-    """A scalar expression of the algorithm language.
+class Arithmetic:
+    """Python's operators, which build expressions: of values, and of tensors of shape ()."""
 
-    What indexing a tensor gives, and all that is computed from it. Python's operators work on it:
-    integers wrap, `//` and `%` round down, division of integers by zero gives 0, `&`, `|` and `~`
-    stand for and, or and not. Values of two dtypes do not mix (`td.cast`); numbers take the dtype
-    of the other operand.
-    """
-
-    __slots__ = ("expr",)
-
-    def __init__(self, expr: Expr) -> None:
-        self.expr = expr
-
-    @property
-    def dtype(self) -> DType:
-        """Element type of the value."""
-        return self.expr.dtype
-
-    def __repr__(self) -> str:
-        return f"<td value of {self.dtype}>"
-
-    def __bool__(self) -> bool:
-        raise TypeMismatch(
-            "a tdsl value has no truth at declaration time",
-            hint="use td.select(cond, a, b), and & | ~ in place of and, or, not",
-        )
-
-    def __float__(self) -> float:
-        raise TypeMismatch(
-            "a tdsl value is no number at declaration time",
-            hint="use td.exp, td.sqrt, ... in place of those of the module math",
-        )
+    __slots__ = ()
 
     def __array_ufunc__(self, function: Any, method: str, *operands: Any, **options: Any) -> Any:
         """Operators whose left side is a number of numpy's come here, as do numpy's functions."""
@@ -88,9 +59,6 @@ class Value:
             x.astype(object) if hasattr(x, "astype") else np.asarray(x, object) for x in operands
         ]
         return function(*boxed, dtype=object)
-
-    def __hash__(self) -> int:
-        return id(self)
 
     def __add__(self, other: Operand) -> Value:
         return binary(BinaryOp.ADD, self, other)
@@ -170,17 +138,11 @@ class Value:
     def __ge__(self, other: Operand) -> Value:
         return binary(BinaryOp.GE, self, other)
 
-    def __eq__(self, other: object) -> Value:  # type: ignore[override]
-        return binary(BinaryOp.EQ, self, other)
-
-    def __ne__(self, other: object) -> Value:  # type: ignore[override]
-        return binary(BinaryOp.NE, self, other)
-
     def __neg__(self) -> Value:
         return unary(UnaryOp.NEG, self)
 
     def __pos__(self) -> Value:
-        return self
+        return Value(as_expr(self))
 
     def __abs__(self) -> Value:
         return unary(UnaryOp.ABS, self)
@@ -190,6 +152,57 @@ class Value:
 
     def __pow__(self, other: Operand) -> Value:
         return math_call(MathFn.POW, self, other)
+
+
+class Value(Arithmetic):
+    """A scalar expression of the algorithm language.
+
+    What indexing a tensor gives, and all that is computed from it. Python's operators work on it:
+    integers wrap, `//` and `%` round down, division of integers by zero gives 0, `&`, `|` and `~`
+    stand for and, or and not. Values of two dtypes do not mix (`td.cast`); numbers take the dtype
+    of the other operand.
+    """
+
+    __slots__ = ("expr",)
+
+    def __init__(self, expr: Expr) -> None:
+        self.expr = expr
+
+    @property
+    def dtype(self) -> DType:
+        """Element type of the value."""
+        return self.expr.dtype
+
+    def __repr__(self) -> str:
+        return f"<td value of {self.dtype}>"
+
+    def __bool__(self) -> bool:
+        raise TypeMismatch(
+            "a tdsl value has no truth at declaration time",
+            hint="use td.select(cond, a, b), and & | ~ in place of and, or, not",
+        )
+
+    def __float__(self) -> float:
+        raise TypeMismatch(
+            "a tdsl value is no number at declaration time",
+            hint="use td.exp, td.sqrt, ... in place of those of the module math",
+        )
+
+    def __index__(self) -> int:
+        shown = self.name if isinstance(self, Size) else "a tdsl value"
+        raise TypeMismatch(
+            f"{shown} is no number at declaration time, but is known when the kernel is called",
+            hint="td.reduce_axis(N, name='k') runs over a size; td.sum adds up over the axis",
+        )
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        return binary(BinaryOp.EQ, self, other)
+
+    def __ne__(self, other: object) -> Value:  # type: ignore[override]
+        return binary(BinaryOp.NE, self, other)
 
 
 class SizeVar(Var):
@@ -221,6 +234,11 @@ def sizes(names: str) -> Any:  # a Size, or a tuple that callers unpack
     Raises:
         DeclarationError: a name is no identifier or occurs twice.
     """
+    if not isinstance(names, str):
+        raise TypeMismatch(
+            f"td.sizes takes names, got {names!r}",
+            hint='M, N = td.sizes("M N"); an extent that is known is a number',
+        )
     parts = names.replace(",", " ").split()
     if not parts or len(set(parts)) != len(parts):
         raise DeclarationError(f"sizes need distinct names, got {names!r}")
@@ -232,7 +250,9 @@ def sizes(names: str) -> Any:  # a Size, or a tuple that callers unpack
 
 def check_name(name: str, what: str) -> None:
     """Refuse names that IR text could not hold."""
-    pieces = str(name).split(".")
+    if not isinstance(name, str):
+        raise TypeMismatch(f"{what} is named by a string, got {name!r}")
+    pieces = name.split(".")
     if not all(piece and piece.replace("_", "a").isalnum() for piece in pieces):
         raise DeclarationError(
             f"{what} cannot be called {name!r}", hint="use letters, digits, _ and . between them"
@@ -289,8 +309,14 @@ def as_expr(x: object, dtype: DType | None = None) -> Expr:
     buffer = getattr(x, "buffer", None)
     if isinstance(buffer, Buffer) and buffer.rank == 0:
         return Load(getattr(x, "version", buffer), ())
-    hint = "index the tensor: A[i, j]" if buffer is not None else None
-    raise TypeMismatch(f"expected a tdsl value or a number, got {type(x).__name__}", hint=hint)
+    if isinstance(buffer, Buffer):
+        at = ", ".join("ijklmn"[: buffer.rank])
+        raise TypeMismatch(
+            f"{buffer.name} is a whole tensor, and no value",
+            hint=f"td.compute(shape, lambda {at}: ...) computes with its elements: "
+            f"{buffer.name}[{at}]",
+        )
+    raise TypeMismatch(f"expected a tdsl value or a number, got {type(x).__name__}")
 
 
 def unify(what: str, *operands: object) -> list[Expr]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from tdsl.analysis import Numerics, Proof
-from tdsl.errors import ScheduleError, Span, TypeMismatch, caller_span, close_names
+from tdsl.errors import ScheduleError, Span, TypeMismatch, caller_span, close_names, explained
 from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import For, Program, Stmt
@@ -46,6 +46,7 @@ class State:
 class ScheduleCore:
     """What every primitive works on. Users see it as `Schedule`, which adds the primitives."""
 
+    @partial(explained, name="td.Schedule")
     def __init__(self, func: Func, target: Target | str | None = None) -> None:
         if not isinstance(func, Func):
             raise TypeMismatch(
@@ -119,6 +120,7 @@ class ScheduleCore:
         """Names of the blocks in the order in which they stand in the program."""
         return tuple(self.index.leaves)
 
+    @explained
     def loops(self, block: str) -> tuple[Loop, ...]:
         """Handles of the loops around a block, outermost first.
 

@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tdsl.errors import FormatError, Span
+from tdsl.errors import FormatError, Span, TypeMismatch
 from tdsl.ir.equal import fingerprint
 from tdsl.scheduling.core import ScheduleCore
 from tdsl.scheduling.locations import Location, location_of, parse_location
@@ -52,7 +52,13 @@ def save_schedule(schedule: ScheduleCore, path: str | Path, algorithm: str | Non
         path: the file; it is replaced at once or not at all.
         algorithm: where the algorithm is found, if not where it was declared: `FILE.py:NAME`
             relative to the file, or a library operator with its sizes.
+
+    Raises:
+        FormatError: the file cannot be written.
+        TypeMismatch: no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeMismatch(f"a schedule is saved to a path, got {path!r}")
     path = Path(path)
     folder = path.resolve().parent
     if algorithm is not None:
@@ -68,7 +74,13 @@ def save_schedule(schedule: ScheduleCore, path: str | Path, algorithm: str | Non
     ]
     writer = Writer({"s"})
     lines += [writer.line(item) for item in schedule.trace.items]
-    write_atomically(path, "\n".join(lines) + "\n")
+    try:
+        write_atomically(path, "\n".join(lines) + "\n")
+    except OSError as error:
+        raise FormatError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint=None if folder.is_dir() else f"make the directory first: {folder}",
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tdsl.errors import ScheduleError, TdslError
+from tdsl.errors import ScheduleError, TdslError, TypeMismatch
 from tdsl.ir.equal import fingerprint
 from tdsl.lang.func import Func
 from tdsl.scheduling.file_body import run_body
@@ -56,9 +57,16 @@ def load_schedule(path: str | Path, func: Func, target: Target | str | None = No
         target: what to schedule for; None: the target that the file names.
 
     Raises:
+        TypeMismatch: arguments of other kinds.
         FormatError: the file does not parse; line and column are in its span.
         ScheduleError: a step is refused; its span is the line of the file.
     """
+    given = ((path, (str, os.PathLike)), (func, (Func,)))
+    if not all(isinstance(x, kinds) for x, kinds in given):
+        raise TypeMismatch(
+            f"a schedule is loaded from a path for an algorithm, got {path!r} and {func!r}",
+            hint="td.load_schedule(path, func)",
+        )
     path = Path(path)
     text = read_text(path)
     header = parse_header(text, path)

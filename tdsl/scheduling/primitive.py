@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from tdsl.errors import InternalError, TypeMismatch, close_names
+from tdsl.errors import InternalError, TypeMismatch, call_form, close_names
 from tdsl.scheduling.arguments import KINDS, Kind, checked, encoded
 from tdsl.scheduling.core import ScheduleCore, State
 from tdsl.scheduling.edit import Edit
@@ -119,10 +119,8 @@ class Primitive(Generic[P, R]):
         except TypeError as error:
             unknown = [key for key in kwargs if key not in self.signature.parameters]
             hint = close_names(unknown[0], self.signature.parameters) if unknown else None
-            shown = f"{name}{self._plain_signature()}"
-            raise TypeMismatch(
-                f"{name}: {error}", span=core.span(), hint=hint or f"the call is s.{shown}"
-            ) from None
+            shown = f"the call is s.{call_form(name, self.signature)}"
+            raise TypeMismatch(f"{name}: {error}", span=core.span(), hint=hint or shown) from None
         for key, value in list(bound.arguments.items()):
             kind = self.kinds[key]
             if self.signature.parameters[key].kind is inspect.Parameter.VAR_POSITIONAL:
@@ -131,12 +129,6 @@ class Primitive(Generic[P, R]):
             else:
                 bound.arguments[key] = checked(core, name, key, kind, value)
         return bound
-
-    def _plain_signature(self) -> inspect.Signature:
-        """The signature without annotations, for messages."""
-        empty = inspect.Signature.empty
-        parameters = [p.replace(annotation=empty) for p in self.signature.parameters.values()]
-        return inspect.Signature(parameters)
 
     def _encode(
         self, core: ScheduleCore, bound: inspect.BoundArguments

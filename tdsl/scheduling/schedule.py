@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tdsl.errors import FormatError, UnknownAttribute, close_names
+from tdsl.errors import FormatError, UnknownAttribute, close_names, explained
 from tdsl.scheduling.core import ScheduleCore
 from tdsl.scheduling.file_format import save_schedule
 from tdsl.scheduling.loops import Loop
@@ -146,6 +146,7 @@ class Schedule(ScheduleCore):
             raise FormatError(f"there is no primitive {name!r}", span=self.span(), hint=hint)
         return found.apply(self, *args, **options)
 
+    @explained
     def moves(self, loop: Loop | str, sizes: Mapping[str, int] | None = None) -> Moves:
         """The next steps that could be taken at a loop: which are legal, and why others are not.
 
@@ -174,6 +175,7 @@ class Schedule(ScheduleCore):
         """
         return find_moves(self, self.loop(loop, "list moves"), sizes)
 
+    @explained
     def save(self, path: str | Path, algorithm: str | None = None) -> None:
         """Write the schedule to a file that people can read, edit and check.
 
@@ -183,7 +185,7 @@ class Schedule(ScheduleCore):
                 relative to the file, or a library operator with its sizes.
 
         Raises:
-            OSError: the file cannot be written.
+            FormatError: the file cannot be written, or is no path.
         """
         save_schedule(self, path, algorithm)
 
