@@ -9,7 +9,8 @@ import ml_dtypes
 from numpy.typing import NDArray
 
 import tdsl as td
-from benchmarks.kernels.gemm_i8 import product, tile_dot_products
+from benchmarks.kernels.gemm_i8 import product
+from tdsl.schedules.dot_products import tile_dot_products
 
 
 def workload(shape: Mapping[str, int]) -> td.Func:
@@ -25,4 +26,6 @@ def arguments(*inputs: NDArray[Any]) -> Sequence[NDArray[Any]]:
 def schedule(func: td.Func, threads: int) -> td.Schedule:
     """Sums of two products."""
     del threads
-    return tile_dot_products(func, "vdpbf16ps", depth=2)
+    s = td.Schedule(func)
+    tile_dot_products(s, "C", "B", "vdpbf16ps")
+    return s

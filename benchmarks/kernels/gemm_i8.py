@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import tdsl as td
-
-ROWS, COLUMNS = 6, 64
-LANES = 16  # of an instruction; each sums `depth` products
+from tdsl.schedules.dot_products import tile_dot_products
 
 
 def product(shape: Mapping[str, int], name: str, a: str, b: str, accumulator: str) -> td.Func:
@@ -35,39 +33,6 @@ def workload(shape: Mapping[str, int]) -> td.Func:
 def schedule(func: td.Func, threads: int) -> td.Schedule:
     """Sums of four products."""
     del threads
-    return tile_dot_products(func, "vpdpbusd", depth=4)
-
-
-def tile_dot_products(func: td.Func, instruction: str, depth: int) -> td.Schedule:
-    """Panels of columns in parallel, each packed for an instruction that sums `depth` products."""
     s = td.Schedule(func)
-    columns, terms = func.outputs[0].shape[1], func.inputs[0].shape[1]
-    whole = columns % COLUMNS == 0 and terms % depth == 0
-    padded = () if whole else s.pad_einsum("C", (1, COLUMNS, depth))
-    packed = "B.C" if "B.C" in padded else s.cache_read("C", "B")
-    i, j, k = s.loops("C")
-    jo, ji = s.split(j, COLUMNS)
-    io, ii = s.split(i, ROWS, tail="balance")
-    s.reorder(jo, io, ii, ji)
-    output = s.cache_write("C", "register", at=io)
-    s.compute_at(packed, at=jo)
-    _pack(s, packed, depth)
-    vector, lane = s.split(ji, LANES)
-    ko, ki = s.split(k, depth)
-    s.reorder(ko, ii, vector, lane, ki)
-    for loop in (ii, vector, s.loops(output)[-2]):
-        s.unroll(loop)
-    s.tensorize(lane, instruction)
-    s.vectorize(s.loops(output)[-1])
-    s.parallel(jo)
+    tile_dot_products(s, "C", "B", "vpdpbusd")
     return s
-
-
-def _pack(s: td.Schedule, copy: str, depth: int) -> None:
-    """What one instruction multiplies lies side by side, and is written by one store."""
-    s.transform_layout(copy, f"k, j -> k // {depth}, j, k % {depth}")
-    k, j = s.loops(copy)[-2:]
-    ko, ki = s.split(k, depth)
-    jo, ji = s.split(j, LANES)
-    s.reorder(ko, jo, ji, ki)
-    s.vectorize(s.fuse(ji, ki))

@@ -21,5 +21,5 @@ def declare_instructions() -> None:
 @functools.cache
 def declare_combinators() -> None:
     """Import the library's modules of combinators, once."""
-    for name in ("combinators", "stencil_chain"):
+    for name in ("combinators", "dot_products", "stencil_chain"):
         importlib.import_module(f"{LIBRARY}.{name}")
