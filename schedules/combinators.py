@@ -6,6 +6,7 @@ Each is a line in a schedule file and expands to steps that are proven one by on
 from __future__ import annotations
 
 from tdsl.errors import ScheduleError
+from tdsl.ir.visit import free_vars
 from tdsl.schedules.rules.tiles import register_tile as best_tile
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.combinator import combinator
@@ -150,13 +151,16 @@ def tile_in_registers(s: Schedule, block: str) -> tuple[Loop, Loop]:
     s.loops(block)  # tells what other blocks there are if it is none
     view = s.nest.block(block)
     data = [loop for loop in view.loops if not loop.reduces]
-    if len(data) < 2 or len(data) == len(view.loops):
+    written = view.writes[0]
+    walked = {v for loop in data[-2:] for v in loop.variables}
+    dims = sum(not walked.isdisjoint(free_vars(e)) for e in written.indices)
+    if dims < 2 or len(data) == len(view.loops):
         raise ScheduleError(
             "tile_in_registers", f"{block!r} is not like a matmul",
-            hint="it needs two data loops and a reduction",
+            hint="it needs a data loop for each of two dimensions, and a reduction",
         )  # fmt: skip
     i, j = data[-2:]
-    lanes = s.target.lanes(view.writes[0].buffer.dtype.bits)
+    lanes = s.target.lanes(written.buffer.dtype.bits)
     rows, columns = (x.extent if isinstance(x.extent, int) else None for x in (i, j))
     tile = best_tile(rows, columns, lanes, s.target)
     io, jo, ii, ji = s.tile(i.label, j.label, tile.rows, tile.columns)

@@ -356,8 +356,6 @@ class _Lanes:
             raise _CannotVectoriseError(f"the size of {s.buffer.name} differs between iterations")
         new = dataclasses.replace(s.buffer, shape=(*shape, index(self.lanes)))
         self.buffers[s.buffer] = new
-        if s.scope is Scope.REGISTER:
-            self.registers |= {new}
         return dataclasses.replace(s, buffer=new, body=self.stmt(s.body, mask, facts))
 
     def _prefetch(self, s: Prefetch) -> Stmt:

@@ -366,3 +366,15 @@ func f(A: f32[N, M] strided) -> C: f32[N]:
         N=3,
         M=4,
     )
+
+
+@pytest.mark.parametrize(("stores", "copied"), [(8, True), (9, False)])
+def test_a_large_body_that_stays_scalar_is_not_copied(stores, copied):
+    body = "\n".join(f"      y[j, k, {n}] = x[j] + {n}" for n in range(stores))
+    program = parse(
+        f"func f(x: f32[32]) -> y: f32[32, 4, {stores}]:\n"
+        f"  for j in vectorized(32):\n    for k in parallel(4):\n{body}\n"
+    )
+    with pytest.warns(LoweringWarning, match="it holds the parallel loop 'k'"):
+        made = vectorise(program, HOST)
+    assert ("for j in 32" in print_program(made)) is not copied

@@ -97,6 +97,16 @@ def test_tiles_follow_the_target(target):
         made.tile_in_registers(td.Schedule(mirrored()), "C")
 
 
+def test_two_loops_over_one_dimension_are_no_tile():
+    a = td.placeholder((64,), "float32", name="A")
+    k = td.reduce_axis(64, name="k")
+    total = td.compute((32,), lambda i: td.sum(a[k], axis=k) + i, name="T")
+    s = td.Schedule(td.func("totals", [a], [total]))
+    s.split("T.sum.i", 4)
+    with pytest.raises(td.ScheduleError, match="not like a matmul"):
+        made.tile_in_registers(s, "T.sum")
+
+
 def test_a_block_that_is_not_there_is_named():
     with pytest.raises(td.ScheduleError, match="there is no block 'D'"):
         made.tile_in_registers(td.Schedule(matmul()), "D")
