@@ -135,6 +135,22 @@ def test_what_is_written_twice_and_read_is_shared():
     assert storage_of(by_hand(once, more, read))["G"] is Storage.SHARED
 
 
+def test_halves_written_in_other_ways_are_shared():
+    whole = Buffer("G", dtypes.float32, (build.index(8),))
+    once = block("g", whole, lambda i: i, lambda i: Load(X, (i,)))
+    upper = block(
+        "m",
+        whole,
+        lambda i: build.add(i, 4),
+        lambda i: Load(whole, (build.add(i, 4),)),
+        BlockKind.UPDATE,
+    )
+    read = block("h", H, lambda i: i, lambda i: Load(whole, (i,)))
+    assert storage_of(by_hand(once, upper, read))["G"] is Storage.SHARED
+    both = replace(upper, kind=BlockKind.COMPUTE)
+    assert storage_of(by_hand(once, both, read))["G"] is Storage.SINGLE
+
+
 def test_two_reductions_of_one_tensor_are_shared():
     program = summed()
     (t,) = [leaf.block for leaf in leaves(program.body) if leaf.block.name == "T"]
@@ -155,6 +171,9 @@ def test_two_reductions_of_one_tensor_are_shared():
     assert storage(start, nest(t), read) is Storage.REDUCED
     assert storage(start, nest(t), nest(other), read) is Storage.SHARED
     assert storage(start, nest(alone), read) is Storage.SHARED
+    write = replace(t.writes[0], indices=(i,), value=Load(t.writes[0].buffer, (i,)))
+    more = Block("more", (IterVar(i, four),), (write,), BlockKind.UPDATE)
+    assert storage(start, nest(t), For(m, four, Leaf(more, (m,))), read) is Storage.SHARED
 
 
 REPEATABLE = ("min", "max", "any", "all", "argmin", "argmax")

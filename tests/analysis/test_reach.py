@@ -150,6 +150,11 @@ def test_data_and_products_reach_anywhere():
     moving = (data, fixed, build.add(data, i), build.floordiv(data, 2), build.mul(i, j))
     for e in (*moving, build.minimum(data, i), build.minimum(i, data), build.floormod(fixed, 3)):
         assert reach(e, INNER) is None
+    turning = build.mul(i, j)
+    for e in (build.minimum(turning, i), build.maximum(i, turning), build.floordiv(turning, 2)):
+        assert reach(e, INNER) is None
+    for e in (build.select(build.lt(o, 3), turning, i), build.select(build.lt(o, 3), i, turning)):
+        assert reach(e, INNER) is None
     for e in (build.select(build.lt(o, 3), data, i), build.select(build.lt(i, 3), i, data)):
         assert reach(e, INNER) is None
 
