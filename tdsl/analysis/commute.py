@@ -85,6 +85,20 @@ def commutes(reducer: Reducer) -> bool:
         return False
 
 
+@lru_cache(maxsize=64)
+def identity_of_identities(reducer: Reducer) -> tuple[float, ...] | None:
+    """What the identity combined with itself gives where that is something else, else None.
+
+    None also where a combination has operations that are not sampled.
+    """
+    try:
+        identity = tuple(_value(e, {}) for e in reducer.identity)
+        made = _apply(reducer, identity, identity)
+    except (KeyError, OverflowError):
+        return None
+    return None if _close(made, list(identity)) else tuple(made)
+
+
 def _points(reducer: Reducer) -> list[tuple[float, ...]]:
     """Operands to try: every sample in every component, and mixtures of them."""
     values = _values(reducer)

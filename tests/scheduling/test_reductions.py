@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 import tdsl as td
@@ -112,6 +113,39 @@ def test_rfactor_of_a_histogram_gives_private_bins():
     assert s.rfactor(ro) == "hist.rf"
     s.parallel("hist.rf.ro")
     check(s)
+
+
+def online_softmax(lowest):
+    """The greatest element and the sum of exponentials relative to it, in one pass."""
+
+    def combine(a, b):
+        return td.maximum(a[0], b[0]), td.select(
+            a[0] > b[0], a[1] + b[1] * td.exp(b[0] - a[0]), b[1] + a[1] * td.exp(a[0] - b[0])
+        )
+
+    x = td.placeholder((21,), "float32", name="x")
+    k = td.reduce_axis(21, name="k")
+    both = td.reducer(identity=(lowest, 0.0), combine=combine)
+    top, total = td.compute((), lambda: both((x[k], td.cast(1.0, "float32")), axis=k), name="r")
+    return td.func("online", [x], [top, total])
+
+
+def test_rfactor_wants_an_identity_that_keeps_itself():
+    s = scheduled(online_softmax(float("-inf")))  # exp(-inf - -inf) is no number
+    outer, _ = s.split("r.k", 4)
+    with pytest.raises(td.ScheduleError, match=r"its identity with itself into \(-inf, nan\)"):
+        s.rfactor(outer)
+    s = scheduled(online_softmax(-3e38))
+    outer, _ = s.split("r.k", 4)
+    s.rfactor(outer)
+    check(s)
+
+
+def test_default_schedules_leave_such_a_reducer_in_order():
+    x = np.linspace(-3, 3, 21, dtype=np.float32)
+    top, total = td.build(online_softmax(float("-inf")))(x)
+    assert top == 3
+    np.testing.assert_allclose(total, np.exp(x - 3).sum(), rtol=1e-5)
 
 
 def test_rfactor_of_a_data_loop_lists_the_reduction_loops():

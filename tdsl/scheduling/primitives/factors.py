@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tdsl.analysis import Numerics
-from tdsl.analysis.commute import commutes
+from tdsl.analysis.commute import commutes, identity_of_identities
 from tdsl.analysis.numerics import swaps_exactly
 from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.inits import reduction_vars
-from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Scope, Stmt
+from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Reducer, Scope, Stmt
 from tdsl.ir.visit import free_vars, loop_path
 from tdsl.scheduling.arguments import CountArg, LoopArg
 from tdsl.scheduling.boxes import own_nest
@@ -57,7 +57,8 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
 
     Raises:
         ScheduleError: no loop of a single reduction, or one that walks data axes as well; a
-            reducer that does not commute, and a loop inside another one of the reduction.
+            reducer that does not commute, and a loop inside another one of the reduction; a
+            reducer that combines its identity with itself into something else.
     """
     target = edit.loop(loop)
     leaf = _reduction_below(edit, target)
@@ -69,8 +70,10 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
         raise edit.error(f"axis {axis} of a tensor of rank {rank + 1}", f"0 to {rank}")
     path = loop_path(edit.body, leaf)
     nest = _factored_nest(edit, leaf)
-    if not unsafe and block.reducer is not None and not commutes(block.reducer):
-        _keeps_order(edit, leaf, target, path)
+    if not unsafe and block.reducer is not None:
+        _keeps_identity(edit, block.name, block.reducer)
+        if not commutes(block.reducer):
+            _keeps_order(edit, leaf, target, path)
     found = factor(edit, leaf, target, path, place)
     combined = _total_nest(edit, nest, leaf, found.total)
     new = _steps(found, swap(nest, leaf, found.leaf), combined)
@@ -79,6 +82,18 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
     algorithm = with_body(edit.algorithm, _rewritten(edit.algorithm.body, block, found))
     edit.commit(body, algorithm=algorithm, floor=floor, unsafe=unsafe)
     return found.partial.name
+
+
+def _keeps_identity(edit: Edit, name: str, reducer: Reducer) -> None:
+    """See that parts without any element, which hold the identity, leave the total as it is."""
+    made = identity_of_identities(reducer)
+    if made is not None:
+        shown = ", ".join(f"{value:g}" for value in made)
+        raise edit.error(
+            f"the reducer of {name!r} combines its identity with itself into ({shown}), and parts "
+            "of the reduction that have no elements are combined so",
+            "an identity of finite numbers, or a select in combine that keeps it",
+        )
 
 
 def _reduction_below(edit: Edit, loop: For) -> Leaf:
