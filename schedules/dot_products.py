@@ -50,18 +50,9 @@ def tile_dot_products(
     Raises:
         ScheduleError: it is no product of two matrices, or not the one that the instruction does.
     """
-    lanes, depth = _shape(instruction)
+    lanes, depth = _shape(instruction, columns)
     operand, facts = _operand(s, block, tensor)
-    if columns % lanes:
-        raise ScheduleError(
-            "tile_dot_products", f"columns={columns} is no multiple of {lanes}",
-            hint=f"{instruction!r} has {lanes} lanes",
-        )  # fmt: skip
-    wide, deep = facts.extent(facts.data[-1]), facts.extent(facts.reduced[0])
-    whole = wide is not None and deep is not None and not (wide % columns or deep % depth)
-    copy = f"{tensor}.{block}"
-    if whole or copy not in s.pad_einsum(block, (1, columns, depth)):
-        copy = s.cache_read(block, tensor)
+    copy = _copied(s, facts, tensor, columns, depth)
     i, j, k = s.loops(block)
     jo, ji = s.split(j, columns)
     io, ii = s.split(i, rows, tail="balance" if facts.extent(facts.data[0]) else "guard")
@@ -79,11 +70,11 @@ def tile_dot_products(
     return s.parallel(jo)
 
 
-def _shape(instruction: str) -> tuple[int, int]:
+def _shape(instruction: str, columns: int) -> tuple[int, int]:
     """How many sums an instruction makes, and of how many products.
 
     Raises:
-        ScheduleError: it makes no row of sums.
+        ScheduleError: it makes no row of sums, or no number of them fills the columns of a tile.
     """
     if instruction not in INSTRUCTIONS:
         declare_instructions()
@@ -92,7 +83,23 @@ def _shape(instruction: str) -> tuple[int, int]:
                if isinstance(it.extent, Const)]  # fmt: skip
     if len(found.data) != 1 or len(found.reduced) != 1 or len(extents) != 2:
         raise ScheduleError("tile_dot_products", f"{instruction!r} does not sum dot products")
-    return int(extents[0]), int(extents[1])
+    lanes, depth = int(extents[0]), int(extents[1])
+    if columns % lanes:
+        raise ScheduleError(
+            "tile_dot_products", f"columns={columns} is no multiple of {lanes}",
+            hint=f"{instruction!r} has {lanes} lanes",
+        )  # fmt: skip
+    return lanes, depth
+
+
+def _copied(s: Schedule, facts: BlockFacts, tensor: str, columns: int, depth: int) -> str:
+    """The copy of an operand that is packed, with margins where tiles would not be whole."""
+    wide, deep = facts.extent(facts.data[-1]), facts.extent(facts.reduced[0])
+    padded: tuple[str, ...] = ()
+    if wide is None or deep is None or wide % columns or deep % depth:
+        padded = s.pad_einsum(facts.name, (1, columns, depth))
+    copy = f"{tensor}.{facts.name}"
+    return copy if copy in padded else s.cache_read(facts.name, tensor)
 
 
 def _operand(s: Schedule, block: str, tensor: str) -> tuple[Access, BlockFacts]:

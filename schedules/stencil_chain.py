@@ -45,15 +45,7 @@ def fuse_stencil_chain(
     Raises:
         ScheduleError: the chain is empty, or a strip is not a whole number of steps.
     """
-    if not chain:
-        raise ScheduleError(
-            "fuse_stencil_chain", "the chain has no blocks", hint=f"some of {', '.join(s.blocks())}"
-        )
-    if rows < 1 or strip % rows:
-        raise ScheduleError(
-            "fuse_stencil_chain", f"strip={strip} is no multiple of rows={rows}",
-            hint="a strip is walked in steps of whole rows",
-        )  # fmt: skip
+    _check(s, chain, strip, rows)
     last = chain[-1]
     y, x = s.loops(last)[-2:]
     outer, step, row = s.split(y, (None, strip // rows, rows))
@@ -69,12 +61,33 @@ def fuse_stencil_chain(
         assert isinstance(window, int)
         s.fold_storage(block, -(-window // rows) * rows, dim=0)
     for block in chain:
-        down, along = s.loops(block)[-2:]
-        (write,) = s.nest.block(block).writes
-        width = lanes or s.target.lanes(write.buffer.dtype.bits)
-        vectors, lane = s.split(along, width, tail="mask")
-        s.vectorize(lane)
-        s.reorder(vectors, down)
-        s.unroll(down)
+        _walk_down(s, block, lanes)
     s.parallel(outer)
     return outer
+
+
+def _walk_down(s: Schedule, block: str, lanes: int | None) -> None:
+    """Compute the new rows of a stage, one column of vectors after the other."""
+    down, along = s.loops(block)[-2:]
+    (write,) = s.nest.block(block).writes
+    vectors, lane = s.split(along, lanes or s.target.lanes(write.buffer.dtype.bits), tail="mask")
+    s.vectorize(lane)
+    s.reorder(vectors, down)
+    s.unroll(down)
+
+
+def _check(s: Schedule, chain: tuple[str, ...], strip: int, rows: int) -> None:
+    """The arguments make sense.
+
+    Raises:
+        ScheduleError: they do not.
+    """
+    if not chain:
+        raise ScheduleError(
+            "fuse_stencil_chain", "the chain has no blocks", hint=f"some of {', '.join(s.blocks())}"
+        )
+    if rows < 1 or strip % rows:
+        raise ScheduleError(
+            "fuse_stencil_chain", f"strip={strip} is no multiple of rows={rows}",
+            hint="a strip is walked in steps of whole rows",
+        )  # fmt: skip
