@@ -46,7 +46,7 @@ from tdsl.ir.stmt import (
     Stmt,
     Store,
 )
-from tdsl.ir.visit import allocated, children, free_vars, map_children, walk
+from tdsl.ir.visit import allocated, children, free_vars, map_children, statements, walk
 from tdsl.lower.bodies import sequence, with_body
 from tdsl.lower.conditions import conjuncts
 from tdsl.lower.copies import fresh_copy
@@ -57,7 +57,10 @@ from tdsl.lower.warn import LoweringWarning
 from tdsl.target import Target
 
 _LINE_BYTES = 64  # of a cache
-_MOST_COPIES = 64  # a loop this short that stays scalar is copied: registers need known indices
+# A loop this short that stays scalar is copied, for registers need known indices, unless its body
+# is so large that the copies would compile for minutes.
+_MOST_COPIES = 64
+_MOST_STORES = 256
 
 
 class _CannotVectoriseError(Exception):
@@ -117,11 +120,16 @@ def _as_scalar(loop: For, why: str) -> Stmt:
     message = f"loop '{loop.var.name}' is not vectorized: {why}; it runs as scalar code"
     warn_user(message, LoweringWarning)
     match loop.extent:
-        case Const(value=extent) if int(extent) <= _MOST_COPIES:
+        case Const(value=extent) if _is_short(int(extent), loop.body):
             copies = (fresh_copy(loop.body, {loop.var: index(k)}) for k in range(int(extent)))
             return sequence(copies)
         case _:
             return dataclasses.replace(loop, kind=LoopKind.SERIAL)
+
+
+def _is_short(extent: int, body: Stmt) -> bool:
+    stores = sum(isinstance(n, Store) for n in statements(body))
+    return extent <= _MOST_COPIES and extent * stores <= _MOST_STORES
 
 
 class _Lanes:
