@@ -9,6 +9,7 @@ from tdsl.analysis.footprint import Home, Level, touches
 from tdsl.analysis.forecast import forecast
 from tdsl.ir.stmt import Leaf, Scope
 from tdsl.ir.visit import loop_path, walk
+from tdsl.schedules.dot_products import tile_dot_products
 from tests.scheduling.algorithms import blur, increment, matmul
 
 TARGET = replace(td.target("llvm -mcpu=znver4"), l1=48 << 10, l2=1 << 20, l3=32 << 20, cores=2)
@@ -189,3 +190,58 @@ def test_loops_as_they_run_have_lanes_innermost():
     t.reorder(jo, "C.k", ji)
     t.vectorize(ji)
     assert outside == pytest.approx(cycles(t), rel=0.05)
+
+
+def _unit(value, shape=(64, 64)):
+    a = td.placeholder(shape, "float32", name="A")
+    return td.func("unit", [a], [td.compute(shape, lambda i, j: value(a, i, j), name="B")])
+
+
+def _steps(func, *steps):
+    s = of(func)
+    for name, *args in steps:
+        getattr(s, name)(*args)
+    return s
+
+
+def _packed_dots():
+    a = td.placeholder((32, 64), "uint8", name="A")
+    b = td.placeholder((64, 64), "int8", name="B")
+    k = td.reduce_axis(64, name="k")
+
+    def term(i, j):
+        return td.sum(td.cast(a[i, k], "int32") * td.cast(b[k, j], "int32"), axis=k)
+
+    s = of(td.func("dots", [a, b], [td.compute((32, 64), term, name="C")]))
+    tile_dot_products(s, "C", "B", "vpdpbusd")
+    return s
+
+
+SMALL = matmul(64, 64, 64)
+# what the model says, to the cycle: whoever changes it looks at these, and at `s.moves` on kernels
+PINNED = (
+    (lambda: _steps(SMALL), 1311061),
+    (lambda: _steps(SMALL, ("reorder", "C.k", "C.j")), 526677),
+    (lambda: _steps(SMALL, ("unroll_and_jam", "C.j", 4)), 328021),
+    (lambda: _steps(SMALL, ("vectorize", "C.j")), 82261),
+    (lambda: _steps(SMALL, ("vectorize", "C.i")), 291157),
+    (lambda: _steps(SMALL, ("unroll", "C.k")), 278869),
+    (lambda: _steps(SMALL, ("rfactor", "C.k")), 1930581),
+    (lambda: _steps(SMALL, ("parallel", "C.j")), 719531),
+    (lambda: _steps(SMALL, ("cache_read", "C", "B", "global", "C.i")), 1857109),
+    (lambda: _steps(matmul(64, 64, 100), ("split", "C.k", 16)), 2048437),
+    (lambda: _steps(matmul(512, 512, 64), ("vectorize", "C.j")), 5662037),
+    (lambda: _steps(matmul(2048, 2048, 64), ("parallel", "C.i"), ("vectorize", "C.j")), 46137798),
+    (lambda: _steps(_unit(lambda a, i, j: td.exp(a[i, j]) / 3.0)), 53248),
+    (lambda: _steps(_unit(lambda a, i, j: a[j, i] * 2.0 + 1.0), ("vectorize", "B.j")), 4160),
+    (lambda: _steps(_unit(lambda a, i, j: a[i // 2, j]), ("unroll", "B.i")), 8192),
+    (lambda: _steps(_unit(lambda a, i, j: a[td.minimum(i, j), 63 - j])), 8192),
+    (lambda: _steps(blur(64, 64), ("compute_at", "X", "Y.i"), ("vectorize", "Y.j")), 31307),
+    (lambda: _steps(blur(500, 4096), ("parallel", "Y.i"), ("stream", "Y")), 8386195),
+    (_packed_dots, 6403),
+)
+
+
+@pytest.mark.parametrize(("make", "expected"), PINNED)
+def test_forecasts_are_pinned(make, expected):
+    assert cycles(make()) == pytest.approx(expected, abs=1)
