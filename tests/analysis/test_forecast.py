@@ -242,6 +242,6 @@ PINNED = (
 )
 
 
-@pytest.mark.parametrize(("make", "expected"), PINNED)
+@pytest.mark.parametrize(("make", "expected"), PINNED, ids=range(len(PINNED)))
 def test_forecasts_are_pinned(make, expected):
     assert cycles(make()) == pytest.approx(expected, abs=1)
