@@ -130,3 +130,20 @@ g.output("p", g.softmax(g.apply("relu", hidden)))
 by_hand = td.Session(g)
 print(by_hand.report)
 print(by_hand.run({"v": np.ones((8, 16), np.float32)})["p"].sum(axis=1))
+
+# %% [markdown]
+# ## Without Python
+#
+# `td.export_model` makes a C library of a model, its weights included; on the command line:
+# `tdsl build MODEL.onnx -s batch=1 --out FOLDER`. Another processor can be the target, too.
+
+# %%
+library = td.export_model(g, FOLDER, name="layer")
+print(library)
+print(library.header.read_text(encoding="utf-8").rpartition("static inline")[2])
+
+# %% [markdown]
+# ## Another device
+#
+# `td.Session(path, target="opencl")` runs the same model on an OpenCL device (`tdsl devices` lists
+# them), each kernel under the default schedule for it.

@@ -32,7 +32,7 @@ def check_passes(seed):
     return changed
 
 
-@pytest.mark.parametrize("first", range(0, 40, 10))
+@pytest.mark.parametrize("first", range(0, 20, 10))
 def test_each_pass_keeps_the_meaning(first):
     changed = {name for seed in range(first, first + 10) for name in check_passes(seed)}
     assert {"constants", "dead code", "algebra", "layout"} <= changed
@@ -44,7 +44,7 @@ def test_each_pass_keeps_the_meaning_of_many():
     assert changed >= {one.name for one in PASSES} - {"winograd"}  # of images larger than these
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_sessions_compute_what_numpy_does(seed):
     drawn = RandomGraph(seed, size=7)
     want = by_numpy(drawn.model, drawn.feeds)

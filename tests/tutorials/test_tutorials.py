@@ -67,6 +67,8 @@ def test_running_a_model(capfd: pytest.CaptureFixture[str]) -> None:
     assert "the model has no input 'image'" in shown
     assert "com.example.Swizzle" in shown
     assert "StringSplit" in shown
+    assert "liblayer.a" in shown
+    assert "layer(const float *v, float *p)" in shown
 
 
 @pytest.mark.parametrize(
