@@ -12,6 +12,7 @@ from tdsl.fuzzing.makers import random_step
 from tdsl.fuzzing.step import Step
 from tdsl.ir.stmt import For, LoopKind
 from tdsl.lang.func import Func
+from tdsl.schedules.rules.tiles import register_tile
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.loops import Loop
 
@@ -67,14 +68,17 @@ def random_walk(func: Func, target: str, draw: Draw) -> Walk:
         step = random_step(draw, walk.schedule)
         if step is None or (on_device and step.primitive in _NO_THREADS):
             continue
-        if not _grows_too_much(walk.schedule, step):
+        if not grows_too_much(walk.schedule, step):
             walk.take(step)
     if on_device:
         _bind(walk, draw)
     return walk
 
 
-def _grows_too_much(s: Schedule, step: Step) -> bool:
+def grows_too_much(s: Schedule, step: Step) -> bool:
+    """Whether a step makes so much straight-line code that it only times the code generator."""
+    if step.primitive == "tile_in_registers":
+        return _register_tile(s, str(step.args[0])) > _MOST_COPIES
     if step.primitive not in ("unroll", "unroll_and_jam", "vectorize"):
         return False
     with contextlib.suppress(ScheduleError):
@@ -89,6 +93,16 @@ def _grows_too_much(s: Schedule, step: Step) -> bool:
             if prod(extents) > _MOST_COPIES:
                 return True
     return False
+
+
+def _register_tile(s: Schedule, block: str) -> int:
+    """The elements of the tile of a block: as many as registers hold where extents are symbolic."""
+    view = s.nest.block(block)
+    data = [x.extent for x in view.loops if not x.reduces][-2:]
+    rows, columns = (n if isinstance(n, int) else None for n in (1, 1, *data)[-2:])
+    lanes = s.target.lanes(view.writes[0].buffer.dtype.bits)
+    tile = register_tile(rows, columns, lanes, s.target)
+    return tile.rows * tile.columns
 
 
 def _bind(walk: Walk, draw: Draw) -> None:

@@ -12,6 +12,7 @@ from tdsl.fuzzing.differences import Disagreement
 from tdsl.fuzzing.draw import Draw, RandomDraw
 from tdsl.fuzzing.makers import random_step
 from tdsl.fuzzing.step import Step
+from tdsl.fuzzing.walk import grows_too_much
 from tests.fuzz import brute, flows, instructions, kernels, lowering, texts, witnesses
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.named import algorithm_of
@@ -72,7 +73,7 @@ def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[S
         if len(steps) >= wanted:
             break
         step = random_step(draw, s)
-        if step is None:
+        if step is None or grows_too_much(s, step):
             continue
         before = _state(s)
         started = time.perf_counter()
