@@ -4,6 +4,10 @@ from __future__ import annotations
 
 _FAST_PATH = "a quick test that fails more often; what follows gives the same answer, later"
 _CACHE = "how many answers are kept"
+_TIE = "where both are equal, either will do"
+_NEVER = "nothing of another kind gets here"
+_STRIDE = "no ramp has the stride 0"
+_COEFFICIENT = "solved for the variable before: its coefficient is not 0"
 
 # key of the mutant -> why nothing can tell it from the original
 EQUIVALENT: dict[str, str] = {
@@ -37,6 +41,66 @@ EQUIVALENT: dict[str, str] = {
     ),
     "tdsl/analysis/dependences.py: swapped_comparison: len(_MODELS) > MOST_ALGORITHMS -> "
     "len(_MODELS) >= MOST_ALGORITHMS": _CACHE,
+    "tdsl/analysis/reach.py: swapped_arguments: larger(a.width, b.width) -> "
+    "larger(b.width, a.width)": "a maximum",
+    "tdsl/analysis/reach.py: swapped_arguments: larger(a.high, b.high) -> larger(b.high, a.high)": (
+        "a maximum"
+    ),
+    "tdsl/analysis/reach.py: swapped_arguments: larger(one.width, two.width) -> "
+    "larger(two.width, one.width)": "a maximum",
+    "tdsl/analysis/reach.py: swapped_comparison: c > 0 -> c >= 0": "no term has the factor 0",
+    "tdsl/analysis/digits.py: swapped_comparison: weight > limit.const -> "
+    "weight >= limit.const": "the case that both are equal is answered before",
+    "tdsl/analysis/regions.py: swapped_comparison: gap.const < 0 -> gap.const <= 0": (
+        "where there is no gap both answers are the same"
+    ),
+    "tdsl/analysis/regions.py: removed_branch: "
+    "if not any((level.var in extent.vars() for level in outer)): -> if False:": _FAST_PATH,
+    "tdsl/analysis/execution.py: removed_branch: "
+    "if len(runs) == 1 and runs[0].complete: -> if False:": _FAST_PATH,
+    "tdsl/analysis/coverage.py: removed_branch: if missing.is_subset(offered): -> if False:": (
+        _FAST_PATH
+    ),
+    "tdsl/analysis/coverage.py: removed_branch: if met.first: -> if False:": (
+        "the order in which what is written before is looked at"
+    ),
+    "tdsl/analysis/recompute.py: removed_branch: if pairs.is_empty(): -> if False:": _FAST_PATH,
+    "tdsl/analysis/storage.py: mixed_up_quantifier: "
+    "all((dep.source is p.block for dep in readers)) -> "
+    "any((dep.source is p.block for dep in readers))": (
+        "there is one write, so there is one writer; without readers: the same, later"
+    ),
+    "tdsl/analysis/storage.py: dropped_intersection: "
+    "rivals.intersect(isl().Map.lex_lt(space)) -> rivals": _FAST_PATH,
+    "tdsl/analysis/storage.py: forgotten_filter: "
+    "for d in state.deps.of_buffer(buffer) if Hazard.RAW in d.hazards -> "
+    "for d in state.deps.of_buffer(buffer)": _FAST_PATH,
+    "tdsl/analysis/storage.py: wrong_order: reversed(positions) -> list(positions)": (
+        "steps tell copies apart in any order"
+    ),
+    "tdsl/analysis/storage.py: mixed_up_quantifier: "
+    "all((state.home(site, buffer).alloc is None for site in state.users(buffer))) -> "
+    "any((state.home(site, buffer).alloc is None for site in state.users(buffer)))": (
+        "arguments are never allocated, and all else always is"
+    ),
+    "tdsl/analysis/numerics.py: mixed_up_quantifier: "
+    "all((not e.dtype.is_float for e in reducer.identity)) -> "
+    "any((not e.dtype.is_float for e in reducer.identity))": (
+        "reducers of these names have one component"
+    ),
+    "tdsl/analysis/model.py: removed_branch: if isinstance(self.bind, isl().MultiAff): -> "
+    "if False:": "isl takes a plain function where it expects one in pieces",
+    "tdsl/analysis/model.py: removed_branch: if isinstance(bind, isl().MultiAff): -> if False:": (
+        "isl takes a plain function where it expects one in pieces"
+    ),
+    "tdsl/analysis/cost.py: forgotten_filter: for c in children(s) if isinstance(c, Stmt) -> "
+    "for c in children(s)": "expressions of loops and allocations execute nothing",
+    "tdsl/analysis/cost.py: swapped_arguments: build.mul(times, extent) -> "
+    "build.mul(extent, times)": "a product, which is tidied at the end",
+    "tdsl/analysis/cost.py: swapped_arguments: build.mul(times, flops) -> "
+    "build.mul(flops, times)": "a product, which is tidied at the end",
+    "tdsl/analysis/cost.py: swapped_arguments: build.mul(times, asked) -> "
+    "build.mul(asked, times)": "a product, which is tidied at the end",
     "tdsl/analysis/cost.py: wrong_order: "
     "sorted(accessed_buffers(s), key=lambda b: b.name) -> list(accessed_buffers(s))": (
         "the order of a report's lines"
@@ -53,5 +117,93 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/carry_values.py: dropped_update: "
     "stored |= {n.buffer for n in below if isinstance(n, Alloc)} -> pass": (
         "what is allocated in a loop is stored in it before it is read"
+    ),
+    "tdsl/lower/apply_layouts.py: swapped_comparison: gap.const >= 0 -> gap.const > 0": _TIE,
+    "tdsl/lower/barriers.py: swapped_comparison: axis.size > 1 -> axis.size >= 1": (
+        "an axis of one has no two work-items: the question comes out empty"
+    ),
+    "tdsl/lower/barriers.py: swapped_arguments: _union(pending, left) -> _union(left, pending)": (
+        "the order of what is pending"
+    ),
+    "tdsl/lower/barriers.py: swapped_arguments: _union(left, right) -> _union(right, left)": (
+        "the order of what is pending"
+    ),
+    "tdsl/lower/barriers.py: removed_branch: if not team.axes: -> if False:": _FAST_PATH,
+    "tdsl/lower/barriers.py: forgotten_refusal: raise AssertionError(type(s)) -> pass": _NEVER,
+    "tdsl/lower/copies.py: forgotten_refusal: "
+    "raise InternalError('blocks must be expanded before a nest is copied') -> pass": _NEVER,
+    "tdsl/lower/carry_accumulators.py: swapped_arguments: _distinct(a, b) -> _distinct(b, a)": (
+        "whether two runs meet is the same both ways"
+    ),
+    "tdsl/lower/carry_values.py: forgotten_filter: "
+    "for n in children(e) if isinstance(n, Expr) -> for n in children(e)": (
+        "a buffer has no place, and nothing below it"
+    ),
+    "tdsl/lower/carry_values.py: wrong_order: sorted(group.anchors()) -> list(group.anchors())": (
+        "small whole numbers come out of a set in order"
+    ),
+    "tdsl/lower/shifts.py: forgotten_filter: "
+    "for n in children(e) if isinstance(n, Expr) -> for n in children(e)": (
+        "operations of these kinds have nothing else below them"
+    ),
+    "tdsl/lower/shifts.py: swapped_comparison: lanes > 1 -> lanes >= 1": (
+        "a scalar is no ramp, which is asked too"
+    ),
+    "tdsl/lower/compact_storage.py: swapped_comparison: "
+    "int(extent) >= _LONG_ROW * lanes -> int(extent) > _LONG_ROW * lanes": (
+        "a row of that length is whole vectors as it is"
+    ),
+    "tdsl/lower/compact_storage.py: removed_branch: if not plans: -> if False:": _FAST_PATH,
+    "tdsl/lower/compact_storage.py: removed_branch: if not used: -> if False:": _FAST_PATH,
+    "tdsl/lower/compact_storage.py: forgotten_filter: "
+    "for n in children(s) if isinstance(n, Stmt) -> for n in children(s)": (
+        "expressions hold no storage and no blocks"
+    ),
+    "tdsl/lower/fit_vectors.py: swapped_comparison: lanes < 2 -> lanes <= 2": (
+        "two is a length that devices have, which is asked too"
+    ),
+    "tdsl/lower/lanes.py: swapped_comparison: c <= 0 -> c < 0": "nothing divides by the literal 0",
+    "tdsl/lower/lanes.py: swapped_comparison: step < 0 -> step <= 0": _STRIDE,
+    "tdsl/lower/lanes.py: swapped_comparison: int(stride) > 0 -> int(stride) >= 0": _STRIDE,
+    "tdsl/lower/lanes.py: removed_branch: if mask.lanes == 1: -> if False:": (
+        "of a scalar the first lane is asked for below: itself"
+    ),
+    "tdsl/lower/loop_bounds.py: swapped_comparison: c > 0 -> c >= 0": _COEFFICIENT,
+    "tdsl/lower/tighten_loops.py: swapped_comparison: form.coefficient(loop.var) > 0 -> "
+    "form.coefficient(loop.var) >= 0": _COEFFICIENT,
+    "tdsl/lower/partition_loops.py: swapped_comparison: form.coefficient(loop.var) > 0 -> "
+    "form.coefficient(loop.var) >= 0": _COEFFICIENT,
+    "tdsl/lower/partition_loops.py: swapped_comparison: n < position -> n <= position": (
+        "asked of another position only"
+    ),
+    "tdsl/lower/move_accesses.py: removed_branch: if not places: -> if False:": _FAST_PATH,
+    "tdsl/lower/map_work_items.py: removed_branch: "
+    "if not has_loops(program.body, BOUND): -> if False:": _FAST_PATH,
+    "tdsl/lower/promote_registers.py: swapped_arguments: "
+    "Load(store.buffer, store.indices) -> Load(store.indices, store.buffer)": (
+        "nothing of it is asked for but its mask, and it has none"
+    ),
+    "tdsl/lower/tidy_indices.py: swapped_comparison: d > 0 -> d >= 0": (
+        "nothing divides by the literal 0"
+    ),
+    "tdsl/lower/tidy_indices.py: forgotten_filter: "
+    "for n in new if isinstance(n, Expr) -> for n in new": "all of them are expressions",
+    "tdsl/lower/tidy_indices.py: dropped_union: Const | Var -> Const": (
+        "a variable is as short as it gets, which is found below"
+    ),
+    "tdsl/lower/transpose_blocks.py: swapped_comparison: int(key.stride.value) > 0 -> "
+    "int(key.stride.value) >= 0": "short strides make no block",
+    "tdsl/lower/transpose_blocks.py: removed_branch: if not isinstance(n, Stmt): -> if False:": (
+        "expressions come out as they are"
+    ),
+    "tdsl/lower/transpose_blocks.py: mixed_up_junction: len(parts) == len(s.body) and "
+    "all((a is b for a, b in zip(parts, s.body, strict=True))) -> len(parts) == len(s.body) or "
+    "all((a is b for a, b in zip(parts, s.body, strict=True)))": (
+        "a run that is rewritten becomes one statement in the place of several"
+    ),
+    "tdsl/lower/expand_maths.py: removed_branch: if not _calls(s.value): -> if False:": _FAST_PATH,
+    "tdsl/lower/hoist_allocs.py: dropped_intersection: "
+    "free_vars(extent) & ranges.keys() -> free_vars(extent)": (
+        "an extent without these variables is its own greatest value"
     ),
 }
