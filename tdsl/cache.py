@@ -110,7 +110,16 @@ def cache_directory() -> Path | None:
     value = os.environ.get("TDSL_CACHE_DIR")
     if value is None:
         return Path(platformdirs.user_cache_path("tdsl")) / "objects"
-    return Path(value).expanduser() if value else None
+    if not value:
+        return None
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        warn_user(
+            f"tdsl works without its object cache: TDSL_CACHE_DIR is {value!r}: {error}",
+            CacheWarning,
+        )
+        return None
 
 
 class ObjectCache:
@@ -181,7 +190,7 @@ class ObjectCache:
             return "it is switched off (TDSL_CACHE_DIR is empty)"
         found = self._try_to_open(create=True)
         if not isinstance(found, int):
-            return f"{self._directory}: {found or 'it cannot be made'}"
+            return f"{self._directory}: {found}"
         os.close(found)
         if not os.access(self._directory, os.W_OK | os.X_OK):
             return f"{self._directory}: it cannot be written"
@@ -218,7 +227,7 @@ class ObjectCache:
                     self._directory.mkdir(mode=0o700)
             descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            return "it cannot be made" if create else None
         except OSError as error:
             return f"it cannot be opened: {error.strerror}"
         problem = _trust_problem(os.fstat(descriptor))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from tdsl import options
 from tdsl.cache import content_key, default_cache, source_stamp
 from tdsl.codegen.llvm.compile import compile_text, compiler_versions
 from tdsl.codegen.llvm.host import cpu_of
@@ -128,7 +129,7 @@ def compile_program(program: Program, target: Target) -> Artifact:
     stages = _llvm_stages(program, target)
     key = _cache_key(program, target)
     objects = default_cache()
-    entry = objects.load(key)
+    entry = None if options.passes_are_watched() else objects.load(key)
     if entry is None:
         made = stages()
         code = compile_text(made.llvm + _call_path(signature, program), target)
@@ -180,7 +181,7 @@ def _link_opencl(program: Program, target: Target) -> Kernel:
     stages = _opencl_stages(program, target)
     key = content_key("opencl", fingerprint(program), target.text, source_stamp(*_OPENCL_COMPILER))
     objects = default_cache()
-    entry = objects.load(key)
+    entry = None if options.passes_are_watched() else objects.load(key)
     if entry is None:
         made = stages()
         source, plan, accesses = made.module.source, made.module.plan, made.accesses

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -172,6 +173,14 @@ def test_a_cache_that_is_switched_off(monkeypatch):
     cache.store(KEY, CODE, {})
     assert cache.load(KEY) is None
     assert cache.stats().directory is None
+
+
+def test_a_directory_that_cannot_be_made_is_told(monkeypatch):
+    with pytest.warns(CacheWarning, match="it cannot be made"):
+        ObjectCache(Path("/proc/none")).store(KEY, CODE, {})
+    monkeypatch.setenv("TDSL_CACHE_DIR", "~nobody-is-called-this/x")
+    with pytest.warns(CacheWarning, match=r"TDSL_CACHE_DIR is '~nobody-is-called-this/x'"):
+        assert default_cache().stats().directory is None
 
 
 def test_the_environment_names_the_directory(monkeypatch, tmp_path):

@@ -58,7 +58,8 @@ def run_passes(
     """Run the passes of a table in order.
 
     `keep` collects the program after each pass. `TDSL_DUMP=dir` writes them to files,
-    `TDSL_DEBUG=1` prints the time of each pass, `TDSL_VERIFY=1` verifies after each.
+    `TDSL_DEBUG=1` prints the time of each pass (2: and what it made), `TDSL_VERIFY=1` verifies
+    after each.
     """
     dumps: list[tuple[str, Program]] = []
     directory = options.dump_dir()
@@ -66,7 +67,7 @@ def run_passes(
         start = time.perf_counter()
         after = step.run(program, target)
         elapsed = time.perf_counter() - start
-        _report(step, elapsed, changed=after is not program)
+        _report(step, elapsed, after, changed=after is not program)
         if directory is not None:
             _dump(directory, number, step, program, after)
         if keep:
@@ -77,10 +78,12 @@ def run_passes(
     return Lowered(program, tuple(dumps))
 
 
-def _report(step: Pass, seconds: float, *, changed: bool) -> None:
+def _report(step: Pass, seconds: float, after: Program, *, changed: bool) -> None:
     if options.debug_level() >= 1:
         note = "" if changed else "  (unchanged)"
         print(f"lower {step.name:18} {seconds * 1e3:8.2f} ms{note}")  # noqa: T201 - asked for
+    if options.debug_level() >= 2 and changed:
+        print(print_program(after))  # noqa: T201 - asked for
 
 
 def _dump(directory: Path, number: int, step: Pass, before: Program, after: Program) -> None:

@@ -36,6 +36,20 @@ def test_func_runs_and_its_object_is_cached(own_cache):
     assert len(list(own_cache.glob("*.tdslobj"))) == stored
 
 
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_passes_run_for_whoever_looks_at_them_though_the_object_is_cached(
+    monkeypatch, capsys, tmp_path, level
+):
+    driver.build(td.Schedule(scaled()))
+    monkeypatch.setenv("TDSL_DEBUG", level)
+    monkeypatch.setenv("TDSL_DUMP", str(tmp_path / "dumps"))
+    driver.build(td.Schedule(scaled()))
+    shown = capsys.readouterr().out
+    assert " ms" in shown
+    assert ("B[i] = fma(A[i], 2, 1)" in shown) is (level == "2")
+    assert (tmp_path / "dumps" / "scaled" / "00-scheduled.tdsl").exists()
+
+
 def test_another_schedule_is_another_object():
     s = td.Schedule(scaled())
     first = driver.build(s)
