@@ -25,8 +25,6 @@ def check_inside(state: State) -> None:
         Refused: a leaf runs beyond its block's extents, at the cost of what it finds there.
     """
     for site in state.sites:
-        for access in state.deps.accesses[id(site.block)]:
-            state.home(site, access.buffer)
         run = state.run(site)
         if not run.inside:
             homes = tuple(

@@ -115,7 +115,7 @@ def _rivals(state: State, buffer: Buffer, site: Site) -> IslMap:
         placed = _layout_map(state, buffer, alloc.layout)
     else:
         whole = elements(buffer, state.deps.models, [])
-        placed = isl().Map.identity(whole.get_space().map_from_set()).intersect_domain(whole)
+        placed = isl().Map.identity(whole.get_space().map_from_set())
     steps = len(state.deps.steps.get(buffer, {}).get(id(site.block), ()))
     placed = placed.insert_dims(kinds.in_, 0, steps)
     together = placed.apply_range(placed.reverse())

@@ -83,6 +83,8 @@ def matrix():
     [
         ("i in 4:\n  T.init(i)\n  k in 3:\n    T(i, k)\n  Y(i)\n", Storage.REDUCED),
         ("i in 4:\n  T.init(i)\n  k in 3:\n    T(i, k)\n    Y(i)\n", Storage.SHARED),
+        ("i in 4:\n  k in 3:\n    T(i, k)\ni in 4:\n  T.init(i)\ni in 4:\n  Y(i)\n",
+         Storage.SHARED),
         ("u in 2:\n  i in 4:\n    T.init(i)\n    k in 3:\n      T(i, k)\ni in 4:\n  Y(i)\n",
          Storage.SHARED),
         ("i in 4:\n  T.init(i)\ni in 4:\n  T.init(i)\n  k in 3:\n    T(i, k)\n  Y(i)\n",

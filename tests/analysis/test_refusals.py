@@ -199,6 +199,13 @@ CASES = {
         ("coverage", "R", (3,), {"i": 3}, {}),
         WHOLE,
     ),
+    "a sum without its start, whose loop starts late": (
+        sums,
+        "i in 4:\n  R.init(i) if i < 3\n  k in 4:\n    R(i, k-1) if k >= 1\n  Y(i)\n",
+        "a part of the reduction R would run without its init",
+        ("coverage", "R", (3,), {"i": 3, "k": 1}, {}),
+        WHOLE,
+    ),
     "a masked sum without its start": (
         masked,
         "i in 4:\n  R.init(i) if i < 3\n  k in 3:\n    R(i, k)\n  Y(i)\n",
