@@ -143,6 +143,16 @@ def _rebuild_alloc(n: Alloc, f: Callable[[Any], Any]) -> Node:
     return n if same else Alloc(new_buffer, new_body, n.scope, n.layout)
 
 
+def _rebuild_for(n: For, f: Callable[[Any], Any]) -> Node:
+    var, extent, body, parts = n.var, n.extent, n.body, n.parts
+    new_var, new_extent, new_body = f(var), f(extent), f(body)
+    new_parts = _rebuild_items(parts, f) if parts else parts
+    same = new_var is var and new_extent is extent and new_body is body and new_parts is parts
+    if same:
+        return n
+    return For(new_var, new_extent, new_body, n.kind, new_parts, n.span, n.instruction)
+
+
 def _rebuild_if(n: If, f: Callable[[Any], Any]) -> Node:
     cond, then, rest = n.cond, n.then, n.otherwise
     new_cond, new_then, new_rest = f(cond), f(then), None if rest is None else f(rest)
@@ -238,6 +248,7 @@ REBUILD = _Rebuilders(
         Let: _rebuild_let,
         Seq: _rebuild_seq,
         Alloc: _rebuild_alloc,
+        For: _rebuild_for,
         If: _rebuild_if,
     }
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from tdsl.ir.affine import linear
+from tdsl.ir.affine import Affine, linear
 from tdsl.ir.below import BELOW
 from tdsl.ir.build import index, lt, product
 from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
@@ -196,22 +196,27 @@ def _note(
 
 def _apart(elements: list[_Element]) -> bool:
     """Whether no two of the elements of one buffer overlap."""
-    for n, one in enumerate(elements):
-        for other in elements[n + 1 :]:
-            if len(one.indices) != len(other.indices):
-                return False
-            pairs = zip(one.indices, other.indices, strict=True)
-            if not any(_distinct(a, b) for a, b in pairs):
+    places = [tuple(_run(i) for i in e.indices) for e in elements]
+    for n, one in enumerate(places):
+        for other in places[n + 1 :]:
+            if len(one) != len(other) or not any(map(_distinct, one, other)):
                 return False
     return True
 
 
-def _distinct(a: Expr, b: Expr) -> bool:
-    """Whether two index expressions never meet in any lane."""
-    if any(i.lanes > 1 and not _is_run(i) for i in (a, b)):
+def _run(i: Expr) -> tuple[Affine, int] | None:
+    """Where the elements that an index names start, and how many they are; None: no run."""
+    if i.lanes > 1 and not _is_run(i):
+        return None
+    return linear(_base(i)), i.lanes
+
+
+def _distinct(a: tuple[Affine, int] | None, b: tuple[Affine, int] | None) -> bool:
+    """Whether two runs have no element in common."""
+    if a is None or b is None:
         return False
-    gap = linear(_base(b)) - linear(_base(a))
-    return gap.is_constant and (gap.const >= a.lanes or -gap.const >= b.lanes)
+    gap = b[0] - a[0]
+    return gap.is_constant and (gap.const >= a[1] or -gap.const >= b[1])
 
 
 def _is_run(i: Expr) -> bool:

@@ -76,8 +76,8 @@ class _Survey:
         self._open: dict[Buffer, _Tile] = {}
         self._concurrent: list[For] = []
 
-    def visit(self, n: Node) -> None:
-        """Look at a node and all below it."""
+    def visit(self, n: Stmt) -> None:
+        """Look at a statement and all below it."""
         match n:
             case Alloc(scope=Scope.REGISTER):
                 self._visit_tile(n)
@@ -87,14 +87,18 @@ class _Survey:
                 self._visit_below(n)
                 self._concurrent.pop()
                 return
-            case Load() | Store() if n.buffer in self._open:
-                tile = self._open[n.buffer]
-                tile.spans.add(_span(_lanes_of(n.indices[0], tile.alloc)))
-                if isinstance(n, Store) and n.atomic:
-                    self._check_one_owner(tile)
+            case Store():
+                self._note(n)
             case _:
                 pass
         self._visit_below(n)
+
+    def _note(self, access: Load | Store) -> None:
+        tile = self._open.get(access.buffer)
+        if tile is not None:
+            tile.spans.add(_span(_lanes_of(access.indices[0], tile.alloc)))
+            if isinstance(access, Store) and access.atomic:
+                self._check_one_owner(tile)
 
     def _visit_tile(self, alloc: Alloc) -> None:
         tile = self._open[alloc.buffer] = _Tile(alloc, len(self._concurrent), set())
@@ -102,9 +106,14 @@ class _Survey:
         del self._open[alloc.buffer]
         self.slots[id(alloc)] = _slots(tile)
 
-    def _visit_below(self, n: Node) -> None:
+    def _visit_below(self, n: Stmt) -> None:
         for child in children(n):
-            self.visit(child)
+            if isinstance(child, Stmt):
+                self.visit(child)
+            else:
+                for m in walk(child):
+                    if isinstance(m, Load):
+                        self._note(m)
 
     def _check_one_owner(self, tile: _Tile) -> None:
         """Atomic updates to registers are plain ones, as long as one thread makes all of them."""

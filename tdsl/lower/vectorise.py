@@ -200,10 +200,10 @@ class _Lanes:
         vector = any(i.lanes > 1 for i in indices)
         own = None if e.mask is None else self.expr(e.mask, mask)
         active: Expr | None = None
-        if not self._is_safe(e):
-            # a mask of its own may lack what the select around the load decides
-            masks = [m for m in (mask, self.arm) if m is not None and m != own]
-            active = reduce(rebuild_and, masks) if masks else None
+        # a mask of its own may lack what the select around the load decides
+        masks = [m for m in (mask, self.arm) if m is not None and m != own]
+        if masks and not self._is_safe(e):
+            active = reduce(rebuild_and, masks)
         if active is not None and not vector:
             active = any_lane(active)
         if own is not None and own.lanes > 1 and not vector:
