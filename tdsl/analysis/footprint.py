@@ -117,9 +117,11 @@ def touches(
         ]
         most = [value_at(extent, env) or 1 for extent in buffer.shape]
         if home.layout is not None:
-            given = dict(zip(home.layout.inputs, chosen, strict=True))
+            inputs = home.layout.inputs
+            given = dict(zip(inputs, chosen, strict=True))
+            extents = dict(zip(inputs, most, strict=True))
             chosen = [_slopes(output, given) for output in home.layout.outputs]
-            most = [_most(output) for output in home.layout.outputs]
+            most = [_most(output, extents) for output in home.layout.outputs]
         found.append(
             Touch(buffer, home.scope, access.is_write, access.own, tuple(chosen) or ({},),
                   tuple(most) or (1,))
@@ -127,9 +129,13 @@ def touches(
     return tuple(found)
 
 
-def _most(e: Expr) -> int:
-    """How many values an index of a layout takes at most."""
+def _most(e: Expr, extents: Mapping[Var, int]) -> int:
+    """How many values an index of a layout takes at most; `extents` are those of its inputs."""
     match e:
+        case Var():
+            return extents.get(e, _ANYWHERE)
+        case Binary(op=BinaryOp.FLOORDIV, a=a, b=Const(value=divisor)) if divisor:
+            return -(-_most(a, extents) // int(divisor))
         case Binary(op=BinaryOp.FLOORMOD, b=Const(value=divisor)):
             return int(divisor)
         case _:
@@ -142,6 +148,8 @@ def useful_part(leaf: Leaf, levels: tuple[Level, ...], env: Mapping[Var, int]) -
     trips = {level.var: level.trips for level in levels}
     part = 1.0
     for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True):
+        if any(isinstance(n, Binary) and n.op is BinaryOp.FLOORMOD for n in walk(binding)):
+            continue  # a part of a fused loop stays in its range
         slopes = _slopes(binding, own)
         # a skew takes away what it has added
         span = 1 + sum(slope * (trips[var] - 1) for var, slope in slopes.items() if slope > 0)

@@ -172,8 +172,13 @@ class _Place:
         return [self.core.index.label(loop.var) for loop in among]
 
     def inner(self) -> list[str]:
-        """The loops inside."""
-        return self.labels([s for s in statements(self.node.body) if isinstance(s, For)])
+        """The loops inside, down to where there are several."""
+        found: list[For] = []
+        s = self.node.body
+        while isinstance(s, For | Alloc):
+            found += [s] if isinstance(s, For) else []
+            s = s.body
+        return self.labels(found)
 
     def exceeds(self, loop: str, factor: int) -> bool:
         """Whether a loop is known to be longer than a factor, or of unknown length."""
@@ -233,9 +238,10 @@ class _Place:
         ]  # fmt: skip
 
     def stored(self) -> list[str]:
-        """The intermediate tensors that the loop touches."""
-        touched = accessed_buffers(self.node)
-        return [buffer.name for buffer in self.core.index.allocs if buffer in touched]
+        """The intermediate tensors that the loop touches and that are allocated outside."""
+        touched, held = accessed_buffers(self.node), self.held()
+        found = [buffer.name for buffer in self.core.index.allocs if buffer in touched]
+        return [name for name in found if name not in held]
 
     def reads(self) -> list[tuple[str, str]]:
         """Blocks in the loop, and the tensors that they read."""
@@ -244,7 +250,8 @@ class _Place:
             (name, buffer.name)
             for name in self.inside()
             for buffer in self._read_by(name)
-            if buffer not in {write.buffer for write in leaves[name].block.writes}
+            if buffer.name not in self.held()
+            and buffer not in {write.buffer for write in leaves[name].block.writes}
         ]
 
     def successors(self) -> list[Arguments]:
@@ -259,6 +266,11 @@ class _Place:
             and load.buffer is not write.buffer
             and (load.buffer.dtype, load.buffer.shape) == (write.buffer.dtype, write.buffer.shape)
         ]
+
+    def results(self) -> list[str]:
+        """The blocks in the loop whose results leave it."""
+        leaves, held = self.core.index.leaves, self.held()
+        return [x for x in self.inside() if leaves[x].block.writes[0].buffer.name not in held]
 
     def reductions(self) -> list[str]:
         """The reductions in the loop."""
@@ -307,14 +319,13 @@ _CANDIDATES: dict[str, Callable[[_Place], list[Arguments]]] = {
     "inline": lambda p: [(block,) for block in p.producers()],
     "reverse_compute_at": lambda p: [(block, p.label) for block in p.consumers()],
     "compute_with": lambda p: [(block, p.label) for block in p.siblings()],
-    "set_scope": lambda p: [(tensor, "register") for tensor in p.held()],
     "fold_storage": lambda p: [(tensor,) for tensor in p.held()],
     "store_at": lambda p: [(tensor, p.label) for tensor in p.stored()],
     "fission": lambda p: [(p.label, block) for block in p.inside()[:-1]],
     "decompose_reduction": lambda p: [(block, p.label) for block in p.reductions()],
     "rfactor": lambda p: [(p.label,) for _ in p.reductions()],
     "cache_read": lambda p: [(*read, "global", p.label) for read in p.reads()],
-    "cache_write": lambda p: [(block, "stack", p.label) for block in p.inside()],
+    "cache_write": lambda p: [(block, "stack", p.label) for block in p.results()],
     "pad_einsum": lambda p: [(block, 8) for block in p.reductions()],
     "reuse": lambda p: p.successors(),
 }
