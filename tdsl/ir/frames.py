@@ -1,8 +1,9 @@
 """The way into isl: its context, budgets, and expressions as affine functions and sets.
 
 Everything lives in one private isl context under one lock (operations hold the GIL, and a budget
-is per context). Each query may spend 20 000 isl operations, which is deterministic; whatever
-goes wrong inside isl under that budget is `Unknown`, and unknown is never taken for yes.
+is per context). Each query may spend 30 000 isl operations, which is deterministic and takes up to
+40 ms; whatever goes wrong inside isl under that budget is `Unknown`, and unknown is never taken
+for yes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tdsl.ir.affine import Affine, is_affine, linear
 from tdsl.ir.expr import Binary, BinaryOp, Checked, Const, Expr, Select, Unary, UnaryOp, Var
 from tdsl.ir.visit import free_vars, loads
 
-BUDGET = 20_000
+BUDGET = 30_000
 GHOST_THRESHOLD = 3  # from so many divisions on, each becomes a dimension of its own
 
 LOCK = RLock()

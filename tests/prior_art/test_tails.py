@@ -20,9 +20,9 @@ def image(h, w, name="image"):
     return td.func(name, [A], [B])
 
 
-def tiled_twice(h, w):
+def tiled_twice(func):
     """Tiles whose two loops over tiles, and whose two loops inside, are one loop each, split."""
-    s = scheduled(image(h, w))
+    s = scheduled(func)
     yo, xo, yi, xi = s.tile("y", "x", 2, 3)
     _, oi = s.split(s.fuse(yo, xo), 5)
     _, ii = s.split(s.fuse(yi, xi), 4)
@@ -32,21 +32,58 @@ def tiled_twice(h, w):
 
 @pytest.mark.parametrize(("h", "w"), [(5, 11), (1, 1), (7, 3)])
 def test_fused_tiles_are_tiled_again_by_factors_that_divide_nothing(h, w):
-    s, _, ii = tiled_twice(h, w)
+    s, _, ii = tiled_twice(image(h, w))
     s.vectorize(ii, 4)
     assert runs(s)["B"] == h * w
     agrees(s)
 
 
-@pytest.mark.xfail(
-    raises=td.ScheduleError,
-    strict=True,
-    reason="six divisions of one index: two lanes take 26 000 isl operations of 20 000",
-)
 def test_fused_tiles_in_vectors_with_a_tail():
-    s, oi, _ = tiled_twice(5, 11)
+    s, oi, _ = tiled_twice(image(5, 11))
     s.vectorize(oi, 4)
+    assert runs(s)["B"] == 5 * 11
     agrees(s)
+
+
+def test_fused_tiles_of_a_sum_are_no_vectors():
+    A = td.placeholder((5, 11), "int32", name="A")
+    x = td.reduce_axis(11, name="x")
+    B = td.compute((5,), lambda y: td.sum(A[y, x], axis=x), name="B")
+    s, oi, _ = tiled_twice(td.func("sums", [A], [B]))
+    with pytest.raises(td.ScheduleError, match="may run at once") as refused:
+        s.vectorize(oi, 4)
+    first, second = refused.value.witness.first, refused.value.witness.second
+    assert first != second
+    agrees(s)
+
+
+def largest_of_each_group(op):
+    groups = td.sizes("G")
+    X = td.placeholder((1,), "int64", name="X")
+    group = td.placeholder((1,), "int32", name="group")
+    old = td.placeholder((groups,), "int64", name="old")
+    r = td.reduce_axis(1, name="r")
+    top = td.update(old, over=r, at=group[r], value=X[r], op=op, name="top")
+    return td.func("largest", [X, group, old], [top], assume=["G >= 1"])
+
+
+def test_a_tile_of_symbolic_blocks_moves_back_into_the_copy():
+    s = scheduled(largest_of_each_group("max"))
+    bo, bi = s.split("top.base.b0", 5)
+    s.tile(bo, bi, 2, 2, tail="shift")
+    assert runs(s, {"G": 13})["top"] == 1
+
+
+def test_a_tile_that_moves_back_into_a_sum_is_refused():
+    n = td.sizes("N")
+    A = td.placeholder((n,), "int64", name="A")
+    r = td.reduce_axis(n, name="r")
+    total = td.compute((), lambda: td.sum(A[r], axis=r), name="total")
+    s = scheduled(td.func("total", [A], [total], assume=["N >= 1"]))
+    ro, ri = s.split("r", 5)
+    with pytest.raises(td.ScheduleError, match="would run twice on one instance") as refused:
+        s.tile(ro, ri, 2, 2, tail="shift")
+    assert refused.value.witness.first != refused.value.witness.second
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (4, 6), (5, 7), (0, 3)])
