@@ -39,6 +39,16 @@ def test_a_value_overwritten_by_an_equal_one_is_lost():
     assert "C(0,) reads another B[0]" in hidden.detail
 
 
+def test_places_that_nobody_reads_disturb_nothing():
+    pair = 'B, C = td.compute((N,), lambda i: (A[i, 0], A[i, 1]), name="C")'
+
+    def fold(s):
+        (dead,) = (buffer.name for buffer in s.index.allocs)
+        s.fold_storage(dead, 1, dim=0)
+
+    assert verdicts(algorithm(pair), fold, lambda s: s.parallel("i")) == (None, None)
+
+
 def test_a_place_taken_after_the_last_read_is_free():
     known = algorithm(ROWS)
     assert verdicts(
