@@ -1,4 +1,21 @@
-"""One fuzzed case: an algorithm, a random schedule of it, and everything that is checked."""
+"""One fuzzed case: an algorithm, a random schedule of it, and everything that is checked.
+
+Each case checks, at the algorithm's own sizes and, where these are symbolic, at up to seven more:
+
+- the unscheduled program in the interpreter against numpy;
+- that a refused step leaves the schedule as it was, and what its witness claims; brute force judges
+  a share of the refusals (`--judged`);
+- the scheduled program in the interpreter against the unscheduled one, for two or three sets of
+  data, in the canonical order and four hostile ones, watching for iterations that conflict and for
+  instances that write another value when they run again. A program without concurrent loops has
+  one order only, and is run in it;
+- whose values each instance reads, at its own sizes (`flows`);
+- that the texts of the program, and the trace as JSON and as Python, give the schedule again;
+- the lowered program in the interpreter in three orders (with the first pass that is wrong), and
+  the machine code made of that very program, for two sets of data.
+
+Lowering and the closures of the interpreter are made once for a case and a size.
+"""
 
 from __future__ import annotations
 
