@@ -7,6 +7,8 @@ is made flat before loops are vectorised.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.build import floordiv, index, mul, product
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Node
@@ -50,17 +52,21 @@ def _visit(s: Stmt, kept: set[Buffer]) -> Stmt:
 def _flat(access: A, kept: set[Buffer]) -> A:
     if access.buffer.strided or access.buffer in kept:
         return access
-    flat = _joined(access.buffer, access.indices)
+    flat = _joined(access.buffer.shape, access.indices)
     return access if flat is None else with_indices(access, (flat,))
 
 
-def _joined(buffer: Buffer, indices: tuple[Expr, ...]) -> Expr | None:
-    """The flat index, where it has no division although the indices do."""
+@lru_cache(maxsize=4096)
+def _joined(shape: tuple[Expr, ...], indices: tuple[Expr, ...]) -> Expr | None:
+    """The flat index, where it has no division although the indices do.
+
+    Remembered: what is inlined reads the same elements many times.
+    """
     if len(indices) < 2 or not any(_divides(n) for i in indices for n in walk(i)):
         return None
     total = Affine({})
     for axis, i in enumerate(indices):
-        step = product(buffer.shape[axis + 1 :])
+        step = product(shape[axis + 1 :])
         total = total + linear(mul(_without_remainders(linear(i)).expr(), step))
     total = _with_least_divisions(total)
     return None if any(_divides(n) for atom in total.terms for n in walk(atom)) else total.expr()
