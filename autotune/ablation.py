@@ -56,7 +56,7 @@ def prune(
     left = _Left(schedule, race, prepare, most)
     left.try_without(doubtful)
     for step in reversed(steps):  # legal to leave out, if at all, now that others are gone
-        if all(step is not other for other in legal):
+        if left.dropped and all(step is not other for other in legal):
             left.try_without([step])
     return Pruned(left.schedule, tuple(left.dropped))
 
@@ -105,10 +105,11 @@ class _Left:
         shorter = proven[0] if proven else None
         if shorter is None:
             return False
-        self._most -= 1
-        found = self._race(shorter, self.schedule)
-        if found is None or found.is_slower:
-            return False
+        if len(doubtful) > 1 or self.dropped:  # the screen has timed what lacks one step
+            self._most -= 1
+            found = self._race(shorter, self.schedule)
+            if found is None or found.is_slower:
+                return False
         self._steps, self.schedule = steps, shorter
         self.dropped += [str(step) for step in reversed(doubtful)]
         return True
