@@ -41,6 +41,12 @@ EQUIVALENT: dict[str, str] = {
     ),
     "tdsl/analysis/dependences.py: swapped_comparison: len(_MODELS) > MOST_ALGORITHMS -> "
     "len(_MODELS) >= MOST_ALGORITHMS": _CACHE,
+    "tdsl/analysis/recompute.py: swapped_arguments: state.met(a, b) -> state.met(b, a)": (
+        "the number of common loops is the same both ways"
+    ),
+    "tdsl/analysis/repeat.py: swapped_arguments: state.met(one, two) -> state.met(two, one)": (
+        "the number of common loops is the same both ways"
+    ),
     "tdsl/analysis/reach.py: swapped_arguments: larger(a.width, b.width) -> "
     "larger(b.width, a.width)": "a maximum",
     "tdsl/analysis/reach.py: swapped_arguments: larger(a.high, b.high) -> larger(b.high, a.high)": (
