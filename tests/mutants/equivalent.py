@@ -138,9 +138,6 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/barriers.py: forgotten_refusal: raise AssertionError(type(s)) -> pass": _NEVER,
     "tdsl/lower/copies.py: forgotten_refusal: "
     "raise InternalError('blocks must be expanded before a nest is copied') -> pass": _NEVER,
-    "tdsl/lower/carry_accumulators.py: swapped_arguments: _distinct(a, b) -> _distinct(b, a)": (
-        "whether two runs meet is the same both ways"
-    ),
     "tdsl/lower/carry_values.py: forgotten_filter: "
     "for n in children(e) if isinstance(n, Expr) -> for n in children(e)": (
         "a buffer has no place, and nothing below it"
