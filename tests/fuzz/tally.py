@@ -142,6 +142,8 @@ class Tally:
             f"steps accepted     {self.mean_steps:.2f} a schedule (goal {ENOUGH_STEPS})",
             f"refused but legal  {100 * self.legal_refused():.2f} % of legal steps "
             f"(goal {100 * MOST_LEGAL_REFUSED:.0f} %)",
+            f"right by chance    {self.coincident.total()} more of {self.judged.total()} judged: "
+            "equal values, or too small sizes",
             f"with a witness     {self.witnessed} of {self.disproved} refusals of the prover",
             f"time of a step     median {self.percentile(0.5):.1f} ms, "
             f"p99 {self.percentile(0.99):.1f} ms",
