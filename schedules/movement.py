@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tdsl as td
 from tdsl.errors import DeclarationError
+from tdsl.lang.sugar import PadMode
 from tdsl.schedules.dims import (
     Dim,
     axes_of,
@@ -301,7 +302,7 @@ def pad(
     x: td.Tensor,
     before: Sequence[int],
     after: Sequence[int],
-    mode: str = "constant",
+    mode: PadMode = "constant",
     value: float = 0,
     name: str | None = None,
 ) -> td.Tensor:
@@ -314,7 +315,7 @@ def pad(
     }
     source = slice_axes(x, cut, f"{label}.cut") if cut else x
     low, high = [max(0, b) for b in before], [max(0, e) for e in after]
-    return td.pad(source, low, high, mode=mode, value=value, name=label)  # type: ignore[arg-type]
+    return td.pad(source, low, high, mode=mode, value=value, name=label)
 
 
 def gather(x: td.Tensor, indices: td.Tensor, axis: int = 0, name: str | None = None) -> td.Tensor:

@@ -38,8 +38,8 @@ __all__ = sorted(_HOME)  # noqa: PLE0605 - the stub is the one list of public na
 
 
 # Loaded at once: as soon as anything imports the submodule, the name would stand for the module.
-from tdsl.errors import explained  # noqa: E402
-from tdsl.target import target as target  # noqa: E402
+from tdsl.errors import explained  # noqa: E402 - below the comment that is about both
+from tdsl.target import target as target  # noqa: E402 - the same
 
 
 def __getattr__(name: str) -> object:

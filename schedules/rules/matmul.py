@@ -203,9 +203,9 @@ def _is_near(operand: Access, target: Target) -> bool:
     return whole and (shape[0] or 0) * pitch <= target.l2 // 8
 
 
-def _own(facts: BlockFacts, row: object, view: Contraction) -> tuple[int, int, int]:
+def _own(facts: BlockFacts, row: Var, view: Contraction) -> tuple[int, int, int]:
     names = [it.var for it in facts.block.iters]
-    return len(names), names.index(row), names.index(view.column)  # type: ignore[arg-type]
+    return len(names), names.index(row), names.index(view.column)
 
 
 RULE = Rule("matmul", match)

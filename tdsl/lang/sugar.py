@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import reduce as fold
 from typing import Literal
@@ -139,14 +140,15 @@ def reshape(x: Tensor, shape: object, name: str | None = None) -> Tensor:
         for position, n in enumerate(old):
             part = floordiv(flat, rest)
             at.append(Value(part if position == 0 else floormod(part, n)))
-            rest //= int(old[position + 1].value) if position + 1 < len(old) else 1  # type: ignore[attr-defined]
+            rest //= _count(old[position + 1 : position + 2])
         return x[tuple(at)]
 
     return _declared([Value(e) for e in new], element, name)
 
 
 def _count(extents: Sequence[Expr]) -> int:
-    return fold(lambda n, e: n * int(e.value), extents, 1)  # type: ignore[attr-defined]
+    """The number of elements of a shape of plain numbers."""
+    return math.prod(int(e.value) for e in extents if isinstance(e, Const))
 
 
 def _complete(x: Tensor, shape: object) -> tuple[Expr, ...]:
@@ -160,7 +162,7 @@ def _complete(x: Tensor, shape: object) -> tuple[Expr, ...]:
     )
     if len(unknown) > 1 or not fixed:
         raise DeclarationError("reshape: -1 may stand once, among plain numbers")
-    rest = fold(lambda n, d: n * int(d), known, 1)  # type: ignore[call-overload]
+    rest = math.prod(d for d in known if isinstance(d, int))
     total = _count(x.buffer.shape)
     if rest == 0 or total % rest:
         raise DeclarationError(f"reshape: {total} elements do not divide into {rest}")

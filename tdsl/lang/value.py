@@ -198,10 +198,10 @@ class Value(Arithmetic):
     def __hash__(self) -> int:
         return id(self)
 
-    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]  # as numpy's does
         return binary(BinaryOp.EQ, self, other)
 
-    def __ne__(self, other: object) -> Value:  # type: ignore[override]
+    def __ne__(self, other: object) -> Value:  # type: ignore[override]  # likewise
         return binary(BinaryOp.NE, self, other)
 
 

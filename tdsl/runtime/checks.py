@@ -136,8 +136,8 @@ def check_apart(written: Array, other: Array, names: tuple[str, str], where: str
     """
     if not np.may_share_memory(written, other):
         return
-    try:
-        shared = np.shares_memory(written, other, _OVERLAP_WORK)  # type: ignore[arg-type]
+    try:  # numpy's stubs take no number of steps, its documentation does
+        shared = np.shares_memory(written, other, _OVERLAP_WORK)  # type: ignore[arg-type]  # above
     except np.exceptions.TooHardError:
         shared = True
     if shared:

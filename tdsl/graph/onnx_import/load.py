@@ -64,7 +64,7 @@ def read_model(source: Any, limits: Limits = DEFAULT) -> tuple[Any, Path | None]
 
 def _parse(data: bytes) -> Any:
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
 
     model = onnx.ModelProto()
     try:
