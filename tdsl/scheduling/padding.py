@@ -14,10 +14,10 @@ from functools import reduce
 
 from tdsl.errors import ScheduleError
 from tdsl.ir.affine import tidy
-from tdsl.ir.build import add, ceildiv, const, is_const, logical_and, lt, mul
+from tdsl.ir.build import add, ceildiv, const, is_const, logical_and, lt, minimum, mul
 from tdsl.ir.expr import Buffer, Const, Expr, Load, Node, Select, Var
 from tdsl.ir.interval import Interval, interval
-from tdsl.ir.simplify import simplify_value
+from tdsl.ir.simplify import simplify, simplify_value
 from tdsl.ir.stmt import Block, IterKind, IterVar, Reducer, Write
 from tdsl.ir.visit import free_vars, loads, map_children
 from tdsl.scheduling.edit import Edit
@@ -97,7 +97,8 @@ def _operand(edit: Edit, load: Load, axes: Axes) -> Operand:
             edges.append(extent)
             shape.append(extent)
         elif isinstance(at, Var):
-            edges.append(axes.extents[at])
+            # a read under a condition may leave its tensor where the condition is false
+            edges.append(simplify(minimum(axes.extents[at], extent)))
             shape.append(axes.padded[at])
         else:
             span = interval(at, env)

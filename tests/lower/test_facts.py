@@ -3,6 +3,7 @@ import random
 
 import pytest
 
+from tdsl import dtypes
 from tdsl.ir.affine import linear
 from tdsl.ir.build import (
     add,
@@ -21,6 +22,7 @@ from tdsl.ir.build import (
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
+    Buffer,
     Checked,
     Const,
     Extern,
@@ -31,7 +33,7 @@ from tdsl.ir.expr import (
     Var,
 )
 from tdsl.ir.stmt import For, Let, Seq
-from tdsl.lower.facts import Facts, decide, holds, in_range
+from tdsl.lower.facts import Facts, decide, holds, in_range, is_index
 from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
 
 M, N, I, J = (Var(name) for name in "MNij")
@@ -297,3 +299,11 @@ def test_nothing_is_decided_that_brute_force_contradicts(seed):
                 if value(given, env):
                     assert bool(value(goal, env)) == answer, (extent, given, goal, env)
     assert decided > 5
+
+
+def test_one_clamped_index_does_not_vouch_for_another():
+    table = Buffer("table", dtypes.INDEX, (index(8),))
+    i = Var("i")
+    clamped = Checked(Load(table, (i,)), index(4), 0)
+    assert is_index(add(clamped, i))
+    assert not is_index(add(clamped, Load(table, (add(i, 1),))))

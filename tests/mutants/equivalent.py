@@ -209,4 +209,12 @@ EQUIVALENT: dict[str, str] = {
     "free_vars(extent) & ranges.keys() -> free_vars(extent)": (
         "an extent without these variables is its own greatest value"
     ),
+    "tdsl/lower/facts.py: swapped_comparison: coefficient < 0 -> coefficient <= 0": (
+        "what has no part in a goal is no atom of it"
+    ),
+    "tdsl/lower/facts.py: dropped_union: Var | Const -> Var": _FAST_PATH,
+    "tdsl/lower/slide_windows.py: swapped_arguments: "
+    "add(window.inner, window.step) -> add(window.step, window.inner)": (
+        "compared as a linear form only"
+    ),
 }

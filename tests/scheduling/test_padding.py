@@ -148,6 +148,15 @@ def test_prefixes_are_not_read_beyond():
     built(s)
 
 
+@pytest.mark.parametrize("again", [(4, 4, 3), (4, 1, 1), (1, 1, 3), 5])
+def test_margins_that_were_inlined_are_not_read_for_the_next(again):
+    s = scheduled(matmul(4, 2, 6))
+    s.pad_einsum("C", (3, 3, 4))
+    s.inline("A.C")  # C runs beyond A now, where a condition keeps it from reading
+    s.pad_einsum("C", again)
+    built(s)
+
+
 def test_refusals():
     s = scheduled(matmul(8, 8, 8))
     with pytest.raises(td.ScheduleError, match="multiples already"):
