@@ -4,10 +4,13 @@ All schedules that lack one step are made while others are built, and then timed
 slower has shown that its step is needed. The other steps are taken out together, or by halves: if
 the schedule without them is legal, and no slower than before by more than the noise, they were
 decoration. Where the machine code is the same there is nothing to time.
+
+It is tidying, so it ends after some effort: steps that nobody got round to trying stay.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +33,14 @@ _ONE_BY_ONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How much is spent: comparisons, and seconds after which none is begun but the first."""
+
+    comparisons: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Pruned:
     """A schedule with the steps that matter, and the others as text."""
 
@@ -38,9 +49,10 @@ class Pruned:
 
 
 def prune(
-    schedule: RecordingSchedule, race: Race, screen: Screen, prepare: Prepare, most: int
+    schedule: RecordingSchedule, race: Race, screen: Screen, prepare: Prepare, effort: Effort
 ) -> Pruned:
-    """Leave out what makes no difference; at most `most` comparisons are made."""
+    """Leave out what makes no difference."""
+    until = time.monotonic() + effort.seconds
     steps = list(schedule.trace)
     legal: list[Step] = []
 
@@ -53,11 +65,11 @@ def prune(
 
     quick = screen(shorter())
     doubtful = [step for step, fine in zip(legal, quick, strict=True) if fine]
-    left = _Left(schedule, race, prepare, most)
-    left.try_without(doubtful)
+    left = _Left(schedule, race, prepare, effort.comparisons)
+    left.try_without(doubtful, until)
     for step in reversed(steps):  # legal to leave out, if at all, now that others are gone
-        if left.dropped and all(step is not other for other in legal):
-            left.try_without([step])
+        if time.monotonic() < until and left.dropped and all(step is not other for other in legal):
+            left.try_without([step], until)
     return Pruned(left.schedule, tuple(left.dropped))
 
 
@@ -74,21 +86,21 @@ class _Left:
         self._prepare = prepare
         self._most = most
 
-    def try_without(self, doubtful: Sequence[Step], *, needed: bool = False) -> bool:
+    def try_without(self, doubtful: Sequence[Step], until: float, *, needed: bool = False) -> bool:
         """Take steps out: all of them if that is no slower, else one half and then the other.
 
-        `needed` says that all of them together are known to make a difference. Returns whether all
-        were taken out.
+        After `until` nothing is halved. `needed` says that all of them together are known to make
+        a difference. Returns whether all were taken out.
         """
         if not doubtful or not self._most:
             return False
         if not needed and self._take_out(doubtful):
             return True
-        if len(doubtful) == 1:
+        if len(doubtful) == 1 or time.monotonic() >= until:
             return False
         middle = len(doubtful) // 2
-        gone = self.try_without(doubtful[middle:])
-        return self.try_without(doubtful[:middle], needed=gone) and gone
+        gone = self.try_without(doubtful[middle:], until)
+        return self.try_without(doubtful[:middle], until, needed=gone) and gone
 
     def _take_out(self, doubtful: Sequence[Step]) -> bool:
         """Take steps out, all of them, unless that is illegal or slower."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
-from tdsl.autotune.ablation import prune
+from tdsl.autotune.ablation import Effort, prune
 from tdsl.autotune.arena import Arena
 from tdsl.autotune.duel import duel
 from tdsl.autotune.measure import Measurer
@@ -31,8 +31,11 @@ def conclude(
     exhausted: bool,
     seed: int,
     phase: Phase,
+    patience: float,
 ) -> Verdict:
     """Time the best candidates and the default in turn; prune the winner; say what came out.
+
+    `patience`: seconds after which no further step is tried to be left out.
 
     Raises:
         RecordError: not even the default schedule runs.
@@ -56,7 +59,7 @@ def conclude(
             lambda one, other: arena.race(one, other, _ABLATION_ROUNDS),
             lambda shorter: arena.as_quick(shorter, winner, _ABLATION_ROUNDS),
             arena.prepare,
-            _MOST_ABLATIONS,
+            Effort(_MOST_ABLATIONS, patience),
         )
         again = arena.race(pruned.schedule, default, _ROUNDS) if pruned.dropped else None
         if again is not None and again.is_quicker:

@@ -26,6 +26,9 @@ from tdsl.ir.printer import print_program
 from tdsl.records import Database, Outcome, Record, RecordingSchedule
 
 BATCH = 16
+# Tidying the winner is worth less than finding it: what share of the search's seconds it may take.
+_ABLATION_SHARE = 0.2
+_LEAST_ABLATION = 2.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class Session:
         if self._options.seconds is not None:
             self._until = time.monotonic() + self._options.seconds
         measurer = self._make_measurer(self.task, self._options)
+        started = time.monotonic()
         try:
             self._search(measurer)
             self._listener.phase("comparing the best with the default")
@@ -107,6 +111,7 @@ class Session:
                 exhausted=self._exhausted,
                 seed=self._options.seed,
                 phase=self._listener.phase,
+                patience=max(_LEAST_ABLATION, _ABLATION_SHARE * (time.monotonic() - started)),
             )
             self._db.set_verdict(self._key, verdict)
         except KeyboardInterrupt:

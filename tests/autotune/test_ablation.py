@@ -3,7 +3,7 @@
 import numpy as np
 
 import tdsl as td
-from tdsl.autotune.ablation import prune
+from tdsl.autotune.ablation import Effort, prune
 from tdsl.autotune.arena import Arena
 from tdsl.autotune.measure import Limits, LocalMeasurer, Result
 from tdsl.records import Outcome, RecordingSchedule
@@ -51,14 +51,14 @@ def _vectorised():
     )
 
 
-def _pruned(machine, schedule):
+def _pruned(machine, schedule, seconds=60.0):
     arena = Arena(machine)
     return prune(
         schedule,
         lambda one, other: arena.race(one, other, 5),
         lambda shorter: arena.as_quick(shorter, schedule, 5),
         arena.prepare,
-        8,
+        Effort(8, seconds),
     )
 
 
@@ -92,6 +92,17 @@ def test_halves_of_what_is_slower_are_tried_apart():
     assert len(list(pruned.schedule.trace)) == 1
     programs = [tuple(programs) for programs in machine.compared]
     assert len(set(programs)) == len(programs)  # what is known to be slower is not timed again
+
+
+def test_without_time_only_all_together_are_tried():
+    def seconds(program):
+        return 1.0 if "vectorized" in program or "unrolled" in program else 4.0
+
+    schedule = _schedule(lambda s: s.vectorize("B.j"), lambda s: s.unroll("B.i"))
+    machine = Machine(seconds, lambda program: "")
+    assert not _pruned(machine, schedule, seconds=0.0).dropped
+    machine = Machine(_quick_if_vector, lambda program: "")
+    assert len(_pruned(machine, _vectorised(), seconds=0.0).dropped) == 1
 
 
 def test_builders_tell_kernels_apart():
