@@ -11,7 +11,9 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 from tdsl.errors import FormatError, Span, close_names
 from tdsl.lang.func import Func
@@ -163,10 +165,19 @@ def _scope(location: Location, span: Span | None) -> dict[str, object]:
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(location.file.parent))
     try:
-        spec.loader.exec_module(module)
+        _AsItIs(spec.name, str(location.file)).exec_module(module)
     finally:
         sys.path.remove(str(location.file.parent))
     return vars(module)
+
+
+class _AsItIs(SourceFileLoader):
+    """Runs the text of a file. Kept bytecode may be older, for seconds and sizes tell it apart."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The text, compiled."""
+        del fullname
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _file_of(module: object) -> Path | None:

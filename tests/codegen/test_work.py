@@ -1,7 +1,9 @@
 """The time estimates that the thread pool gets."""
 
+import operator
+
 from tdsl.codegen.llvm.work import nanoseconds
-from tdsl.ir.expr import Const
+from tdsl.ir.expr import BinaryOp, Const
 from tdsl.ir.parser import parse_program
 from tdsl.ir.visit import substitute
 from tdsl.lower.flatten import flatten_storage
@@ -23,8 +25,11 @@ def estimate(text, **sizes):
 def evaluate(e):
     if isinstance(e, Const):
         return int(e.value)
-    a, b = evaluate(e.a), evaluate(e.b)
-    return {"+": a + b, "-": a - b, "*": a * b, "//": a // b}[e.op.value]
+    apply = {
+        BinaryOp.ADD: operator.add, BinaryOp.SUB: operator.sub, BinaryOp.MUL: operator.mul,
+        BinaryOp.FLOORDIV: operator.floordiv, BinaryOp.MAX: max,
+    }[e.op]  # fmt: skip
+    return apply(evaluate(e.a), evaluate(e.b))
 
 
 def test_time_grows_with_the_sizes():
@@ -47,6 +52,16 @@ func f(A: f32[N, N]) -> C: f32[N, N]:
 """
     square = text.replace("for j in i:", "for j in N:")
     assert 0.4 < estimate(text, N=1000) / estimate(square, N=1000) < 0.6
+
+
+def test_loops_that_end_before_they_begin_take_no_time_back():
+    text = """
+func f(A: f32[64]) -> C: f32[64]:
+  for i in parallel(64):
+    for j in 4 - i:
+      C[i] = A[i]
+"""
+    assert estimate(text) > 0
 
 
 def test_register_tiles_are_free():

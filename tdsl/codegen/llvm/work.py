@@ -6,7 +6,7 @@ done once outside of the loops.
 
 from __future__ import annotations
 
-from tdsl.ir.build import add, floordiv, index, mul
+from tdsl.ir.build import add, floordiv, index, maximum, mul
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -51,8 +51,10 @@ class _Costs:
         """The cost of a statement, with loop variables at the middle of their ranges."""
         match s:
             case For(var=var, extent=extent, body=body):
+                # an extent below 0 is a loop that does not run, in the middle of a skewed one too
+                turns = extent if isinstance(extent, Const) else maximum(extent, 0)
                 middle: dict[Var, Expr] = {var: floordiv(extent, 2)}
-                return mul(extent, substitute(add(self.stmt(body), _LOOP), middle))
+                return mul(turns, substitute(add(self.stmt(body), _LOOP), middle))
             case Seq(body=body):
                 total: Expr = index(0)
                 for child in body:

@@ -252,7 +252,7 @@ entry:
   %wide = zext i32 %threads to i64
   %pieces = mul i64 %wide, 8
   %by_threads = sdiv i64 %n, %pieces
-  %known = icmp ne i64 %work_ns, 0
+  %known = icmp sgt i64 %work_ns, 0
   br i1 %known, label %measured, label %join
 measured:
   %micros = sdiv i64 %work_ns, 1000
