@@ -239,7 +239,8 @@ def _in_bounds(element: _Element, facts: Facts) -> bool:
         shape = (product(shape),)
     for i, extent in zip(element.indices, shape, strict=True):
         if i.lanes > 1:
-            if element.mask is None and not _run_in_range(i, extent, facts):
+            # a mask alone does not keep lanes inside: branches of the loop may be needed for that
+            if not _run_in_range(i, extent, facts):
                 return False
         elif not in_range(facts, i, extent):
             return False

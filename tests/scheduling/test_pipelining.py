@@ -68,3 +68,19 @@ def test_steps_are_recorded_and_read_back(tmp_path):
     assert nest(again) == nest(s)
     s.save(tmp_path / "f.tdsl", algorithm="f.py:f")
     assert nest(load_schedule(tmp_path / "f.tdsl", s.func)) == nest(s)
+
+
+def test_another_stage_has_one_larger_ring():
+    x = td.placeholder((8, 2), "int32", name="X")
+    a = td.compute((2, 2), lambda i, c: x[2, c], name="A")
+    s = scheduled(td.func("f", [x], [a]))
+    s.cache_read("A", "X", at="A.c")
+    s.pipeline("X.A", "X.A.c")
+    s.pipeline("X.A", "X.A.c")
+    assert "X.A: i32[8, 2] stored at [i.1, j % 3]" in nest(s)
+    with pytest.raises(td.ScheduleError, match="folded already"):
+        s.fold_storage("X.A", factor=3, dim=1)
+    check(s)
+    np.testing.assert_array_equal(
+        td.build(s)(np.arange(16).reshape(8, 2).astype("int32")), [[4, 5]] * 2
+    )

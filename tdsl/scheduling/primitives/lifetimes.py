@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 from tdsl.analysis.regions import needed_box
 from tdsl.errors import ScheduleError
 from tdsl.ir.build import floormod
-from tdsl.ir.expr import Buffer, Const, Expr, Var
+from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Node, Var
 from tdsl.ir.stmt import Alloc, For, Layout, Stmt
-from tdsl.ir.visit import accessed_buffers, free_vars, substitute
+from tdsl.ir.visit import accessed_buffers, free_vars, substitute, transform, walk
 from tdsl.scheduling.arguments import DimArg, LanesArg, MaybeLoopArg, StoredArg, TensorArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.index_map import IndexMap
@@ -156,10 +157,13 @@ def fold_storage(
         reason = f"{buffer.name!r} has {buffer.rank} dimensions, there is no dimension {dim}"
         raise edit.error(reason, "dimensions count from 0")
     if alloc.layout is not None and _is_folded(edit, buffer, alloc):
-        raise edit.error(f"{buffer.name!r} is folded already", "fold it once, by the factor wanted")
+        raise _folded_already(edit, buffer)
     if dim is None or factor is None:
         dim, factor = _window(edit, buffer, alloc, dim, factor)
-    layout = folded(alloc.layout or plain_layout(buffer), dim, factor)
+    layout = alloc.layout or plain_layout(buffer)
+    if is_ring(layout, dim):
+        raise _folded_already(edit, buffer)
+    layout = folded(layout, dim, factor)
     edit.commit(swap(edit.body, alloc, replace(alloc, layout=layout)), unsafe=unsafe)
 
 
@@ -169,6 +173,10 @@ def _allocated(edit: Edit, block: StoredArg) -> tuple[Buffer, ...]:
         if buffer not in edit.index.allocs:
             raise _not_allocated(edit, buffer)
     return buffers
+
+
+def _folded_already(edit: Edit, buffer: Buffer) -> ScheduleError:
+    return edit.error(f"{buffer.name!r} is folded already", "fold it once, by the factor wanted")
 
 
 def _not_allocated(edit: Edit, buffer: Buffer) -> ScheduleError:
@@ -225,6 +233,29 @@ def plain_layout(buffer: Buffer) -> Layout:
 
 def _names(rank: int) -> list[str]:
     return list("ijklmn"[:rank]) if rank <= len("ijklmn") else [f"i{d}" for d in range(rank)]
+
+
+def is_ring(layout: Layout, dim: int) -> bool:
+    """Whether a dimension reuses places already.
+
+    A ring in a ring would not be one: lowering moves the origin of what is stored, which turns a
+    ring, but changes which elements of a ring in a ring share a place.
+    """
+    at = layout.inputs[dim]
+    nodes = [n for output in layout.outputs for n in walk(output)]
+    rings = sum(_is_turn(n, at) for n in nodes)
+    return rings > 0 and rings == sum(n is at for n in nodes)
+
+
+def _is_turn(n: Node, at: Var) -> bool:
+    return isinstance(n, Binary) and n.op is BinaryOp.FLOORMOD and n.a is at
+
+
+def unfolded(layout: Layout, dim: int) -> Layout:
+    """A layout that is a ring along a dimension, without it."""
+    at = layout.inputs[dim]
+    outputs = tuple(transform(o, lambda n: at if _is_turn(n, at) else n) for o in layout.outputs)
+    return Layout(layout.inputs, cast("tuple[Expr, ...]", outputs))
 
 
 def folded(layout: Layout, dim: int, factor: int) -> Layout:

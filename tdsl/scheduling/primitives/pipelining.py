@@ -14,7 +14,7 @@ from tdsl.scheduling.arguments import BlockArg, FactorArg, LoopArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
-from tdsl.scheduling.primitives.lifetimes import folded, plain_layout
+from tdsl.scheduling.primitives.lifetimes import folded, is_ring, plain_layout, unfolded
 from tdsl.scheduling.primitives.shifts import delayed, walkable
 from tdsl.scheduling.tree import drop_alloc, leaves_below, map_leaves, own_vars, swap
 
@@ -129,6 +129,8 @@ def _ring(edit: Edit, buffer: Buffer, loop: For, ahead: int) -> Alloc:
             "split the loop, and pipeline the outer part",
         )
     layout: Layout = alloc.layout or plain_layout(buffer)
+    if is_ring(layout, dim):  # another stage of the same tensor: one ring, as large as both need
+        layout = unfolded(layout, dim)
     return replace(alloc, layout=folded(layout, dim, int(extent.value) + ahead * abs(step)))
 
 
