@@ -34,7 +34,10 @@ _ONE_BY_ONE: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is spent: comparisons, and seconds after which none is begun but the first."""
+    """How much is spent after the screen: comparisons, begun within so many seconds.
+
+    The seconds count from before the screen; the first attempt is made whatever that took.
+    """
 
     comparisons: int
     seconds: float

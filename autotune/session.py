@@ -26,7 +26,8 @@ from tdsl.ir.printer import print_program
 from tdsl.records import Database, Outcome, Record, RecordingSchedule
 
 BATCH = 16
-# Tidying the winner is worth less than finding it: what share of the search's seconds it may take.
+# Tidying the winner is worth less than finding it. The screen of single steps is always made; after
+# this share of the search's seconds no larger attempt is begun but the first.
 _ABLATION_SHARE = 0.2
 _LEAST_ABLATION = 2.0
 
