@@ -53,13 +53,22 @@ def _flatten(body: Stmt, strides: _Strides) -> Stmt:
         new = map_children(n, visit)
         if isinstance(new, Load | Store | Prefetch):
             flat_index = _flat(new, steps)
-            if isinstance(new, Load) and new.mask is not None:
-                flat_index = widen(flat_index, max(flat_index.lanes, new.mask.lanes))
-            new = with_indices(new, (flat_index,))
+            new = with_indices(new, (widen(flat_index, _lanes(new, flat_index)),))
         flat[id(n)] = new
         return new
 
     return cast("Stmt", visit(body))
+
+
+def _lanes(access: Load | Store | Prefetch, flat_index: Expr) -> int:
+    """The lanes of an access, which may all be at one element, each under a mask of its own."""
+    match access:
+        case Load(mask=Expr() as mask):
+            return max(flat_index.lanes, mask.lanes)
+        case Store(value=value, mask=mask):
+            return max(flat_index.lanes, value.lanes, 1 if mask is None else mask.lanes)
+        case _:
+            return flat_index.lanes
 
 
 def _with_strides(param: Param) -> Param:
