@@ -32,6 +32,7 @@ SEEDS = "7"
 _TESTS = (
     "tests/analysis", "tests/lower", "tests/scheduling", "tests/e2e", "tests/codegen",
     "tests/errors", "tests/expected", "tests/opencl", "tests/fuzz/test_found.py",
+    "tests/prior_art", "tests/schedules", "tests/cli", "tests/fuzzing",
     "tdsl/analysis", "tdsl/lower", "tdsl/scheduling",
 )  # fmt: skip
 _PYTEST = (
