@@ -11,8 +11,8 @@ import weakref
 from collections.abc import Iterator, Sequence
 
 from tdsl.errors import DeclarationError
-from tdsl.ir.expr import Buffer
-from tdsl.ir.visit import accessed_buffers
+from tdsl.ir.expr import Buffer, Expr, Var
+from tdsl.ir.visit import accessed_buffers, loads
 from tdsl.lang.tensor import Stage, Tensor
 
 
@@ -43,6 +43,27 @@ def change_in_place(base: Tensor, stage: Stage) -> None:
     stage.changes = base.version
     stage.buffers = (base.buffer,)
     base.stage.changed_by.append(weakref.ref(stage))
+
+
+def check_old_values(
+    base: Tensor, name: str, at: Sequence[Expr], read: Sequence[Expr], axes: frozenset[Var]
+) -> None:
+    """Refuse an update in place that needs old values which it may have overwritten itself.
+
+    The element that a point alone writes is still what it was when the point reads it.
+
+    Raises:
+        DeclarationError: `read` holds another element of `base`.
+    """
+    own = axes <= {i for i in at if isinstance(i, Var)}
+    for load in (found for e in read for found in loads(e)):
+        if load.buffer is base.version and not (own and load.indices == tuple(at)):
+            raise DeclarationError(
+                f"{name} changes {base.name} in place and reads an element of it as it was before, "
+                f"which an earlier point may have overwritten",
+                hint="value=lambda cur: ... and cur[...] in it reads what is written so far; "
+                "a placeholder that is not td.inout keeps its old values",
+            )
 
 
 def reads(stage: Stage) -> set[Buffer]:

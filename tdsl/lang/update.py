@@ -11,7 +11,7 @@ from tdsl.ir.stmt import Block, BlockKind, IterKind, IterVar, Reducer, Seq, Writ
 from tdsl.ir.visit import loads, substitute
 from tdsl.lang.bounds import check_declaration
 from tdsl.lang.compute import GROUP, check_axes, combined, nest_of
-from tdsl.lang.in_place import InPlace, change_in_place
+from tdsl.lang.in_place import InPlace, change_in_place, check_old_values
 from tdsl.lang.reduce import Reduction
 from tdsl.lang.tensor import Axis, Stage, Tensor, as_index, fresh_name
 from tdsl.lang.value import Value, as_expr, binary
@@ -36,7 +36,7 @@ def update(
         over: reduction axes; updates run in lexicographic order.
         at: index (or tuple of indices) written; may depend on data, then it is checked.
         value: an expression, or a function of `cur`, where `cur[...]` reads what is written so far
-            (`base[...]` is the old value).
+            (`base[...]` is the old value; in place, only of the element that is written).
         op: how the value meets the element; add, mul, min and max may be reordered by schedules.
 
     >>> from tdsl.lang.tensor import placeholder, reduce_axis
@@ -47,7 +47,8 @@ def update(
     <tensor hist: int32[8]>
 
     Raises:
-        DeclarationError: wrong number of indices, an unknown op, a scan that is open.
+        DeclarationError: wrong number of indices, an unknown op, a scan that is open, an old value
+            that an update in place may have overwritten.
         TypeMismatch: a value of another dtype.
     """
     if GROUP.get() is not None:
@@ -67,6 +68,10 @@ def update(
     )
     indices = _indices(base, at)
     source = _value(value, Tensor(target), base)
+    if in_place:
+        check_old_values(
+            base, stage.name, indices, (source, *indices), frozenset(a.var for a in axes)
+        )
     itself = {target, base.version} if in_place else {target}
     block = _block(stage, target, itself, axes, indices, source, op)
     check_declaration(block)

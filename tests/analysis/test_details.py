@@ -86,7 +86,7 @@ def test_conditions_hold_at_the_iterations_of_a_witness():
     a = td.inout(td.placeholder((8,), "float32", name="A"))
     r = td.reduce_axis(8, name="r")
     u = td.update(
-        a, over=(r,), at=(r,), value=lambda cur: td.select(r >= 5, a[r - 3], 1.0), op="set",
+        a, over=(r,), at=(r,), value=lambda cur: td.select(r >= 5, cur[r - 3], 1.0), op="set",
         name="U",
     )  # fmt: skip
     s = td.Schedule(td.func("f", [a], [u]))
@@ -104,7 +104,7 @@ def test_conditions_that_are_no_sets_hold_at_a_witness_too():
     r = td.reduce_axis(8, name="r")
     u = td.update(
         a, over=(r,), at=(r,), op="set", name="U",
-        value=lambda cur: td.select((r * r == 16) & (r >= 1), a[r - 1], 1.0),
+        value=lambda cur: td.select((r * r == 16) & (r >= 1), cur[r - 1], 1.0),
     )  # fmt: skip
     s = td.Schedule(td.func("f", [a], [u]))
     with pytest.raises(td.ScheduleError) as caught:

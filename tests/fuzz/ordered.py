@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.fuzz.algorithms import Extent
 from tests.fuzz.expressions import FLOATS, IndexVar, Known, Scope, expression, index_into
 from tests.fuzz.grammar import Builder
@@ -94,7 +96,11 @@ def update(b: Builder) -> None:
     value = expression(scope, dtype, draw.integer(0, 1))
     if draw.chance(0.25):
         place = ", ".join(index_into(scope, e) for e in base_shape)
-        value = f"lambda cur: cur[{place}] + {value}"
+        value = f"cur[{place}] + {value}"
+    if inout:  # its old values are gone
+        value = re.sub(rf"\b{base.name}\[", "cur[", value)
+    if "cur[" in value:
+        value = f"lambda cur: {value}"
     name = b.fresh("U")
     over = axes[0].name if len(axes) == 1 else f"({', '.join(a.name for a in axes)})"
     where = at[0] if len(at) == 1 else f"({', '.join(at)})"

@@ -121,3 +121,37 @@ def test_an_output_that_is_changed_again_is_refused() -> None:
     error = refusal([A, x], [one, C])
     assert "output one of f is changed in place again by two" in error.message
     assert "list two in its place" in error.hint
+
+
+def test_the_old_value_of_the_element_that_is_written_is_there() -> None:
+    A, x, i = arguments()
+    doubled = td.update(A, over=i, at=i, value=A[i] * x[i], op="set", name="doubled")
+    expected, made, array = results(td.func("f", [A, x], [doubled]))
+    np.testing.assert_array_equal(expected, START * 10)
+    np.testing.assert_array_equal(made, expected)
+    np.testing.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (lambda i, j: i, lambda A, i, j: A[3 - i]),
+        (lambda i, j: 3 - i, lambda A, i, j: A[i]),
+        (lambda i, j: i, lambda A, i, j: A[i]),  # overwritten at j = 0
+        (lambda i, j: td.minimum(i, 2), lambda A, i, j: A[td.minimum(i, 2)]),
+    ],
+    ids=["mirrored", "written mirrored", "written twice", "written by several"],
+)
+def test_other_old_values_are_gone(at, value, after) -> None:
+    A, x, i = arguments()
+    base = added(A, x, i) if after else A
+    j = td.reduce_axis(2, name="j")
+    with pytest.raises(td.DeclarationError, match=r"late changes A in place .* as it was before"):
+        td.update(base, over=(i, j), at=at(i, j), value=value(base, i, j), op="set", name="late")
+    so_far = td.update(
+        base, over=(i, j), at=at(i, j), value=lambda cur: value(cur, i, j), op="set", name="late"
+    )
+    expected, made, array = results(td.func("f", [A, x], [so_far]))
+    np.testing.assert_array_equal(made, expected)
+    np.testing.assert_array_equal(array, expected)
