@@ -8,7 +8,7 @@ from tdsl.ir.build import index
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Load, Math, MathFn, Var
 from tdsl.ir.stmt import For, LoopKind, Param, Program, Role, Store
 from tdsl.lower.expand_maths import expand_maths
-from tdsl.lower.maths import BOUNDS
+from tdsl.lower.maths import bound
 from tdsl.lower.vectorise import vectorise
 from tdsl.target import target
 from tests.codegen.machine import build, call
@@ -55,4 +55,4 @@ def worst_error(fn, first, last):
 @pytest.mark.parametrize("fn", [fn for fn in MathFn if fn not in OF_TWO], ids=lambda fn: fn.value)
 def test_every_float_is_within_the_bound(fn, first):
     worst, where = worst_error(fn, first, first + (1 << 31))
-    assert worst <= BOUNDS[fn, dtypes.float32], where
+    assert worst <= bound(fn, dtypes.float32), where

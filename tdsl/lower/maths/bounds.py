@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tdsl.dtypes import DType, bfloat16, float16, float32, float64
+from tdsl.dtypes import DType, float32, float64
 from tdsl.ir.expr import MathFn
 
 # (float32, float64), measured and rounded up. float32 functions of one argument: at every number
@@ -36,16 +36,18 @@ _MEASURED: dict[MathFn, tuple[float, float]] = {
 }
 
 # a float32 result within one unit is rounded once more to a far coarser type
-_ROUNDED_AGAIN = {float16: 0.501, bfloat16: 0.501}
+_ROUNDED_AGAIN: Final = 0.501
 
 
-def _bounds() -> dict[tuple[MathFn, DType], float]:
-    table: dict[tuple[MathFn, DType], float] = {}
-    for fn, (single, double) in _MEASURED.items():
-        table[fn, float32], table[fn, float64] = single, double
-        for dtype, bound in _ROUNDED_AGAIN.items():
-            table[fn, dtype] = bound if single else 0.0
-    return table
+def bound(fn: MathFn, dtype: DType) -> float:
+    """The largest error of a function of a float type.
 
-
-BOUNDS: Final = _bounds()
+    >>> bound(MathFn.EXP, float32)
+    0.9
+    """
+    single, double = _MEASURED[fn]
+    if dtype is float64:
+        return double
+    if dtype is float32 or not single:
+        return single
+    return _ROUNDED_AGAIN

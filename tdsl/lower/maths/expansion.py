@@ -55,7 +55,7 @@ def expand(fn: MathFn, args: tuple[Expr, ...], target: Target | None = None) -> 
 
     The arguments are floats of one dtype and one lane count, and are mentioned once each if they
     are not variables. float16 and bfloat16 are computed in float32 and rounded once. Errors stay
-    within `BOUNDS`; zeros, infinities, NaN and denormals give what C99 says. Instructions that
+    within `bound`; zeros, infinities, NaN and denormals give what C99 says. Instructions that
     only `target` has are used where they give the very same bits.
 
     >>> from tdsl.ir.expr import Var
