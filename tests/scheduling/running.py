@@ -1,5 +1,7 @@
 """Run a schedule in the interpreter, in friendly and hostile orders, against its algorithm."""
 
+from textwrap import dedent
+
 import numpy as np
 
 import tdsl as td
@@ -54,6 +56,11 @@ def check(schedule, sizes=None, orders=(CANONICAL, *HOSTILE), arrays=None):
 
 def nest(schedule):
     return str(schedule.nest)
+
+
+def text(block):
+    """A nest as it is printed, from one that is written indented."""
+    return dedent(block).strip()
 
 
 def scheduled(func, target="llvm -mcpu=znver4"):
