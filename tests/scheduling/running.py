@@ -63,5 +63,11 @@ def text(block):
     return dedent(block).strip()
 
 
+def shown(schedule, wanted, sizes=None):
+    """The loops and blocks of a schedule are these, and they give what its algorithm gives."""
+    assert nest(schedule) == text(wanted), nest(schedule)
+    return check(schedule, sizes)
+
+
 def scheduled(func, target="llvm -mcpu=znver4"):
     return td.Schedule(func, target)
