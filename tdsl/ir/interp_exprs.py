@@ -76,10 +76,19 @@ class ExprCompiler:
         self.strict = False  # inside a block: reads of unwritten elements are faults
         self.running: list[Sequence[bool]] = []  # masks of the vector accesses being evaluated
         self._known: dict[Code, Scalar] = {}
+        # lowered programs share index arithmetic; a node is kept so that no other gets its id
+        self._shared: dict[int, tuple[Binary, Code]] = {}
 
     def code(self, e: Expr) -> Code:
         """The closure that evaluates *e* in a frame."""
         return self._code(cast("AnyExpr", e))
+
+    def place(self, v: Var, slot: int) -> int:
+        """From here on a variable lives in a slot."""
+        if self.slots.get(v, slot) != slot:
+            self._shared.clear()
+        self.slots[v] = slot
+        return slot
 
     def known(self, code: Code) -> Scalar | None:
         """The value of a closure that is the same in every frame, else None."""
@@ -182,8 +191,11 @@ class ExprCompiler:
         if op is None:
             raise InternalError(f"{e.op.value} is not defined for {e.a.dtype}")
         if e.lanes == 1 and e.a.dtype is dtypes.INDEX:
-            fast = self._index_binary(e)
+            found = self._shared.get(id(e))
+            fast = self._index_binary(e) if found is None else found[1]
             if fast is not None:
+                if all(isinstance(x, Var | Const) or id(x) in self._shared for x in (e.a, e.b)):
+                    self._shared[id(e)] = (e, fast)
                 return fast
         return self._lift(op, [e.a, e.b], e.lanes)
 

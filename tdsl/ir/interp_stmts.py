@@ -72,8 +72,7 @@ class StmtCompiler:
 
     def bind(self, v: Var) -> int:
         """The slot of a variable."""
-        slot = self.exprs.slots[v] = self.slot()
-        return slot
+        return self.exprs.place(v, self.slot())
 
     def run(self, s: Stmt) -> Run:
         """The closure that runs *s*."""
@@ -242,7 +241,7 @@ class StmtCompiler:
         None where it is a loop of that very extent: it shares the slot, and stays in its domain.
         """
         if isinstance(binding, Var) and self.extents.get(binding) == it.extent:
-            self.exprs.slots[it.var] = self.exprs.slots[binding]
+            self.exprs.place(it.var, self.exprs.slots[binding])
             return None
         value, extent = self.exprs.code(binding), self.exprs.code(it.extent)
         return self.bind(it.var), value, extent

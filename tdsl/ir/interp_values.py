@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable
 from ctypes import c_float
 from fractions import Fraction
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -66,6 +67,7 @@ def rounding(dtype: DType) -> Unary:
     return _ROUND[dtype.name]
 
 
+@cache
 def wrapping(dtype: DType) -> Unary:
     """The function that wraps an int to an integer dtype."""
     if dtype.is_bool:
@@ -136,6 +138,7 @@ _BITS: dict[BinaryOp, Binary] = {
 }
 
 
+@cache
 def binary(op: BinaryOp, dtype: DType) -> Binary | None:
     """`a op b` for operands of *dtype*, or None where the operation is not defined for it."""
     if op in _COMPARE:

@@ -3,7 +3,8 @@
 A producer placed in a serial loop, with storage that outlives the iterations, computes what its
 consumer reads there; windows of neighbouring iterations overlap. An instance of a single-assigned
 block has one value, so the iteration before has left the overlap in storage. The guard that skips
-it is written with a minimum, `r >= min(i, 1) * 2`, at which the loop is then split.
+it is written with a minimum, `r >= min(i, 1) * 2`, at which the loop is then split. In storage that
+is a ring, the overlap is only there if the ring holds all that one iteration touches.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.build import add, ge, is_const, minimum, mul, sub
-from tdsl.ir.expr import Buffer, Const, Expr, Var
-from tdsl.ir.stmt import Alloc, BlockKind, For, Guard, Leaf, LoopKind, Program, Stmt
-from tdsl.ir.visit import free_vars, leaves, substitute
+from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Var
+from tdsl.ir.stmt import Alloc, BlockKind, For, Guard, Layout, Leaf, LoopKind, Program, Stmt
+from tdsl.ir.visit import free_vars, leaves, substitute, walk
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import implied
 from tdsl.target import Target
@@ -64,9 +65,11 @@ def _window(leaf: Leaf, path: tuple[Stmt, ...], alone: frozenset[Buffer]) -> _Wi
     if len(allocated) != len(written):
         return None
     below = [s for s in path[max(allocated) + 1 :] if isinstance(s, For)]
+    storage = [s for s in path if isinstance(s, Alloc) and s.buffer in written]
     for position in range(len(below) - 1, -1, -1):
-        found = _slides(leaf, below[position], below[position + 1 :])
-        if found is not None:
+        outer, inside = below[position], below[position + 1 :]
+        found = _slides(leaf, outer, inside)
+        if found is not None and all(_keeps(alloc, leaf, inside) for alloc in storage):
             return found
     return None
 
@@ -92,6 +95,45 @@ def _slides(leaf: Leaf, outer: For, inside: list[For]) -> _Window | None:
         if _moves_with(leaf, window) and not _bounds_others(inner.var, inside):
             return window
     return None
+
+
+def _keeps(alloc: Alloc, leaf: Leaf, inside: list[For]) -> bool:
+    """Whether no two elements that the loops *inside* write share a place of a ring."""
+    if alloc.layout is None:
+        return True
+    (write,) = (w for w in leaf.block.writes if w.buffer is alloc.buffer)
+    bound = dict(zip(leaf.block.vars, leaf.bindings, strict=True))
+    written = [substitute(i, bound) for i in write.indices]
+    elements = dict(zip(alloc.layout.inputs, written, strict=True))
+    for place, size in _rings(alloc.layout):
+        span = _span(linear(substitute(place, elements)), inside)
+        if span is None or not isinstance(size, Const) or span > size.value:
+            return False
+    return True
+
+
+def _rings(layout: Layout) -> list[tuple[Expr, Expr]]:
+    """What is taken modulo what, where the quotient is not part of the place."""
+    parts = [n for output in layout.outputs for n in walk(output) if isinstance(n, Binary)]
+    quotients = {(n.a, n.b) for n in parts if n.op is BinaryOp.FLOORDIV}
+    turns = [(n.a, n.b) for n in parts if n.op is BinaryOp.FLOORMOD]
+    return [turn for turn in turns if turn not in quotients]
+
+
+def _span(form: Affine, inside: list[For]) -> int | None:
+    """How many integers there are from the least to the greatest value; None: unknown."""
+    extents = {loop.var: loop.extent for loop in inside if not loop.parts}
+    moving = {v for loop in inside for v in (loop.var, *(part.var for part in loop.parts))}
+    span = 1
+    for atom, coefficient in form.terms.items():
+        match extents.get(atom) if isinstance(atom, Var) else None:
+            case Const(value=extent):
+                span += abs(coefficient) * (int(extent) - 1)
+            case _ if free_vars(atom) & moving:
+                return None
+            case _:
+                pass
+    return span
 
 
 def _step(binding: Affine, outer: Var, inner: Var) -> int | None:

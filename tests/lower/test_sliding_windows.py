@@ -1,12 +1,13 @@
 import pytest
 
 import tdsl as td
-from tdsl.ir.build import add, floormod, index
+from tdsl.ir.build import add, floordiv, floormod, index, mul
 from tdsl.ir.expr import Var
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import Alloc, For, Guard, Layout, Leaf
 from tdsl.ir.visit import replace_stmt, walk
 from tdsl.lower import lower
+from tdsl.lower.slide_windows import slide_windows
 from tests.lower.nests import PARALLEL, TARGET, check_every_pass, find, mark, replace
 
 
@@ -86,6 +87,31 @@ def test_a_folded_ring_of_rows_holds_the_window(extent):
     assert folded.buffer.shape[0] == index(4)
     for height in (0, 1, 6) if extent is None else (None,):
         check_every_pass(program, {} if height is None else {"H": height})
+
+
+@pytest.mark.parametrize(
+    ("place", "slides"),
+    [
+        (lambda i, j: (i, floormod(j, 5)), True),  # a row has five elements
+        (lambda i, j: (i, floormod(j, 4)), False),  # the fifth takes the place of the first
+        (lambda i, j: (floormod(i, 3), j), True),  # the window has three rows
+        (lambda i, j: (floormod(i, 2), j), False),
+        (lambda i, j: (floormod(i, 3), floormod(j, 2)), False),
+        (lambda i, j: (i, floordiv(j, 2), floormod(j, 2)), True),  # each has a place of its own
+        (lambda i, j: (i, floormod(floordiv(j, 2), 2), floormod(j, 2)), False),
+        (lambda i, j: (floormod(add(mul(i, 5), j), 15),), True),
+        (lambda i, j: (floormod(add(mul(i, 5), j), 14),), False),
+    ],
+    ids=["columns", "few columns", "rows", "few rows", "both", "packed", "packed ring", "flat",
+         "few"],
+)  # fmt: skip
+def test_rows_are_kept_where_nothing_else_takes_their_place(place, slides):
+    program = stencil(3, 1, 6)
+    (alloc,) = [n for n in walk(program.body) if isinstance(n, Alloc) and n.buffer.name == "b"]
+    i, j = Var("i"), Var("j")
+    ring = replace(alloc, layout=Layout((i, j), place(i, j)))
+    program = replace(program, body=replace_stmt(program.body, alloc, ring))
+    assert (guards_of(slide_windows(program, TARGET), "b") != ()) is slides
 
 
 def placed(x, y):
