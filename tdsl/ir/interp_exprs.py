@@ -190,14 +190,15 @@ class ExprCompiler:
         op = values.binary(e.op, e.a.dtype)
         if op is None:
             raise InternalError(f"{e.op.value} is not defined for {e.a.dtype}")
-        if e.lanes == 1 and e.a.dtype is dtypes.INDEX:
-            found = self._shared.get(id(e))
-            fast = self._index_binary(e) if found is None else found[1]
-            if fast is not None:
-                if all(isinstance(x, Var | Const) or id(x) in self._shared for x in (e.a, e.b)):
-                    self._shared[id(e)] = (e, fast)
-                return fast
-        return self._lift(op, [e.a, e.b], e.lanes)
+        if e.lanes > 1 or e.a.dtype is not dtypes.INDEX:
+            return self._lift(op, [e.a, e.b], e.lanes)
+        found = self._shared.get(id(e))
+        if found is not None:
+            return found[1]
+        code = self._index_binary(e) or self._lift(op, [e.a, e.b], 1)
+        if all(isinstance(x, Var | Const) or id(x) in self._shared for x in (e.a, e.b)):
+            self._shared[id(e)] = e, code
+        return code
 
     def _index_binary(self, e: Binary) -> Code | None:
         """The operations that index arithmetic is made of, without a call per node."""
