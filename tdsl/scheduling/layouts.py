@@ -47,15 +47,21 @@ def clash(program: Program, index_map: IndexMap, extents: tuple[Expr, ...]) -> s
         point = domain.counterexample(same_element)
     except Unknown:
         point = None
-    if point is None:
+    one = [] if point is None else [point[var.name] for var in index_map.inputs]
+    two = [] if point is None else [point[var.name] for var in primed]
+    # indices that are not affine may be anything in the domain: see that the two really meet
+    if point is None or _place(index_map, one) != _place(index_map, two):
         return "it cannot be shown that no two elements share a place"
-    one = ", ".join(str(point[var.name]) for var in index_map.inputs)
-    two = ", ".join(str(point[var.name]) for var in primed)
-    return f"elements [{one}] and [{two}] share a place"
+    return f"elements {one} and {two} share a place"
+
+
+def _place(index_map: IndexMap, element: list[int]) -> list[int]:
+    at = dict(zip(index_map.inputs, map(np.asarray, element), strict=True))
+    return [int(_values(output, at)) for output in index_map.outputs]
 
 
 def _enumerated_clash(index_map: IndexMap, sizes: tuple[int, ...]) -> str | None:
-    grid = np.indices(sizes, dtype=np.int64).reshape(len(sizes), -1)
+    grid = np.indices(sizes, dtype=np.int64).reshape(len(sizes), prod(sizes))
     at = dict(zip(index_map.inputs, grid, strict=True))
     places = np.zeros(grid.shape[1], np.int64)  # equal where all coordinates so far are
     count = 1
