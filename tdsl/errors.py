@@ -187,7 +187,8 @@ def explained(function: Callable[P, R], name: str | None = None) -> Callable[P, 
             called = name or function.__name__
             hint = f"the call is {call_form(called, signature)}"
             if unknown:
-                hint = f"{close_names(unknown[0], signature.parameters)} {hint}"
+                close = close_names(unknown[0], signature.parameters)
+                hint = f"{close}{'' if close.endswith('?') else ';'} {hint}"
             _, _, wrong = str(error).partition("() ")
             raise TypeMismatch(f"{called}() {wrong}", hint=hint) from None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tdsl.errors import DeclarationError, TypeMismatch
 from tdsl.ir.expr import BinaryOp, Expr, UnaryOp, Var
+from tdsl.lang.bounds import format_expr
 from tdsl.lang.value import Value, as_expr, binary, unary
 
 _BINARY: dict[type[ast.AST], BinaryOp] = {
@@ -49,6 +50,23 @@ def parse_fact(fact: object, sizes: Mapping[str, Var]) -> Expr:
     if not value.dtype.is_bool:
         raise DeclarationError(f"the assumption {fact!r} is no comparison", hint=_EXAMPLE)
     return value.expr
+
+
+def check_facts(function: str, facts: Sequence[Expr], sizes: Sequence[Var]) -> None:
+    """Refuse facts that no sizes meet: everything would follow from them.
+
+    Raises:
+        DeclarationError: they contradict each other, or themselves.
+    """
+    if not facts:
+        return
+    from tdsl.ir import polyhedra  # slow to import, and most functions state nothing
+
+    if polyhedra.Domain({}, sizes=sizes, assume=facts).is_empty():
+        stated = " and ".join(format_expr(fact) for fact in facts)
+        raise DeclarationError(
+            f"{function} can never be called: no sizes meet {stated}", hint=_EXAMPLE
+        )
 
 
 def _build(tree: ast.expr, fact: str, sizes: Mapping[str, Var]) -> Value:

@@ -9,7 +9,7 @@ from tdsl.errors import DeclarationError, Span, TypeMismatch, caller_span
 from tdsl.ir.expr import Buffer, Checked, Expr, Node, Var
 from tdsl.ir.stmt import Alloc, Block, For, Leaf, Param, Program, Role, Seq, Stmt
 from tdsl.ir.visit import leaves, map_block, map_children, redirect, transform, walk
-from tdsl.lang.assume import parse_fact
+from tdsl.lang.assume import check_facts, parse_fact
 from tdsl.lang.bounds import check_function
 from tdsl.lang.contract import contract
 from tdsl.lang.in_place import changed_buffers, check_changes, reads
@@ -39,6 +39,7 @@ class Func:
         self.sizes = _sizes(inputs, outputs, self.stages)
         names = {v.name: cast("Var", v) for v in self.sizes}
         self.assume = tuple(parse_fact(fact, names) for fact in assume)
+        check_facts(name, self.assume, self.sizes)
         self._check_names()
         self.program = _program(self, fp_contract=fp_contract)
         for leaf in leaves(self.program.body):

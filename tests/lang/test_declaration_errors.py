@@ -108,6 +108,36 @@ def test_unknown_size_in_an_assumption() -> None:
         td.func("f", [A], [B], assume=["M % 4 == 0"])
 
 
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        (["1 == 2"], "1 == 2"),
+        (["N >= 8", "M == N", "M < 4"], "N >= 8 and M == N and M < 4"),
+        (["N < 0"], "N < 0"),
+        (["N % 4 == 1", "N % 2 == 0"], "N % 4 == 1 and N % 2 == 0"),
+    ],
+)
+def test_facts_that_no_sizes_meet(facts, shown) -> None:
+    M, N = td.sizes("M N")
+    A = td.placeholder((M, N), name="A")
+    B = td.compute((M, N), lambda i, j: A[i, j], name="B")
+    with pytest.raises(td.DeclarationError) as caught:
+        td.func("f", [A], [B], assume=facts)
+    assert caught.value.message == f"f can never be called: no sizes meet {shown}"
+    td.func("f", [A], [B], assume=["N * M * N != 7", "1 == 1"])
+
+
+def test_an_unknown_keyword_is_answered_with_the_call() -> None:
+    with pytest.raises(td.TypeMismatch) as caught:
+        td.placeholder((8,), inout=True)
+    assert caught.value.hint == (
+        "one of 'shape', 'dtype', 'name', 'strides'; the call is "
+        "placeholder(shape, dtype='float32', name=None, strides='contiguous')"
+    )
+    with pytest.raises(td.TypeMismatch, match=r"did you mean 'dtype'\? the call is placeholder"):
+        td.placeholder((8,), dtyp="int32")
+
+
 def test_scan_step_must_return_its_states() -> None:
     t = td.scan_axis(8, name="t")
     with pytest.raises(td.DeclarationError, match="returned states"):
