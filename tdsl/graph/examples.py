@@ -225,7 +225,7 @@ class _Comparison:
                 new = self.compare(old, getattr(b, name))
                 if new is not old:
                     changed[name] = new
-        made = replace(a, **changed) if changed else a  # type: ignore[type-var]
+        made = replace(a, **changed) if changed else a  # type: ignore[type-var]  # a node
         if isinstance(a, (Buffer, Block)):  # told apart by identity
             self._made[id(a)] = b, made
         return made

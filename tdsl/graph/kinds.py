@@ -8,6 +8,7 @@ from functools import lru_cache
 from tdsl.graph.bodies import Form, form_of, op_func
 from tdsl.graph.ir import Node, Op
 from tdsl.ir.expr import Checked
+from tdsl.ir.stmt import Stmt
 from tdsl.ir.visit import leaves, walk
 from tdsl.schedules.rules.blocks import BlockFacts
 from tdsl.schedules.rules.contraction import find_contraction
@@ -68,5 +69,5 @@ def _is_map(block: BlockFacts) -> bool:
     return True
 
 
-def _has_data_indices(body: object) -> bool:
-    return any(isinstance(n, Checked) for n in walk(body))  # type: ignore[arg-type]
+def _has_data_indices(body: Stmt) -> bool:
+    return any(isinstance(n, Checked) for n in walk(body))

@@ -11,7 +11,7 @@ from tdsl.graph.errors import GraphError
 from tdsl.graph.ir import Op
 from tdsl.graph.ops.elementwise import static
 from tdsl.graph.ops.movement import wrapped
-from tdsl.lang.tensor import Tensor, reduce_axis
+from tdsl.lang.tensor import Axis, Tensor, reduce_axis
 from tdsl.lang.update import update
 from tdsl.lang.value import Value
 
@@ -115,7 +115,7 @@ def unchanged(x: Tensor, name: str) -> Tensor:
 
 
 def _updated(
-    x: Tensor, axes: tuple[Value, ...], at: tuple[Value, ...], value: Value, meeting: Meeting,
+    x: Tensor, axes: tuple[Axis, ...], at: tuple[Value, ...], value: Value, meeting: Meeting,
     name: str,
 ) -> Tensor:  # fmt: skip
     if x.dtype.is_bool and meeting is not Meeting.SET:
@@ -125,4 +125,4 @@ def _updated(
         Meeting.MAX: "max",
     }  # fmt: skip
     new: Value | Callable[[Tensor], Value] = value
-    return update(x, over=axes, at=at, value=new, op=hows[meeting], name=name)  # type: ignore[arg-type]
+    return update(x, over=axes, at=at, value=new, op=hows[meeting], name=name)
