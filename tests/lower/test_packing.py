@@ -2,6 +2,12 @@ import numpy as np
 import pytest
 
 import tdsl as td
+from tdsl.ir.affine import linear
+from tdsl.ir.build import index
+from tdsl.ir.interp import interpret
+from tdsl.ir.parser import parse_program
+from tdsl.ir.visit import substitute
+from tests.lower.pins import FOLDER, HEADER, pins
 
 RNG = np.random.default_rng(5)
 
@@ -49,3 +55,25 @@ def test_other_layouts_are_packed_element_by_element():
     want = x.reshape(4, 2, 3, 4).transpose(2, 0, 1, 3).reshape(3, 4, 8)
     np.testing.assert_array_equal(kernel.pack("X", x).array, want)
     np.testing.assert_array_equal(kernel(x), x)
+
+
+@pytest.mark.parametrize("pin", pins(FOLDER / "pack_argument.txt"), ids=lambda pin: pin.title)
+@pytest.mark.parametrize("size", [3, 21])
+def test_what_is_written_down_puts_elements_where_the_layout_says(pin, size):
+    program = pin.program
+    param = next(p for p in program.params if p.layout is not None)
+    sizes = dict.fromkeys(program.sizes, index(size))
+    shape = [number(extent, sizes) for extent in param.buffer.shape]
+    x = np.arange(1, 1 + np.prod(shape)).reshape(shape).astype(param.buffer.dtype.numpy)
+    packing = parse_program(HEADER + pin.after)
+    given, packed = (p.buffer.name for p in packing.params)
+    got = interpret(packing, {given: x}, {v.name: size for v in packing.sizes})[packed]
+    want = np.zeros_like(got)
+    for at in np.ndindex(*shape):
+        inside = dict(zip(param.layout.inputs, map(index, at), strict=True))
+        want[*(number(output, inside) for output in param.layout.outputs)] = x[at]
+    np.testing.assert_array_equal(got, want)
+
+
+def number(e, values):
+    return linear(substitute(e, values)).const

@@ -68,12 +68,18 @@ class Reach:
         """All that run a mutant's line, in the order in which they are worth asking.
 
         Quick tests of its own package come first, then other quick tests, then fuzzed schedules,
-        then the rest. A line that runs on import alone counts as every line of its file.
+        then the rest. A line that runs on import alone counts as every line of its file, and a
+        file of nothing else, which holds data, as all files beside it.
         """
         lines = self.lines.get(mutant.file, {})
         names = set(lines.get(str(mutant.line), ()))
         if not names:
-            names = {name for found in lines.values() for name in found}
+            folder = mutant.file.rpartition("/")[0]
+            beside = [
+                known for file, known in self.lines.items() if file.rpartition("/")[0] == folder
+            ]
+            asked = [lines] if lines else beside
+            names = {name for known in asked for found in known.values() for name in found}
         home = _HOMES[mutant.file.split("/")[1]]
         return sorted(names, key=lambda name: self._rank(name, home))
 

@@ -145,6 +145,19 @@ def test_probes_of_a_line_are_asked_from_the_nearest_on():
     assert reach.probes(mutant) == ["tests/lower/a", "tests/e2e/a", "fuzz 7.1", "tests/lower/slow"]
 
 
+def test_data_of_a_folder_is_asked_for_by_all_code_beside_it():
+    lines = {
+        "tdsl/lower/maths/a.py": {"1": ["tests/lower/a"]},
+        "tdsl/lower/maths/b.py": {"1": ["tests/lower/b"]},
+        "tdsl/lower/c.py": {"1": ["tests/lower/c"]},
+    }
+    reach = Reach({"tests/lower/a": 0.1, "tests/lower/b": 0.2, "tests/lower/c": 0.1}, {}, lines)
+    (mutant,) = mutants("tdsl/lower/maths/data.py", "TABLE = (1.5, 2.5)\n")
+    assert reach.probes(mutant) == ["tests/lower/a", "tests/lower/b"]
+    (mutant,) = mutants("tdsl/lower/maths/a.py", "TABLE = (1.5, 2.5)\n")
+    assert reach.probes(mutant) == ["tests/lower/a"]
+
+
 def test_a_record_is_read_as_it_was_written(tmp_path):
     seconds = {"tests/a.py::x": 1.0, "fuzz 7.0": 2.5}
     lines = {"f.py": {"1": ["fuzz 7.0"], "2": ["fuzz 7.0", "tests/a.py::x"], "3": []}}
