@@ -46,7 +46,7 @@ def _multiple_in(fact: Expr, var: Var) -> int:
         ) if stated is var and is_const(zero, 0):
             return int(c) or 1
         case Binary(op=BinaryOp.EQ, a=Var() as stated, b=Const(value=c)) if stated is var:
-            return int(c) or 1
+            return int(c)
         case Binary(op=BinaryOp.AND, a=a, b=b):
             return max(_multiple_in(a, var), _multiple_in(b, var))
         case _:
