@@ -36,6 +36,18 @@ def test_loops_trade_places(order, wanted):
     assert nest(s) == "\n".join([*lines, "      B[i, j, k] = A[i, j, k] + 1"])
 
 
+def test_loops_that_are_not_named_keep_their_places():
+    a = td.placeholder((2, 3, 4, 5), "float32", name="A")
+    b = td.compute((2, 3, 4, 5), lambda i, j, k, m: a[i, j, k, m] + 1, name="B")
+    s = scheduled(td.func("f", [a], [b]))
+    s.reorder("m", "j", "i")
+    assert [loop.name for loop in s.loops("B")] == ["m", "j", "k", "i"]
+    s.reorder("i", "k", "m")
+    assert [loop.name for loop in s.loops("B")] == ["i", "j", "k", "m"]
+    s.reorder("k", "i", "j")
+    assert [loop.name for loop in s.loops("B")] == ["k", "i", "j", "m"]
+
+
 def test_a_loop_given_twice_is_named():
     s = scheduled(box())
     with pytest.raises(td.ScheduleError, match="loop 'k' is given twice"):
