@@ -7,13 +7,14 @@ import importlib
 import importlib.util
 import inspect
 import os
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 
 from tdsl.errors import FormatError, Span, close_names
 from tdsl.lang.func import Func
@@ -147,7 +148,7 @@ def _defined(scope: Mapping[str, object], location: Location) -> str:
 
 def _scope(location: Location, span: Span | None) -> dict[str, object]:
     if location.module is not None:
-        return vars(importlib.import_module(location.module))
+        return vars(_library_module(location.module, span))
     if location.file is None:
         raise FormatError(
             f"nothing says in which file {location.name!r} is",
@@ -169,6 +170,19 @@ def _scope(location: Location, span: Span | None) -> dict[str, object]:
     finally:
         sys.path.remove(str(location.file.parent))
     return vars(module)
+
+
+def _library_module(name: str, span: Span | None) -> ModuleType:
+    try:
+        known = importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # what would hold it is missing, or holds no modules
+        known = False
+    if not known:
+        place = importlib.import_module(LIBRARY).__path__
+        modules = [f"{LIBRARY}.{module.name}" for module in pkgutil.iter_modules(place)]
+        hint = close_names(name, modules)
+        raise FormatError(f"there is no library module {name!r}", span=span, hint=hint)
+    return importlib.import_module(name)
 
 
 class _AsItIs(SourceFileLoader):
