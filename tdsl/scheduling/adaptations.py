@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def _renamed(statement: ast.stmt, body: ast.Module, s: Schedule) -> Iterator[Ada
 
 
 def _all_renamed(statement: ast.stmt, body: ast.Module, s: Schedule) -> Iterator[Adaptation]:
-    """Several loops of a block that are gone, in favour of as many that the file never says."""
+    """Loops of a block that are gone, in favour of as many of it that the file never says."""
     gone: dict[str, list[str]] = {}
     for kind, text in _arguments(statement):
         head, dot, tail = text.partition(".")
@@ -99,7 +100,7 @@ def _all_renamed(statement: ast.stmt, body: ast.Module, s: Schedule) -> Iterator
     said = {text for _, text in _texts(body)}
     for head, old in gone.items():
         new = [x.name for x in s.loops(head) if f"{head}.{x.name}" not in said]
-        if 1 < len(old) == len(new):
+        if len(old) == len(new):
             pairs = list(zip(old, new, strict=True))
             edits = [
                 _written(node, f'"{head}.{after}"')
@@ -127,7 +128,7 @@ def _arguments(statement: ast.stmt) -> Iterator[tuple[str, str]]:
                 if name not in PRIMITIVES:
                     continue
                 parameters = list(PRIMITIVES[name].signature.parameters.values())
-                given = list(zip(parameters, args, strict=False))
+                given = list(zip(_positions(parameters), args, strict=False))
                 given += [(p, k.value) for p in parameters for k in keywords if k.arg == p.name]
                 for parameter, value in given:
                     kind = str(parameter.annotation)
@@ -135,6 +136,14 @@ def _arguments(statement: ast.stmt) -> Iterator[tuple[str, str]]:
                         yield kind, str(value.value)
             case _:
                 pass
+
+
+def _positions(parameters: list[inspect.Parameter]) -> Iterator[inspect.Parameter]:
+    """The parameter at each position: `*loops` stands at all that are left."""
+    for parameter in parameters:
+        yield parameter
+        while parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            yield parameter
 
 
 def _texts(tree: ast.AST) -> Iterator[tuple[ast.Constant, str]]:
@@ -146,9 +155,9 @@ def _texts(tree: ast.AST) -> Iterator[tuple[ast.Constant, str]]:
 
 def _candidates(name: str, unsaid: set[str]) -> list[str]:
     """Names that are close or hold the old one as a word, or the only one that is left."""
-    close = difflib.get_close_matches(name, sorted(unsaid), n=3, cutoff=_CLOSE)
+    close = difflib.get_close_matches(name, unsaid, n=3, cutoff=_CLOSE)
     longer = [new for new in sorted(unsaid) if name in new.split("_") or new in name.split("_")]
-    return close or longer or (sorted(unsaid) if len(unsaid) == 1 else [])
+    return close or longer or (list(unsaid) if len(unsaid) == 1 else [])
 
 
 def _heads_replaced(body: ast.Module, old: str, new: str) -> Iterator[Edit]:
@@ -166,7 +175,12 @@ def _loops_replaced(body: ast.Module, old: str, new: str) -> Iterator[Edit]:
 
 
 def _written(node: ast.expr, text: str) -> Edit:
-    return Edit(node.lineno, node.col_offset, node.end_col_offset or node.col_offset, text)
+    return Edit(node.lineno, node.col_offset, _end(node), text)
+
+
+def _end(node: ast.expr | ast.keyword) -> int:
+    assert node.end_col_offset is not None  # parsed from text, so it stands somewhere
+    return node.end_col_offset
 
 
 _OPTIONAL = {"tail": "the tail is left to the default", "lanes": "the target's own width"}
@@ -174,21 +188,22 @@ _OPTIONAL = {"tail": "the tail is left to the default", "lanes": "the target's o
 
 def _without_options(call: ast.Call) -> Iterator[Adaptation]:
     """Without tail= or lanes=; `s.vectorize(i, 16)` without the number."""
-    for n, keyword in enumerate(call.keywords):
+    before = call.args[-1] if call.args else call.func
+    for keyword in call.keywords:
         if keyword.arg in _OPTIONAL:
-            before = call.keywords[n - 1].value if n else call.args[-1] if call.args else None
-            start = before.end_col_offset if before is not None else keyword.col_offset
-            end = keyword.end_col_offset
-            if start is not None and end is not None and before is not None:
-                edit = Edit(keyword.lineno, start, end, "")
-                yield Adaptation(_OPTIONAL[keyword.arg], (edit,))
+            yield Adaptation(_OPTIONAL[keyword.arg], (_taken_out(before, keyword),))
+        before = keyword.value
     match call:
         case ast.Call(func=ast.Attribute(attr="vectorize"), args=[first, second]):
-            start, end = first.end_col_offset, second.end_col_offset
-            if start is not None and end is not None:
-                yield Adaptation(_OPTIONAL["lanes"], (Edit(second.lineno, start, end, ""),))
+            yield Adaptation(_OPTIONAL["lanes"], (_taken_out(first, second),))
         case _:
             pass
+
+
+def _taken_out(before: ast.expr, node: ast.expr | ast.keyword) -> Edit:
+    """Without an argument, and without the comma before it if that is on the same line."""
+    start = _end(before) if before.end_lineno == node.lineno else node.col_offset
+    return Edit(node.lineno, start, _end(node), "")
 
 
 def _other_loops(statement: ast.stmt, s: Schedule) -> Iterator[Adaptation]:
@@ -206,9 +221,12 @@ def _other_loops(statement: ast.stmt, s: Schedule) -> Iterator[Adaptation]:
             return
     wanted = [name.id for name in names if isinstance(name, ast.Name)]
     places = range(len(found) - len(wanted) + 1)
-    alike = {n: sum(a == b for a, b in zip(wanted, found[n:], strict=False)) for n in places}
+    ends = {n: n + len(wanted) for n in places}
+    alike = {
+        n: sum(a == b for a, b in zip(wanted, found[n:end], strict=True)) for n, end in ends.items()
+    }
     for n in sorted(places, key=lambda n: -alike[n]):
-        end = n + len(wanted)
+        end = ends[n]
         piece = f"[{n or ''}:{'' if end == len(found) else end}]"
         edit = _written(query, f's.loops("{block}")' + ("" if piece == "[:]" else piece))
         shown = ", ".join(found)

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from tdsl.errors import FormatError, Span, TdslError, close_names
 from tdsl.scheduling.combinator import COMBINATORS
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.schedule import Schedule
 from tdsl.scheduling.shipped import declare_combinators
+
+Placed: TypeAlias = ast.stmt | ast.expr
 
 MAX_CALLS = 100_000
 MAX_DEPTH = 20
@@ -67,11 +70,11 @@ class _Runner:
                     self._value(call)
                 case ast.Assign(targets=[target], value=value):
                     self._assign(target, self._value(value))
-                case ast.For(target=ast.Name(id=name), iter=over, body=body, orelse=[]):
+                case ast.For(target=ast.Name(id=name) as target, iter=over, body=body, orelse=[]):
                     if depth >= MAX_DEPTH:
                         raise self._error(statement, f"loops nest more than {MAX_DEPTH} deep")
                     for number in self._range(over):
-                        self.names[name] = number
+                        self._bind(target, name, number)
                         self.run(body, depth + 1)
                 case _:
                     raise self._error(
@@ -201,28 +204,26 @@ class _Runner:
     def _range(self, node: ast.expr) -> range:
         match node:
             case ast.Call(func=ast.Name(id="range"), args=args, keywords=[]) if len(args) in (1, 2):
-                numbers = [self._argument(arg) for arg in args]
-                if all(isinstance(n, int) and abs(n) <= MAX_CALLS for n in numbers):
-                    return range(*(n for n in numbers if isinstance(n, int)))
+                values = [self._argument(arg) for arg in args]
+                numbers = [n for n in values if isinstance(n, int) and abs(n) <= MAX_CALLS]
+                if len(numbers) == len(args):
+                    return range(*numbers)
             case _:
                 pass
         raise self._error(node, "loops run over range(n) with a literal n")
 
-    def _error(self, node: ast.AST, message: str, hint: str | None = None) -> FormatError:
+    def _error(self, node: Placed, message: str, hint: str | None = None) -> FormatError:
         return FormatError(message, span=self.span(node), hint=hint)
 
-    def span(self, node: ast.AST) -> Span:
+    def span(self, node: Placed) -> Span:
         """Where a node stands in the file, columns counted in characters."""
-        line = getattr(node, "lineno", 1)
-        column = self._column(line, getattr(node, "col_offset", 0))
-        end = 0
-        if getattr(node, "end_lineno", line) == line:
-            end = self._column(line, getattr(node, "end_col_offset", 0))
-        return Span(self.path, line, column, end)
+        line, end = node.lineno, 0
+        if node.end_lineno == line:
+            end = self._column(line, node.end_col_offset)
+        return Span(self.path, line, self._column(line, node.col_offset), end)
 
-    def _column(self, line: int, offset: int) -> int:
-        text = self.lines[line - 1] if line <= len(self.lines) else ""
-        return len(text.encode()[:offset].decode(errors="ignore"))
+    def _column(self, line: int, offset: int | None) -> int:
+        return len(self.lines[line - 1].encode()[:offset].decode(errors="ignore"))
 
 
 def _is_combinator(name: str) -> bool:
@@ -234,7 +235,7 @@ def _is_combinator(name: str) -> bool:
 class _Located:
     """While active, steps and errors of the schedule are placed at a node of the file."""
 
-    def __init__(self, runner: _Runner, node: ast.AST) -> None:
+    def __init__(self, runner: _Runner, node: Placed) -> None:
         self.schedule = runner.schedule
         self.span = runner.span(node)
 

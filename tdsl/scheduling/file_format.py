@@ -98,7 +98,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0o077)  # to ask for it is to set it: to one that opens nothing
     os.umask(mask)
     return mask
 
@@ -139,7 +139,6 @@ def parse_header(text: str, path: Path) -> Header:
         )
     found: dict[str, str] = {}
     spans: dict[str, Span] = {}
-    count = 1
     for count, line in enumerate(lines[1:], start=2):
         if not line.strip():
             break

@@ -83,11 +83,16 @@ def repair_file(path: str | Path) -> Repair:
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
-    """Where a run of the body ended, and the schedule as it stood there."""
+    """What ended a run of the body, and the schedule as it stood there."""
 
     error: TdslError
     schedule: Schedule
-    line: int
+
+    @property
+    def line(self) -> int:
+        """Where it ended."""
+        assert self.error.span is not None  # all that a body raises is placed in it
+        return self.error.span.line
 
 
 class _Mender:
@@ -96,7 +101,8 @@ class _Mender:
         self.header = header
         self.path = path
         self.lines = text.split("\n")
-        self.origin = list(range(1, len(self.lines) + 1))  # the line that each was in the file
+        # the line that each was in the file
+        self.origin = [n for n, _ in enumerate(self.lines, start=1)]
         self.changes: list[Change] = []
         self.trials = 0
 
@@ -116,7 +122,7 @@ class _Mender:
         try:
             run_body(schedule, "\n".join(lines), str(self.path), self.header.lines)
         except TdslError as error:
-            return _Stop(error, schedule, error.span.line if error.span else 0)
+            return _Stop(error, schedule)
         return None
 
     def _step(self, stop: _Stop) -> tuple[_Stop | None] | None:
