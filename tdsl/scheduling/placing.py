@@ -35,17 +35,16 @@ def place_producer(edit: Edit, body: Stmt, block: Block, at: Var) -> Stmt:
         ScheduleError: the block cannot be placed there; the reason says why.
     """
     leaf, nest = _movable(edit, body, block, "compute_at")
-    if any(isinstance(stmt, For) and stmt.var is at for stmt in statements(nest)):
-        raise edit.error(
-            f"loop {at.name!r} is a loop of {block.name!r} itself", "give a loop of its consumer"
-        )
+    _check_foreign(edit, nest, block, at, "consumer")
     dimensions = _dimensions(edit, block)
     written = {write.buffer for write in block.writes}
     allocs = [s for s in statements(body) if isinstance(s, Alloc) and s.buffer in written]
     rest = swap(body, nest, None)
     allocs = [a for a in allocs if not _changed_elsewhere(rest, edit.find(rest, at), a.buffer)]
+    emptied = {alloc.buffer for alloc in _emptied(body, rest)}
     for alloc in allocs:
-        rest = drop_alloc(rest, edit.alloc_of(rest, alloc.buffer))
+        if alloc.buffer not in emptied:
+            rest = drop_alloc(rest, edit.alloc_of(rest, alloc.buffer))
     loop = edit.find(rest, at)
     _check_readers(edit, rest, loop, written & {alloc.buffer for alloc in allocs}, block)
     around = (*loop_path(rest, loop), loop)
@@ -70,6 +69,7 @@ def place_consumer(edit: Edit, body: Stmt, block: Block, at: Var, *, private: bo
         ScheduleError: the block cannot be placed there; the reason says why.
     """
     leaf, nest = _movable(edit, body, block, "reverse_compute_at")
+    _check_foreign(edit, nest, block, at, "producer")
     rest = swap(body, nest, None)
     loop = edit.find(rest, at)
     around = (*loop_path(rest, loop), loop)
@@ -85,6 +85,8 @@ def place_consumer(edit: Edit, body: Stmt, block: Block, at: Var, *, private: bo
         ranges[var] = Range(tidy(sub(span.origin, offset)), span.extent)
     new = nest_over(with_body(edit.program, rest), block, ranges, fixed, around)
     new = _with_edges(new, block, producer, load, loop)
+    for alloc in _emptied(body, rest):
+        new = replace(alloc, body=new)
     made = {read.buffer for read in block_reads(block)}
     inner = _insert_after_writer(loop.body, new, made)
     placed = swap(rest, loop, replace(loop, body=inner))
@@ -105,6 +107,19 @@ def _movable(edit: Edit, body: Stmt, block: Block, step: str) -> tuple[Leaf, Stm
             f"{step} first: place {block.name!r}, then schedule its new loops",
         )
     return leaf, nest
+
+
+def _emptied(body: Stmt, rest: Stmt) -> list[Alloc]:
+    """Allocations of *body* around nothing but what is gone in *rest*, innermost first."""
+    left = {s.buffer for s in statements(rest) if isinstance(s, Alloc)}
+    return [s for s in statements(body) if isinstance(s, Alloc) and s.buffer not in left][::-1]
+
+
+def _check_foreign(edit: Edit, nest: Stmt, block: Block, at: Var, whose: str) -> None:
+    if any(isinstance(stmt, For) and stmt.var is at for stmt in statements(nest)):
+        raise edit.error(
+            f"loop {at.name!r} is a loop of {block.name!r} itself", f"give a loop of its {whose}"
+        )
 
 
 def _dimensions(edit: Edit, block: Block) -> dict[int, Var]:
