@@ -5,6 +5,7 @@ import pytest
 import tdsl as td
 from tests.scheduling.algorithms import blur, chain, increment, matmul
 from tests.scheduling.running import check, nest, scheduled, shown
+from tests.scheduling.test_ragged_loops import rows as ragged_rows
 from tests.scheduling.test_shifting import gauss_seidel
 
 
@@ -142,6 +143,25 @@ def test_loops_without_numbers_of_their_own(made, step, reason):
     assert nest(s) == before
 
 
+def test_extents_inside_may_be_symbolic_but_not_depend_on_the_loop():
+    n = td.sizes("N")
+    a = td.placeholder((3, n), "float32", name="A")
+    k = td.reduce_axis(n, name="k")
+    c = td.compute((3,), lambda i: td.sum(a[i, k], axis=k), name="C")
+    s = scheduled(td.func("sums", [a], [c]))
+    s.shift("C.i", 1)
+    shown(s, """
+        for i in 4:
+          if i - 1 >= 0: C[i - 1] = 0
+          for k in N:  # reduction
+            if i - 1 >= 0: C[i - 1] += A[i - 1, k]
+    """, {"N": 5})  # fmt: skip
+    s, outer = ragged_rows()
+    with pytest.raises(td.ScheduleError, match="the extent of 'i' depends on 'i_jo'") as caught:
+        s.shift(outer, 1)
+    assert caught.value.hint == "only loops over a rectangle can be renumbered"
+
+
 def test_a_block_elsewhere_is_not_shifted():
     a = td.placeholder((6,), "float32", name="A")
     made = [td.compute((6,), lambda i, n=n: a[i] + n, name=name) for n, name in enumerate("BC")]
@@ -243,6 +263,18 @@ def read_with(rows, read):
     return s
 
 
+def long_window():
+    """C sums as many elements of B as a size says."""
+    n = td.sizes("N")
+    a = td.placeholder((n + 6,), "float32", name="A")
+    b = td.compute((n + 6,), lambda i: a[i] + 1, name="B")
+    k = td.reduce_axis(n, name="k")
+    c = td.compute((6,), lambda i: td.sum(b[i + k], axis=k), name="C")
+    s = scheduled(td.func("sums", [a], [c]))
+    s.compute_at("B", at="C.i")
+    return s
+
+
 def read_later():
     a = td.placeholder((4,), "float32", name="A")
     b = td.compute((4,), lambda i: a[i] + 1, name="B")
@@ -262,9 +294,10 @@ def read_later():
         ),
         (lambda: read_with((4, 4), lambda b, i: b[i, i]), "C.i", "moves along 2 dimensions"),
         (lambda: read_with((4,), lambda b, i: b[i // 2]), "C.i", "move by a constant number of el"),
+        (long_window, "C.i", "'B' does not move by a constant number of elements with 'i'"),
         (read_later, "B.i", "block 'D' uses 'B' outside loop 'i'"),
     ],
-    ids=["stands", "diagonal", "every other", "read later"],
+    ids=["stands", "diagonal", "every other", "symbolic", "read later"],
 )
 def test_what_does_not_move_evenly_is_not_pipelined(made, at, reason):
     s = made()

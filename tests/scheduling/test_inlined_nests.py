@@ -211,6 +211,21 @@ def test_what_a_step_keeps_to_itself_is_inlined_within_the_step_alone():
     shown(s, str(s.nest))
 
 
+def test_what_a_step_keeps_to_itself_is_not_read_in_the_next_step_either():
+    x = td.placeholder((3, 2), "int32", name="X")
+    t = td.scan_axis(3, name="t")
+
+    def step(t, prev):
+        secret = td.compute((2,), lambda i: x[t, i] * 5, name="secret")
+        more = td.compute((2,), lambda i: secret[i] + prev["s"][1 - i], name="more")
+        return {"s": lambda i: secret[i], "h": lambda i: prev["h"][i] + more[i]}
+
+    made = td.scan(t, {"s": ((2,), 7), "h": ((2,), 3)}, step, name="H")
+    s = scheduled(td.func("f", [x], [made["h"]]))
+    with pytest.raises(td.ScheduleError, match=r"'more' reads 'H\.s' of another step"):
+        s.inline("H.s")
+
+
 def test_a_consumer_that_is_turned_and_smaller_runs_where_its_producer_did():
     a = td.placeholder((4, 3), "float32", name="A")
     b = td.compute((4, 3), lambda i, j: a[i, j] + 1, name="B")

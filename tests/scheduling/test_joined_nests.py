@@ -3,8 +3,9 @@
 import pytest
 
 import tdsl as td
-from tests.scheduling.algorithms import matmul
+from tests.scheduling.algorithms import matmul, softmax
 from tests.scheduling.running import check, nest, scheduled, shown
+from tests.scheduling.test_ragged_loops import rows as ragged_rows
 from tests.scheduling.test_shapes_of_programs import recurrent
 
 
@@ -76,6 +77,40 @@ def test_a_jam_of_two_blocks_and_their_tensor_gives_each_its_own_loop():
     s.vectorize(of_d)  # the handles stand for one loop each
     assert nest(s).count("unrolled(2)") == 2
     assert of_c.kind is not of_d.kind
+
+
+def test_handles_of_jams_stand_for_one_loop_each():
+    s = scheduled(softmax(6, 5))
+    s.compute_at("total", at="out.i")
+    s.compute_at("E", at="out.i")
+    _, of_e, of_total, of_out = s.unroll_and_jam("out.i", 3)
+    s.vectorize(of_out)
+    s.parallel(of_e)
+    kinds = [s.loops(block)[-1].kind.value for block in ("E", "out")]
+    assert kinds == ["parallel", "vectorized"]
+    assert of_total.kind.value == "unrolled"
+    check(s)
+
+
+def test_extents_inside_of_a_jam_may_be_symbolic_but_not_depend_on_the_loop():
+    n = td.sizes("N")
+    a = td.placeholder((3, n), "float32", name="A")
+    k = td.reduce_axis(n, name="k")
+    c = td.compute((3,), lambda i: td.sum(a[i, k], axis=k), name="C")
+    s = scheduled(td.func("sums", [a], [c]))
+    s.unroll_and_jam("C.i", 3)
+    shown(s, """
+        for io in 1:
+          for ii in unrolled(3):
+            C[io * 3 + ii] = 0
+          for k in N:  # reduction
+            for ii in unrolled(3):
+              C[io * 3 + ii] += A[io * 3 + ii, k]
+    """, {"N": 5})  # fmt: skip
+    s, outer = ragged_rows()
+    with pytest.raises(td.ScheduleError, match="the extent of 'i' depends on 'i_jo'") as caught:
+        s.unroll_and_jam(outer, 2)
+    assert caught.value.hint == "only loops over a rectangle can be jammed"
 
 
 def test_a_fused_loop_is_jammed_by_its_number():

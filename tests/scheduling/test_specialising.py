@@ -96,3 +96,86 @@ def test_conditions_of_several_forms(condition):
     s = scheduled(increment("N"))
     s.specialize(condition)
     built(s, {"N": 4}, {"N": 7}, {"N": 12})
+
+
+def test_scalars_and_nests_are_written_twice_side_by_side():
+    n = td.sizes("N")
+    a, x = td.placeholder((n,), "float32", name="A"), td.placeholder((), "float32", name="x")
+    b = td.compute((n,), lambda i: a[i] + 1, name="B")
+    s = scheduled(td.func("f", [a, x], [b, td.compute((), lambda: x[()] * 2, name="T")]))
+    fast, slow = s.specialize("N < 4")
+    s.parallel(fast)
+    s.unroll(s.split(slow, 2)[1])
+    assert nest(s).splitlines() == [
+        "for i in parallel(N):",
+        "  if N < 4: B[i] = A[i] + 1",
+        "if N < 4: T[] = x[] * 2",
+        "for io in (N + 1) // 2:",
+        "  for ii in unrolled(2):",
+        "    if N >= 4 and io * 2 + ii < N: B[io * 2 + ii] = A[io * 2 + ii] + 1",
+        "if N >= 4: T[] = x[] * 2",
+    ]
+    for size in (3, 4, 5):
+        check(s, {"N": size})
+
+
+def test_only_what_holds_a_private_tensor_is_entered():
+    n = td.sizes("N")
+    a = td.placeholder((n, 3), "float32", name="A")
+    e = td.compute((n, 3), lambda i, j: a[i, j] * 5, name="E")
+    b = td.compute((n, 3), lambda i, j: a[i, j] + 1, name="B")
+    c = td.compute((n, 3), lambda i, j: b[i, 2 - j] * 2, name="C")
+    s = scheduled(td.func("f", [a], [e, c]))
+    s.compute_at("B", at="C.i")
+    handles = s.specialize("N != 6")
+    assert [repr(h) for h in handles] == [
+        "<Loop E@0.i>", "<Loop E@1.i>", "<Loop B@0.i_1>", "<Loop C@0.j>", "<Loop B@1.i_1>",
+        "<Loop C@1.j>",
+    ]  # fmt: skip
+    assert nest(s).splitlines() == [
+        "for i in N:",
+        "  for j in 3:",
+        "    if N != 6: E[i, j] = A[i, j] * 5",
+        "for i in N:",
+        "  for j in 3:",
+        "    if N == 6: E[i, j] = A[i, j] * 5",
+        "for i in N:",
+        "  alloc B: f32[N, 3]",
+        "  for i_1 in 1:",
+        "    for j in 3:",
+        "      if N != 6: B[i + i_1, j] = A[i + i_1, j] + 1",
+        "  for j in 3:",
+        "    if N != 6: C[i, j] = B[i, 2 - j] * 2",
+        "  for i_1 in 1:",
+        "    for j in 3:",
+        "      if N == 6: B[i + i_1, j] = A[i + i_1, j] + 1",
+        "  for j in 3:",
+        "    if N == 6: C[i, j] = B[i, 2 - j] * 2",
+    ]
+    for size in (0, 5, 6):
+        check(s, {"N": size})
+
+
+@pytest.mark.parametrize("loop", ["C.io", "C.jo", "C.ii"])
+def test_conditions_go_wherever_the_loops_that_they_mention_are(loop):
+    s = scheduled(matmul())
+    s.tile("C.i", "C.j", 4, 8)
+    s.specialize("M % 4 == 0", loop=loop)
+    conditions = [len(leaf.guards) for leaf in s.index.leaves.values()]
+    assert conditions == [2, 3]  # rows are whole tiles; columns may not be
+    check(s, {"M": 8, "N": 3, "K": 2})
+    check(s, {"M": 5, "N": 3, "K": 2})
+
+
+@pytest.mark.parametrize(
+    ("size", "condition", "reason"),
+    [
+        (8, "N == 3", "all sizes are known numbers"),
+        ("N", "K < 3", r"'K < 3' is no condition on the sizes: .*'K', which is no size of this"),
+        ("N", "N +", r"'N \+' is no condition on the sizes: "),
+    ],
+)
+def test_conditions_are_about_sizes(size, condition, reason):
+    s = scheduled(increment(size))
+    with pytest.raises(td.ScheduleError, match=reason):
+        s.specialize(condition)
