@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tdsl.ir.expr import Var
@@ -127,9 +127,10 @@ def _arguments(statement: ast.stmt) -> Iterator[tuple[str, str]]:
             case ast.Call(func=ast.Attribute(attr=name), args=args, keywords=keywords):
                 if name not in PRIMITIVES:
                     continue
-                parameters = list(PRIMITIVES[name].signature.parameters.values())
-                given = list(zip(_positions(parameters), args, strict=False))
-                given += [(p, k.value) for p in parameters for k in keywords if k.arg == p.name]
+                known = PRIMITIVES[name].signature.parameters
+                given = list(zip(_positions(known.values()), args, strict=False))
+                by_name = {str(k.arg): k.value for k in keywords}
+                given += [(p, by_name[p.name]) for p in known.values() if p.name in by_name]
                 for parameter, value in given:
                     kind = str(parameter.annotation)
                     if kind in _NAMED and isinstance(value, ast.Constant):
@@ -138,7 +139,7 @@ def _arguments(statement: ast.stmt) -> Iterator[tuple[str, str]]:
                 pass
 
 
-def _positions(parameters: list[inspect.Parameter]) -> Iterator[inspect.Parameter]:
+def _positions(parameters: Iterable[inspect.Parameter]) -> Iterator[inspect.Parameter]:
     """The parameter at each position: `*loops` stands at all that are left."""
     for parameter in parameters:
         yield parameter
