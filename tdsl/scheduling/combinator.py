@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from tdsl.errors import TdslError, TypeMismatch
+from tdsl.errors import TdslError, TypeMismatch, explained
 from tdsl.scheduling.arguments import encoded
 from tdsl.scheduling.core import ScheduleCore
 from tdsl.scheduling.schedule import Schedule
@@ -47,6 +47,8 @@ def combinator(
 
     Raises:
         TdslError: another function has registered this name.
+
+    A call of the combinator raises TypeMismatch where arguments are missing, too many or unknown.
     """
     name = function.__name__
     known = COMBINATORS.get(name)
@@ -57,6 +59,8 @@ def combinator(
             hint="give one of them another name",
         )
 
+    explaining = explained(function)
+
     @functools.wraps(function)
     def call(s: Schedule, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if not isinstance(s, ScheduleCore):
@@ -64,7 +68,7 @@ def combinator(
         options = tuple((key, encoded(s, value)) for key, value in kwargs.items())
         record = Call(name, tuple(encoded(s, arg) for arg in args), options, span=s.span())
         with s.grouped(record):
-            result = function(s, *args, **kwargs)
+            result = explaining(s, *args, **kwargs)
             record.result = encoded(s, result)
         return result
 

@@ -188,9 +188,9 @@ class Edit:
         """
         state = self.core.state
         for nest in mapped_nests(body):
-            reason = why_not(nest)
-            if reason is not None:
-                raise self.error(reason, "tensorize after this step")
+            misfit = why_not(nest)
+            if misfit is not None:
+                raise self.error(*misfit)
         new = replace(
             state,
             algorithm=algorithm or state.algorithm,

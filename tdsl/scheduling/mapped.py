@@ -22,21 +22,26 @@ def mapped_nests(body: Stmt) -> list[For]:
     return [x for x in loops if x.kind is LoopKind.INSTRUCTION and id(x) not in inner]
 
 
-def why_not(nest: For) -> str | None:
-    """Why a nest is no longer what its instruction does, or None."""
+def why_not(nest: For) -> tuple[str, str] | None:
+    """Why a nest is no longer what its instruction does, and what to do instead; or None."""
     if not nest.instruction:
-        return f"loop {nest.var.name!r} is part of what an instruction runs"
+        hint = "tensorize or call_extern after this step"
+        return f"loop {nest.var.name!r} is part of what an instruction runs", hint
     found = instruction_of(nest.instruction)
+    hint = f"{'call_extern' if found.by_pointer else 'tensorize'} after this step"
     loops: list[For] = []
     stmt: Stmt = nest
     while isinstance(stmt, For):
         if stmt.kind is not LoopKind.INSTRUCTION or stmt.parts:
-            return f"{found.name!r} runs loop {stmt.var.name!r}"
+            return f"{found.name!r} runs loop {stmt.var.name!r}", hint
         loops.append(stmt)
         stmt = stmt.body
     if not isinstance(stmt, Leaf):
-        return f"{found.name!r} runs loop {nest.var.name!r}, which would hold other blocks"
-    return unfit(found, stmt, loops)
+        return f"{found.name!r} runs loop {nest.var.name!r}, which would hold other blocks", hint
+    misfit = unfit(found, stmt, loops)
+    if misfit is None:
+        return None
+    return misfit, f"this step and {found.name!r} exclude each other: leave one of them out"
 
 
 def unfit(found: Instruction, leaf: Leaf, loops: list[For]) -> str | None:

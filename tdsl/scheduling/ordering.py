@@ -40,14 +40,7 @@ def reordered(edit: Edit, body: Stmt, order: tuple[Var, ...]) -> Stmt:
 def _chain(edit: Edit, body: Stmt, order: tuple[Var, ...]) -> list[Stmt]:
     """The statements from the outermost to the innermost of the loops, perfectly nested."""
     wanted = set(order)
-    path = _deepest_path(body, wanted)
-    missing = wanted - {stmt.var for stmt in path if isinstance(stmt, For)}
-    if missing:
-        names = sorted(var.name for var in wanted)
-        raise edit.error(
-            f"loops {', '.join(names)} are not all around one block",
-            "give loops of one block: s.loops(block)",
-        )
+    path = common_path(edit, body, wanted)
     at = [n for n, stmt in enumerate(path) if isinstance(stmt, For) and stmt.var in wanted]
     chain = list(path[at[0] : at[-1] + 1])
     name = ""
@@ -62,6 +55,22 @@ def _chain(edit: Edit, body: Stmt, order: tuple[Var, ...]) -> list[Stmt]:
                 f"fission first: s.fission({name!r}, after=...), or place {others[0]!r} elsewhere",
             )
     return chain
+
+
+def common_path(edit: Edit, body: Stmt, wanted: set[Var]) -> tuple[Stmt, ...]:
+    """The statements from the root of *body* down to the innermost of loops of the schedule.
+
+    Raises:
+        ScheduleError: they are not all around one block.
+    """
+    path = _deepest_path(body, wanted)
+    if wanted - {stmt.var for stmt in path if isinstance(stmt, For)}:
+        names = sorted(repr(edit.index.label(var)) for var in wanted)
+        raise edit.error(
+            f"loops {', '.join(names)} are not all around one block",
+            "give loops of one block: s.loops(block)",
+        )
+    return path
 
 
 def _deepest_path(body: Stmt, wanted: set[Var]) -> tuple[Stmt, ...]:

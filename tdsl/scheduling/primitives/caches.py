@@ -85,7 +85,7 @@ def cache_read(
     read = {load.buffer: load for load in reversed(block_reads(reader))}
     written = {write.buffer for write in reader.writes}
     if buffer not in read or buffer in written:
-        known = ", ".join(sorted(b.name for b in read if b not in written))
+        known = ", ".join(sorted(b.name for b in read if b not in written)) or "nothing else"
         reason = "writes" if buffer in written else "does not read"
         raise edit.error(f"block {reader.name!r} {reason} {buffer.name!r}", f"it reads {known}")
     name = fresh_name(edit, f"{buffer.name}.{reader.name}")

@@ -152,8 +152,9 @@ def _perfect_nest(edit: Edit, target: For, found: Instruction) -> tuple[list[For
         )
     for loop in loops:
         if loop.kind not in (LoopKind.SERIAL, LoopKind.UNROLLED) or loop.parts:
+            what = "fused" if loop.parts else loop.kind.value
             raise edit.error(
-                f"loop {loop.var.name!r} is {loop.kind.value}; {found.name!r} runs it whole",
-                "tensorize before marking the loop",
+                f"loop {loop.var.name!r} is {what}; {found.name!r} runs it whole",
+                f"{edit.primitive} before marking or fusing the loop",
             )
     return loops, stmt

@@ -67,9 +67,10 @@ def _length(extent: Expr, start: int, end: int | None) -> Expr:
 def _check(edit: Edit, loop: For, points: tuple[int, ...]) -> None:
     name = loop.var.name
     if isinstance(loop.extent, Const) and points[-1] >= int(loop.extent.value):
+        last = int(loop.extent.value) - 1
         raise edit.error(
-            f"{points[-1]} is not inside loop {name!r} of extent {int(loop.extent.value)}",
-            f"points from 1 to {int(loop.extent.value) - 1}",
+            f"{points[-1]} is not inside loop {name!r} of extent {last + 1}",
+            f"points from 1 to {last}" if last > 0 else f"there is nothing to part in {name!r}",
         )
     private = [stmt.buffer.name for stmt in statements(loop.body) if isinstance(stmt, Alloc)]
     if private:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tdsl.scheduling.arguments import FactorArg, FactorsArg, LoopArg, TailArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
-from tdsl.scheduling.ordering import reordered
+from tdsl.scheduling.ordering import common_path, reordered
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.splitting import split_loop
 from tdsl.scheduling.tree import swap
@@ -90,6 +90,7 @@ def tile(
     first, second = edit.loop(i), edit.loop(j)
     if first is second:
         raise edit.error(f"both loops are {first.var.name!r}", "tile takes two different loops")
+    common_path(edit, edit.body, {first.var, second.var})  # refused by the names that were given
     taken = edit.names_near(first) | edit.names_near(second)
     taken -= {first.var.name, second.var.name}
     one = split_loop(edit, first, (None, ti), tail, taken)

@@ -1,0 +1,153 @@
+"""Steps that random drawing seldom tries and people do: what each refusal says, and what helps."""
+
+from __future__ import annotations
+
+import pytest
+
+import tdsl as td
+from tdsl.schedules import combinators
+from tests.fuzz.instructions import declare
+from tests.scheduling.algorithms import cumsum, increment, matmul
+
+DOT = "dot_float32_4x3"
+C_DOT = "c_dot_float32_4x3"
+
+
+def product() -> td.Schedule:
+    return td.Schedule(matmul(8, 8, 12, relu=True))
+
+
+def dotted(instruction: str | None = None) -> td.Schedule:
+    """A product of 4 columns by 3 terms innermost, which an instruction may run."""
+    declare()
+    s = td.Schedule(matmul(8, 8, 12))
+    s.split("C.j", 4)
+    s.split("C.k", 3)
+    s.reorder("C.jo", "C.ko", "C.ji", "C.ki")
+    if instruction is not None:
+        s.tensorize("C.ji", instruction)
+    return s
+
+
+def run_by_dot() -> td.Schedule:
+    return dotted(DOT)
+
+
+def run_by_c() -> td.Schedule:
+    s = dotted()
+    s.call_extern("C.ji", C_DOT)
+    return s
+
+
+def fused() -> td.Schedule:
+    s = dotted()
+    s.fuse("C.ko", "C.ji")
+    return s
+
+
+def marked() -> td.Schedule:
+    s = dotted()
+    s.vectorize("C.ji", 4)
+    return s
+
+
+def alone() -> td.Schedule:
+    return td.Schedule(increment(8))
+
+
+def of_one() -> td.Schedule:
+    return td.Schedule(increment(1))
+
+
+def recurrence() -> td.Schedule:
+    return td.Schedule(cumsum(16))
+
+
+def relaxed() -> td.Schedule:
+    """Paths in place: the only tensor that the update reads is the one that it writes."""
+    d = td.placeholder((4, 4), "float32", name="D")
+    k, i, j = (td.reduce_axis(4, name=name) for name in "kij")
+    p = td.update(
+        d, over=(k, i, j), at=(i, j), name="P",
+        value=lambda cur: td.minimum(cur[i, j], cur[i, k] + cur[k, j]), op="set",
+    )  # fmt: skip
+    return td.Schedule(td.func("paths", [d], [p]))
+
+
+def of_five() -> td.Schedule:
+    """A contraction of five tensors."""
+    given = [td.placeholder((7,), "float32", name=name) for name in "ABCDE"]
+    k = td.reduce_axis(7, name="k")
+
+    def term() -> td.Expr:
+        a, b, c, d, e = (x[k] for x in given)
+        return td.sum(a * b * c * d * e, axis=k)
+
+    return td.Schedule(td.func("five", given, [td.compute((), term, name="F")]))
+
+
+OWN = "is a loop of '{}' itself"
+APART = f"this step and '{DOT}' exclude each other"
+
+# a schedule, the step, words of the message, words of the help
+STEPS = [
+    (product, lambda s: s.compute_at("C", "C.i"), OWN.format("C"), "a loop of its consumer"),
+    (product, lambda s: s.reverse_compute_at("D", "D.i"), OWN.format("D"), "of its producer"),
+    (alone, lambda s: s.reverse_compute_at("B", "B.i"), OWN.format("B"), "of its producer"),
+    (product, lambda s: s.tile("D.j", "C.i", 2, 2), "loops 'C.i', 'D.j' are not all", "one block"),
+    (product, lambda s: s.reorder("C.i", "D.i"), "loops 'C.i', 'D.i' are not all", "one block"),
+    (relaxed, lambda s: s.cache_read("P", "P"), "block 'P' writes 'P'", "it reads nothing else"),
+    (product, lambda s: s.cache_read("D", "A"), "'D' does not read 'A'", "it reads C"),
+    (of_one, lambda s: s.partition("B.i", 1), "1 is not inside loop 'i'", "nothing to part"),
+    (alone, lambda s: s.partition("B.i", 8), "8 is not inside loop 'i' of extent 8", "1 to 7"),
+    (dotted, lambda s: s.tensorize("C.ji", C_DOT), f"'{C_DOT}' is a C function", "call_extern"),
+    (dotted, lambda s: s.call_extern("C.ji", DOT), f"'{DOT}' is an instruction", "tensorize maps"),
+    (fused, lambda s: s.tensorize("C.ko_ji", DOT), "'ko_ji' is fused", "tensorize before marking"),
+    (fused, lambda s: s.call_extern("C.ko_ji", C_DOT), "'ko_ji' is fused", "call_extern before"),
+    (marked, lambda s: s.tensorize("C.ji", DOT), "'ji' is vectorized", "tensorize before marking"),
+    (run_by_dot, lambda s: s.atomic("C"), "'C' is atomic", APART),
+    (run_by_dot, lambda s: s.prefetch("C", "A", "i, j, k -> i, k + 1"), "prefetching", APART),
+    (run_by_dot, lambda s: s.split("C.ki", 3), f"'{DOT}' runs loop 'kii'", "tensorize after"),
+    (run_by_dot, lambda s: s.unroll("C.ki"), f"'{DOT}' runs loop 'ki'", "tensorize after this"),
+    (run_by_dot, lambda s: s.unroll("C.ji"), "'ki' is part of what an instruction", "tensorize or"),
+    (run_by_c, lambda s: s.unroll("C.ki"), f"'{C_DOT}' runs loop 'ki'", "call_extern after this"),
+    (run_by_c, lambda s: s.fission("C.ki", "C"), "nothing follows 'C'", "fission the loops inside"),
+    (product, lambda s: combinators.tree_reduce(s, "C.k", 3), "3 parts has no halves", "power of"),
+    (product, lambda s: combinators.tree_reduce(s, "C.k", 1), "1 parts has no halves", "power of"),
+    (product, lambda s: combinators.tile_in_registers(s, "C", 4), "takes 2 pos", "(s, block)"),
+    (product, combinators.tile_in_registers, "missing 1", "tile_in_registers(s, block)"),
+    (product, lambda s: combinators.tree_reduce(s, "C.k", wide=4), "'wide'", "tree_reduce(s, loop"),
+    (product, lambda s: s.transform_layout("C", lambda i, j: "i"), "index expressions", ""),
+    (product, lambda s: s.transform_layout("C", lambda i, j: i * 0.5), "0.5 is no int64", ""),
+    (product, lambda s: s.transform_layout("C", lambda i, j: ()), "no outputs", "write"),
+    (product, lambda s: s.prefetch("D", "C", "i, j -> i, j"), "neither an argument", "the caches"),
+    (of_five, lambda s: s.pad_einsum("F", 4), "'F' has 5 operands to pad, 4 at most", ""),
+    (recurrence, lambda s: s.rfactor("t"), "is not associative", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "step", "words", "hint"), STEPS)
+def test_a_refusal_says_what_is_wrong_and_what_helps(make, step, words, hint) -> None:
+    s = make()
+    before, length = s.program, len(s.trace)
+    with pytest.raises(td.TdslError) as caught:
+        step(s)
+    assert words in caught.value.message
+    assert hint in (caught.value.hint or "")
+    assert isinstance(caught.value, ValueError | TypeError)  # the user's fault, never tdsl's
+    assert s.program is before
+    assert len(s.trace) == length
+
+
+@pytest.mark.parametrize("step", ['tile_in_registers(s, "C", unsafe=True)', "tile_in_registers(s)"])
+def test_a_combinator_that_is_called_wrongly_in_a_file_is_refused_at_its_line(
+    step: str, tmp_path
+) -> None:
+    path = tmp_path / "product.schedule"
+    s = product()
+    s.save(path)
+    path.write_text(f"{path.read_text()}{step}\n")
+    with pytest.raises(td.TdslError, match=r"tile_in_registers\(\)") as caught:
+        td.load_schedule(path, s.func)
+    assert caught.value.span is not None
+    assert caught.value.span.text == step
