@@ -230,6 +230,14 @@ def test_remainders_in_a_layout_are_no_fold():
     check(s)
 
 
+def test_a_dimension_that_takes_no_place_is_no_ring():
+    s = stencil(6, 1)
+    s.transform_layout("B", "i, j -> i")
+    s.fold_storage("B", 1, dim=1)
+    assert layout_of(s) == ("[i]", None)
+    check(s)
+
+
 @pytest.mark.parametrize(
     ("rank", "names"), [(6, "[i, j, k, l, m, 0]"), (7, "[i0, i1, i2, i3, i4, i5, 0]")]
 )
