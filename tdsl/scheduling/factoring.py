@@ -171,8 +171,7 @@ def _walk(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...]) -> _Walk:
         if free_vars(guard.cond) & data:
             raise _mixed(edit, loop.var.name)
     for it, binding in zip(leaf.block.iters, leaf.bindings, strict=True):
-        used = free_vars(binding)
-        if used & reduced and (used & data or _kept(it)):
+        if _kept(it) and free_vars(binding) & reduced:
             raise _mixed(edit, loop.var.name)
     outer = tuple(guard for guard in leaf.guards if not free_vars(guard.cond) & reduced)
     return _Walk(tuple(v for v, _ in found), tuple(it for _, it in found), inner, outer)

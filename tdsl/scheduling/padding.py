@@ -155,8 +155,6 @@ def _grown(axes: Axes) -> list[Var]:
 def _fillings(load: Load, reducer: Reducer) -> list[Const]:
     """Values that a margin may hold, the likeliest first."""
     dtype = load.dtype
-    if dtype.is_bool:
-        return [const(False, dtype), const(True, dtype)]
     numbers: list[float] = [0, 1]
     if dtype.is_float:
         numbers = [-0.0, 0.0, 1.0]

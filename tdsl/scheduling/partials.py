@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.inits import reduction_vars
-from tdsl.ir.stmt import Block, For, Guard, IterKind, Leaf, LoopKind, Part, Stmt
+from tdsl.ir.stmt import Block, For, Guard, IterKind, Leaf, Part, Stmt
 from tdsl.ir.visit import free_vars, substitute
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.tree import own_vars
@@ -44,7 +44,7 @@ def data_nest(edit: Edit, path: tuple[Stmt, ...], at: Stmt, leaf: Leaf, block: B
     guards = tuple(
         Guard(substitute(guard.cond, renamed), guard.tail)
         for guard in leaf.guards
-        if not free_vars(guard.cond) & (reduced | skipped)
+        if not free_vars(guard.cond) & reduced
     )
     nest: Stmt = Leaf(block, bindings, guards)
     for loop in reversed(loops):
@@ -67,10 +67,3 @@ def _bindings(
             )
         found.append(substitute(binding, renamed))
     return tuple(found)
-
-
-def serial(nest: Stmt) -> Stmt:
-    """*nest* with all its loops serial."""
-    if isinstance(nest, For):
-        return replace(nest, kind=LoopKind.SERIAL, body=serial(nest.body))
-    return nest

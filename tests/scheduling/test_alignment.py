@@ -58,3 +58,32 @@ def test_arguments_and_unknown_dimensions_are_refused():
         s.align("A", 4)
     with pytest.raises(td.ScheduleError, match="dimension 2 of storage with 2"):
         s.align("B", 4, 2)
+
+
+def test_tiled_storage_is_rounded_up_in_one_of_its_dimensions():
+    s = scheduled(turned())
+    s.transform_layout("B", "i, j -> j // 4, i, j % 4")  # 2, 5 and 4 elements
+    s.align("B", 8, 1)
+    assert storage(s) == (2, 8, 4)
+    s.align("B", 3, -3)
+    assert storage(s) == (3, 8, 4)
+    check(s)
+
+
+@pytest.mark.parametrize("dim", [2, -3])
+def test_dimensions_that_there_are_not_are_refused(dim):
+    s = scheduled(turned())
+    with pytest.raises(td.ScheduleError, match=f"dimension {dim} of storage with 2 dimensions"):
+        s.align("B", 4, dim)
+    s.align("B", 4, -2)
+    assert storage(s) == (8, 6)
+
+
+def test_a_single_element_has_no_dimension_to_align():
+    a = td.placeholder((4,), "float32", name="A")
+    k = td.reduce_axis(4, name="k")
+    b = td.compute((), lambda: td.sum(a[k], axis=k), name="B")
+    c = td.compute((4,), lambda i: a[i] * b[()], name="C")
+    s = scheduled(td.func("f", [a], [c]))
+    with pytest.raises(td.ScheduleError, match="'B' is a single element"):
+        s.align("B", 4)

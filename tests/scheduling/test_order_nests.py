@@ -316,6 +316,29 @@ def test_a_loop_falls_apart_between_blocks_that_it_holds():
     assert caught.value.hint == "one of 'B'"
 
 
+def test_a_loop_falls_apart_after_the_statement_that_holds_a_block():
+    a = td.placeholder((4, 5), "float32", name="A")
+    b = td.compute((4, 5), lambda i, j: a[i, j] * 2, name="B")
+    c = td.compute((4, 5), lambda i, j: b[i, j] + 1, name="C")
+    d = td.compute((4, 5), lambda i, j: c[i, j] * 3, name="D")
+    s = scheduled(td.func("f", [a], [d]))
+    s.compute_with("C", "B.j")
+    s.compute_with("D", "B.i")
+    s.fission("i", after="B")  # the loop j over B and C stays whole
+    assert nest(s) == text("""
+        alloc B: f32[4, 5]
+        alloc C: f32[4, 5]
+        for i in 4:
+          for j in 5:
+            B[i, j] = A[i, j] * 2
+            C[i, j] = B[i, j] + 1
+        for i in 4:
+          for j in 5:
+            D[i, j] = C[i, j] * 3
+    """)
+    check(s)
+
+
 def test_a_fused_loop_falls_apart_into_two():
     s = scheduled(matmul(3, 4, 5, relu=True))
     s.compute_with("D", "C.j")

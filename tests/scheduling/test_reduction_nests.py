@@ -423,3 +423,36 @@ def test_an_init_stands_before_a_loop_of_its_own_reduction():
             D[i, j] = max(C[i, j], 0)
     """)
     check(s)
+
+
+def test_reduction_loops_of_parts_that_data_axes_share_are_none():
+    s = scheduled(rows())
+    outer, _ = s.split(s.fuse("i", "k"), 5)  # both parts walk i as well as k
+    with pytest.raises(td.ScheduleError, match="'i_ko' walks data and reduction axes together"):
+        s.rfactor(outer)
+    s = scheduled(rows())
+    s.skew("k", "i")
+    with pytest.raises(td.ScheduleError, match="'k' walks data and reduction axes together"):
+        s.rfactor("k")
+
+
+def test_conditions_that_tie_a_reduction_to_data_are_none_of_its_own():
+    a = td.placeholder((4, 10), "float32", name="A")
+    b = td.compute((4, 10), lambda i, j: a[i, j] * 2, name="B")
+    k = td.reduce_axis(10, name="k")
+    c = td.compute((4,), lambda i: td.sum(b[i, k], axis=k), name="C")
+    s = scheduled(td.func("f", [a], [c]))
+    outer, _ = s.split("B.j", 4, tail="balance")
+    s.reorder(outer, "B.i")
+    s.reverse_compute_at("C", "B.i", unsafe=True)  # sums what there is so far: k < (jo + 1) * 3...
+    assert "if k < (jo + 1) * 3 + min(jo + 1, 1): C[" in nest(s)
+    with pytest.raises(td.ScheduleError, match="'k' walks data and reduction axes together"):
+        s.rfactor("C.k", unsafe=True)
+
+
+def test_partial_results_of_a_loop_that_starts_late():
+    s = scheduled(rows())
+    s.shift("k", 2)
+    s.rfactor("k")
+    assert "C.rf[k, i] = select(k - 2 >= 0, A[i, k - 2], 0)" in nest(s)
+    check(s)

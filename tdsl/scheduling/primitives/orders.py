@@ -80,8 +80,7 @@ def fuse(edit: Edit, a: LoopArg, b: LoopArg, unsafe: bool = False) -> Loop:
     if free_vars(inner.extent) & set(own_vars(outer)):
         reason = f"the extent of {inner.var.name!r} depends on {outer.var.name!r}"
         raise edit.error(reason, "only loops over a rectangle fuse")
-    names = edit.names_near(outer) - {inner.var.name}
-    name = unique_name(f"{outer.var.name}_{inner.var.name}", names)
+    name = unique_name(f"{outer.var.name}_{inner.var.name}", edit.names_near(outer))
     fused = For(
         Var(name, outer.var.dtype),
         mul(outer.extent, inner.extent),
