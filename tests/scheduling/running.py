@@ -8,6 +8,7 @@ import tdsl as td
 from tdsl.analysis import Numerics
 from tdsl.ir.interp import CANONICAL, HOSTILE, interpret
 from tdsl.ir.stmt import Role
+from tdsl.scheduling import replay
 
 
 def inputs_of(func, sizes, seed=0):
@@ -64,8 +65,11 @@ def text(block):
 
 
 def shown(schedule, wanted, sizes=None):
-    """The loops and blocks of a schedule are these, and they give what its algorithm gives."""
+    """A schedule has these loops and blocks, also made anew; they give what its algorithm gives."""
     assert nest(schedule) == text(wanted), nest(schedule)
+    again = td.Schedule(schedule.func, schedule.target)
+    replay(schedule.trace.json(), again)
+    assert nest(again) == nest(schedule)
     return check(schedule, sizes)
 
 
