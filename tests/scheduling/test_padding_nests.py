@@ -283,10 +283,11 @@ def test_a_contraction_is_padded_before_it_is_scheduled():
         step(s)
         with pytest.raises(td.ScheduleError, match="block 'C' is scheduled already"):
             s.pad_einsum("C", 4)
-    s = scheduled(matmul(5, 6, 7, relu=True))
-    s.compute_at("C", "D.i")
-    with pytest.raises(td.ScheduleError, match="block 'C' is scheduled already"):
-        s.pad_einsum("C", 4)
+    for step in (lambda s: s.compute_at("C", "D.i"), lambda s: s.compute_with("D", "C.i")):
+        s = scheduled(matmul(5, 6, 7, relu=True))
+        step(s)
+        with pytest.raises(td.ScheduleError, match="block 'C' is scheduled already"):
+            s.pad_einsum("C", 4)
     s = scheduled(matmul(5, 6, 7))
     s.partition("C.i", 2)
     with pytest.raises(td.ScheduleError, match="block 'C' stands in 2 pieces"):

@@ -403,6 +403,13 @@ def test_inits_of_two_reductions_come_apart_one_by_one():
         s.decompose_reduction("B", "B.i")
 
 
+def test_only_reductions_have_inits():
+    s = scheduled(matmul(3, 4, 5, relu=True))
+    with pytest.raises(td.ScheduleError, match="'D' is not a reduction"):
+        s.decompose_reduction("D", "D.i")
+    assert s.blocks() == ("C", "D")
+
+
 def test_an_init_stands_before_a_loop_of_its_own_reduction():
     s = scheduled(matmul(3, 4, 5, relu=True))
     with pytest.raises(td.ScheduleError, match="'i' is not a loop of 'C'") as caught:
@@ -455,4 +462,25 @@ def test_partial_results_of_a_loop_that_starts_late():
     s.shift("k", 2)
     s.rfactor("k")
     assert "C.rf[k, i] = select(k - 2 >= 0, A[i, k - 2], 0)" in nest(s)
+    check(s)
+
+
+def test_new_blocks_and_tensors_have_names_of_their_own():
+    x = td.placeholder((8,), "int32", name="X")
+    k = td.reduce_axis(8, name="k")
+    both = td.reducer(identity=(0, 1), combine=lambda a, b: (a[0] + b[0], a[1] * b[1]))
+    made = td.compute((), lambda: both((x[k], x[k] + 1), axis=k), name="C")
+    s = scheduled(td.func("several", [x], list(made)))
+    names = [s.rfactor(split(s, "k", 4, 0)), s.rfactor("C.r"), s.rfactor("C.r")]
+    assert names == ["C.rf", "C.rf.1", "C.rf.2"]
+    tensors = [f"C.{n}.rf{more}" for more in ("", ".1", ".2") for n in (1, 0)]
+    assert [line.split()[1] for line in nest(s).splitlines() if "alloc" in line] == [
+        f"{tensor}:" for tensor in tensors
+    ]
+    check(s)
+    a = td.placeholder((4, 8), "int32", name="B.rf")  # the name that partial results of B have
+    b = td.compute((4,), lambda i: td.sum(a[i, k], axis=k), name="B")
+    s = scheduled(td.func("taken", [a], [b]))
+    assert s.rfactor("k") == "B.rf.1"
+    assert "B.rf.1[k, i] = B.rf[i, k]" in nest(s)
     check(s)

@@ -273,3 +273,10 @@ def test_tails_that_size_the_outermost_part_want_it_to_be_open(tail):
         s.split("i", (4, None), tail=tail)
     s.split("i", (5, None), tail=tail)  # 5 divides 10: there is no tail
     check(s)
+
+
+def test_a_tile_has_two_sides():
+    s = scheduled(matmul(4, 4, 4))
+    i = s.loops("C")[0]
+    with pytest.raises(td.ScheduleError, match="both loops are 'i'"):
+        s.tile("i", i, 2, 2)
