@@ -211,6 +211,28 @@ def test_what_a_step_keeps_to_itself_is_inlined_within_the_step_alone():
     shown(s, str(s.nest))
 
 
+def test_a_block_of_two_tensors_is_inlined_where_one_of_them_is_read():
+    x = td.placeholder((3, 2), "int32", name="X")
+    t = td.scan_axis(3, name="t")
+
+    def step(t, prev):
+        secret = td.compute((2,), lambda i: x[t, i] * 5, name="secret")
+        p, _ = td.compute((2,), lambda i: (secret[i] + 1, secret[i] + 2), name="P")
+        return {"h": lambda i: prev["h"][i] + p[1 - i]}
+
+    made = td.scan(t, {"h": ((2,), 3)}, step, name="H")
+    s = scheduled(td.func("f", [x], [made["h"]]))
+    s.inline("P")
+    shown(s, """
+        for t in 3:  # in order
+          alloc secret: i32[3, 2]
+          for i in 2:
+            secret[t, i] = X[t, i] * 5
+          for i in 2:
+            H.h[t, i] = select(t == 0, 3, H.h[t - 1, i]) + (secret[t, 1 - i] + 1)
+    """)  # fmt: skip
+
+
 def test_what_a_step_keeps_to_itself_is_not_read_in_the_next_step_either():
     x = td.placeholder((3, 2), "int32", name="X")
     t = td.scan_axis(3, name="t")
