@@ -15,7 +15,7 @@ from functools import reduce
 from tdsl.errors import ScheduleError
 from tdsl.ir.affine import tidy
 from tdsl.ir.build import add, ceildiv, const, is_const, logical_and, lt, minimum, mul
-from tdsl.ir.expr import Buffer, Const, Expr, Load, Node, Select, Var
+from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Node, Select, Var
 from tdsl.ir.interval import Interval, interval
 from tdsl.ir.simplify import simplify, simplify_value
 from tdsl.ir.stmt import Block, IterKind, IterVar, Reducer, Write
@@ -175,18 +175,23 @@ def _neutral(
     def visit(e: Node) -> Node:
         return filled.get(e) or map_children(e, visit)
 
-    for source, identity in zip(block.sources, reducer.identity, strict=True):
+    for place, source in enumerate(block.sources):
         term = visit(source)
         assert isinstance(term, Expr)
-        if simplify_value(term) != _neutral_element(reducer, identity):
+        if simplify_value(term) != _neutral_element(reducer, place):
             return False
     return True
 
 
-def _neutral_element(reducer: Reducer, identity: Expr) -> Expr:
-    if reducer.name == "sum" and identity.dtype.is_float:
-        return const(-0.0, identity.dtype)
-    return identity
+def _neutral_element(reducer: Reducer, place: int) -> Expr:
+    """What leaves every accumulator as it is: -0.0 where floats are added, by any reducer."""
+    identity = reducer.identity[place]
+    operands = {reducer.left[place], reducer.right[place]}
+    match reducer.combine[place]:
+        case Binary(op=BinaryOp.ADD, a=a, b=b) if identity.dtype.is_float and {a, b} == operands:
+            return const(-0.0, identity.dtype)
+        case _:
+            return identity
 
 
 def padded_copy(

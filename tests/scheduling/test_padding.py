@@ -64,9 +64,17 @@ def test_stated_facts_count_as_multiples():
     check(s, {"M": 8, "N": 3, "K": 16})
 
 
-def test_negative_zeros_infinities_and_nans_stay():
+def added(a, b):
+    return a + b
+
+
+@pytest.mark.parametrize("reduce", [td.sum, td.reducer(identity=0.0, combine=added)])
+def test_negative_zeros_infinities_and_nans_stay(reduce):
     """Margins add -0.0: +0.0 would turn a result of -0.0, left by underflow, into +0.0."""
-    s = scheduled(matmul(3, 3, 3))
+    x, y = (td.placeholder((3, 3), "float32", name=name) for name in "AB")
+    k = td.reduce_axis(3, name="k")
+    c = td.compute((3, 3), lambda i, j: reduce(x[i, k] * y[k, j], axis=k), name="C")
+    s = scheduled(td.func("product", [x, y], [c]))
     s.pad_einsum("C", 4)
     a = np.array([[0, 0, -1e-30], [np.inf, -0.0, 1], [np.nan, 1, 1]], np.float32)
     b = np.array([[0, 1, -np.inf], [0, -1, 1], [1e-30, 2, 3]], np.float32)
