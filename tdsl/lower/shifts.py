@@ -148,7 +148,7 @@ class Shifts:
         shift = forms[dim].const // steps[dim]
         rest = (form - shift * step for form, step in zip(forms, steps, strict=True))
         key = (e.buffer, lanes, Motion.TURNS, *rest)
-        return Place(Motion.TURNS, self._number(key), shift, 0, weight)
+        return Place(Motion.TURNS, self._number(key), shift, weight=weight)
 
     def _plain(self, i: Expr, form: Affine) -> bool:
         """Whether an index is a run of elements, or one, that the loop moves evenly."""

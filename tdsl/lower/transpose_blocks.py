@@ -50,8 +50,8 @@ def _blocks(s: Seq) -> Stmt:
             parts += [*_rewrite_run(run), child]
             run = []
     parts += _rewrite_run(run)
-    if len(parts) == len(s.body) and all(a is b for a, b in zip(parts, s.body, strict=True)):
-        return s
+    if len(parts) == len(s.body):
+        return s  # a run that is rewritten becomes one statement
     return sequence(parts)
 
 

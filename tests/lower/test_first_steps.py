@@ -3,8 +3,10 @@ import pytest
 
 import tdsl as td
 from tdsl.ir.expr import Binary, BinaryOp, Select
+from tdsl.ir.parser import parse_program
 from tdsl.ir.visit import walk
 from tdsl.lower import lower
+from tdsl.lower.split_first_steps import MOST_STORES, split_first_steps
 from tests.lower.nests import TARGET, check_every_pass
 
 
@@ -60,3 +62,12 @@ def test_a_diagonal_is_left_alone():
     assert len(asked(s.program)) == 1
     a = np.arange(81, dtype=np.float32).reshape(9, 9)
     assert np.array_equal(td.build(s)(a), np.where(np.eye(9, dtype=bool), a, a.T))
+
+
+@pytest.mark.parametrize(("stores", "apart"), [(MOST_STORES, True), (MOST_STORES + 1, False)])
+def test_a_body_too_large_for_two_copies_keeps_its_condition(stores, apart):
+    lines = [f"    y[t, {k}] = select(t == 0, a, {k})" for k in range(stores)]
+    head = f"func f(x: f32[N]) -> y: f32[N, {stores}]:"
+    text = "\n".join(["tdsl-ir 1", head, "  for t in N:", "    let a = x[t]", *lines, ""])
+    program = parse_program(text)
+    assert (split_first_steps(program, TARGET) is not program) is apart

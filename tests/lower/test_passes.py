@@ -6,9 +6,11 @@ import tdsl as td
 from tdsl.ir.build import index
 from tdsl.ir.expr import Checked, Load, Select
 from tdsl.ir.nest import print_expr, print_nest
-from tdsl.ir.stmt import Alloc, For, If, LoopKind, Scope, Store, Tail
+from tdsl.ir.parser import parse_program
+from tdsl.ir.stmt import Alloc, For, If, LoopKind, Scope, Seq, Store, Tail
 from tdsl.ir.visit import walk
 from tdsl.lower import LoweringWarning, lower
+from tdsl.lower.unroll import MOST_COPIES, unroll
 from tests.lower import algorithms
 from tests.lower.nests import (
     PARALLEL,
@@ -206,6 +208,18 @@ def test_an_unrolled_loop_of_symbolic_extent_warns_and_stays():
     program = mark(algorithms.relu_of_sum(), "j", UNROLLED)
     with pytest.warns(LoweringWarning, match="loop 'j' is not unrolled: its extent is not"):
         lower(program, TARGET)
+
+
+@pytest.mark.parametrize(("extent", "copied"), [(MOST_COPIES, True), (MOST_COPIES + 1, False)])
+def test_a_body_is_copied_only_so_often(extent, copied):
+    text = (
+        f"tdsl-ir 1\nfunc f() -> y: f32[{extent}]:\n  for i in unrolled({extent}):\n    y[i] = 1\n"
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        body = unroll(parse_program(text), TARGET).body
+    assert isinstance(body, Seq if copied else For)
+    assert ["too many" in str(w.message) for w in caught] == ([] if copied else [True])
 
 
 def test_unchanged_passes_return_the_very_same_program():

@@ -10,7 +10,7 @@ from tdsl.ir.expr import Load, Ramp
 from tdsl.ir.interp import interpret
 from tdsl.ir.parser import parse_program
 from tdsl.ir.printer import print_program
-from tdsl.ir.stmt import Scope, Store
+from tdsl.ir.stmt import For, Scope, Seq, Store
 from tdsl.ir.verify import Stage, verify
 from tdsl.ir.visit import allocated, walk
 from tdsl.lower.flatten import flatten_storage
@@ -274,6 +274,17 @@ func f(A: f32[8]) -> C: f32[16]:
     {body}
 """)
     assert any(why in str(w.message) for w in caught)
+
+
+@pytest.mark.parametrize(
+    ("extent", "stores", "copied"), [(64, 4, True), (65, 1, False), (64, 5, False), (32, 8, True)]
+)
+def test_a_loop_that_stays_scalar_is_copied_where_that_is_short(extent, stores, copied):
+    lines = "".join(f"    y[{k}] = x[j]\n" for k in range(stores))
+    program = parse(f"func f(x: f32[99]) -> y: f32[9]:\n  for j in vectorized({extent}):\n{lines}")
+    with pytest.warns(LoweringWarning, match="store to one element of y"):
+        body = vectorise(program, HOST).body
+    assert isinstance(body, Seq if copied else For)
 
 
 def test_scalarised_copies_keep_register_indices_constant():

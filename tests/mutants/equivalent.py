@@ -199,12 +199,20 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/transpose_blocks.py: removed_branch: if not isinstance(n, Stmt): -> if False:": (
         "expressions come out as they are"
     ),
-    "tdsl/lower/transpose_blocks.py: mixed_up_junction: len(parts) == len(s.body) and "
-    "all((a is b for a, b in zip(parts, s.body, strict=True))) -> len(parts) == len(s.body) or "
-    "all((a is b for a, b in zip(parts, s.body, strict=True)))": (
-        "a run that is rewritten becomes one statement in the place of several"
-    ),
     "tdsl/lower/expand_maths.py: removed_branch: if not _calls(s.value): -> if False:": _FAST_PATH,
+    "tdsl/lower/maths/formula.py: forgotten_filter: for n in walk(e) if isinstance(n, Var) -> "
+    "for n in walk(e)": "only variables are asked for",
+    "tdsl/lower/packing.py: mixed_up_junction: v in seen and op in _CUTS -> "
+    "v in seen or op in _CUTS": "parts by another operation are no panels, which is asked below",
+    "tdsl/lower/packing.py: forgotten_refusal: raise InternalError(f'no loop over {output}') -> "
+    "pass": _NEVER,
+    "tdsl/lower/private_tiles.py: removed_branch: if isinstance(s, Step): -> if False:": (
+        "in a step no access is spread over work-items, so its storage stays as it is"
+    ),
+    "tdsl/lower/shifts.py: swapped_comparison: 0 < steps[-1] <= _FAR * lanes -> "
+    "0 <= steps[-1] <= _FAR * lanes": "some step is not 0, and all before the last one are",
+    "tdsl/lower/split_first_steps.py: swapped_comparison: "
+    "positive.coefficient(loop.var) > 0 -> positive.coefficient(loop.var) >= 0": _COEFFICIENT,
     "tdsl/lower/hoist_allocs.py: dropped_intersection: "
     "free_vars(extent) & ranges.keys() -> free_vars(extent)": (
         "an extent without these variables is its own greatest value"

@@ -228,7 +228,7 @@ class Formula:
         value: Num | float = coefficients[-1]
         for c in reversed(coefficients[:-1]):
             value = self.fma(value, x, c) if isinstance(value, Num) else self.fma(x, value, c)
-        return self.const(value) if not isinstance(value, Num) else value
+        return Num(self, self.lift(value, self.dtype))
 
     def sign_of(self, x: Num) -> Num:
         """The sign bit of a float, in its place."""

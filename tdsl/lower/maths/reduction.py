@@ -69,8 +69,7 @@ def _window(f: Formula, start: Num, count: int) -> list[Num]:
     step = reach
     while step:
         skip = (start & (_WORD * step)).differs(0)
-        kept = step + count if step > 1 else count + 1
-        kept = min(kept, len(words))
+        kept = min(step + count, len(words))
         words = [
             f.select(skip, words[k + step], words[k]) if k + step < len(words) else words[k]
             for k in range(kept)

@@ -34,7 +34,7 @@ def fmod(f: Formula, x: Num, y: Num) -> Num:
     y_exponent, m = _normalised(f, b)
     d = x_exponent - y_exponent
     chunk = f.mantissa - 2
-    steps = -(-(2 * f.bias + f.mantissa + 1) // chunk)
+    steps = -(-(2 * f.bias + f.mantissa) // chunk)  # d is less, of the largest and the least number
     inverse = 1.0 / m
     left = d.at_least(0)
     for _ in range(steps):
