@@ -86,6 +86,55 @@ def of_five() -> td.Schedule:
     return td.Schedule(td.func("five", given, [td.compute((), term, name="F")]))
 
 
+def scattered() -> td.Schedule:
+    """Counts, whose elements come from data, and twice as much."""
+    x = td.placeholder((16,), "int32", name="X")
+    zero = td.placeholder((4,), "int32", name="zero")
+    r = td.reduce_axis(16, name="r")
+    hist = td.update(zero, over=r, at=x[r], value=1, op="add", name="hist")
+    twice = td.compute((4,), lambda i: hist[i] * 2, name="twice")
+    return td.Schedule(td.func("counts", [x, zero], [twice]))
+
+
+def of_logarithms() -> td.Schedule:
+    """A sum of exponentials by its logarithms: -inf and -inf make a NaN."""
+
+    def combined(a: td.Expr, b: td.Expr) -> td.Expr:
+        top = td.maximum(a, b)
+        return top + td.log(td.exp(a - top) + td.exp(b - top))
+
+    x = td.placeholder((16,), "float32", name="X")
+    k = td.reduce_axis(16, name="k")
+    total = td.reducer(identity=(float("-inf"),), combine=combined)
+    return td.Schedule(td.func("f", [x], [td.compute((), lambda: total(x[k], axis=k), name="Y")]))
+
+
+def two_fused() -> td.Schedule:
+    """Two nests of other extents, each fused into one loop."""
+    a = td.placeholder((6, 8), "float32", name="A")
+    first = td.compute((6, 8), lambda i, j: a[i, j] + 1, name="C")
+    s = td.Schedule(
+        td.func("two", [a], [first, td.compute((6, 7), lambda i, j: a[i, j], name="D")])
+    )
+    s.fuse("C.i", "C.j")
+    s.fuse("D.i", "D.j")
+    return s
+
+
+def stepping() -> td.Schedule:
+    """A scan of two states, one of which is made of what each step has for itself."""
+    x = td.placeholder((8,), "float32", name="X")
+    t = td.scan_axis(8, name="t")
+
+    def step(t: td.Expr, prev: dict[str, td.Tensor]) -> dict[str, object]:
+        own = td.compute((), lambda: prev["v"] * 2, name="own")
+        return {"u": own[()] + 1, "v": prev["v"] + x[t]}
+
+    out = td.scan(t, states={"u": ((), 0.0), "v": ((), 0.0)}, step=step, name="S")
+    late = td.compute((8,), lambda i: out["u"][i] * 3, name="late")
+    return td.Schedule(td.func("stepping", [x], [late, out["v"]]))
+
+
 OWN = "is a loop of '{}' itself"
 APART = f"this step and '{DOT}' exclude each other"
 
@@ -123,6 +172,10 @@ STEPS = [
     (product, lambda s: s.prefetch("D", "C", "i, j -> i, j"), "neither an argument", "the caches"),
     (of_five, lambda s: s.pad_einsum("F", 4), "'F' has 5 operands to pad, 4 at most", ""),
     (recurrence, lambda s: s.rfactor("t"), "is not associative", ""),
+    (scattered, lambda s: s.reverse_compute_at("twice", "hist.r"), "order changes", "hist has"),
+    (of_logarithms, lambda s: s.rfactor("Y.k"), "identity with itself into (nan)", "finite"),
+    (two_fused, lambda s: s.compute_with("D", "C.i_j"), "'i_j' differ", "of equal extents"),
+    (stepping, lambda s: s.inline("S.u"), "of which each step has its own", "compute_at brings"),
 ]  # fmt: skip
 
 
