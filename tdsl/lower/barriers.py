@@ -96,7 +96,8 @@ class _Place:
             case For(extent=extent):
                 own = replace(s, extent=self.settled(extent), body=Seq(()))
                 return replace(self, loops=(*self.loops, own))
-            case Let(var=var, value=value) if value.dtype.is_integer and not loads(value):
+            case Let(var=var, value=value):
+                # data too: the name stands for another value in each iteration and work-item
                 return replace(self, lets=(*self.lets, (var, value)))
             case _:
                 return self

@@ -162,7 +162,7 @@ def _redirected(body: Stmt, values: dict[Load, Load], news: dict[Store, Load]) -
 
 def _slot(store: Store) -> Load:
     """A register for the values of a store, as the load that reads it."""
-    lanes = max((i.lanes for i in store.indices), default=1)
+    lanes = max(i.lanes for i in store.indices)
     slot = Buffer(f"{store.buffer.name}.last", store.buffer.dtype, (index(lanes),))
     return Load(slot, (Ramp(index(0), index(1), lanes),) if lanes > 1 else (index(0),))
 

@@ -22,21 +22,24 @@ from tdsl.ir.build import (
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
+    Broadcast,
     Buffer,
+    Cast,
     Checked,
     Const,
     Extern,
     Load,
+    Ramp,
     Select,
     Unary,
     UnaryOp,
     Var,
 )
-from tdsl.ir.stmt import For, Let, Seq
+from tdsl.ir.stmt import For, Let, Part, Seq
 from tdsl.lower.facts import Facts, decide, holds, in_range, is_index
 from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
 
-M, N, I, J = (Var(name) for name in "MNij")
+M, N, I, J, K = (Var(name) for name in "MNijk")
 SIZES = Facts((M, N), (linear(M), linear(N)))
 
 PROVEN = [
@@ -70,6 +73,8 @@ PROVEN = [
     ([(I, N), (J, sub(N, I))], lt(add(I, J), N)),
     ([(I, M)], ge(Checked(sub(I, 5), N), 0)),
     ([(I, M)], lt(Checked(sub(I, 5), N), N)),
+    ([(I, M), (J, N)], compare(BinaryOp.LE, mul(floordiv(add(I, J), 4), 4), add(I, J))),
+    ([(I, M), (J, N)], lt(add(I, J), add(mul(floordiv(add(I, J), 4), 4), 4))),
 ]
 UNKNOWN = [
     ([(I, floordiv(M, 6))], ge(M, 7)),
@@ -88,6 +93,10 @@ UNKNOWN = [
     ([(I, M)], lt(Checked(I, N), sub(N, 1))),
     ([(I, M)], ge(Checked(I, N), 1)),
     ([(I, minimum(M, N)), (J, I)], lt(add(I, J), M)),
+    ([(J, N), (I, M)], ge(add(mul(floordiv(sub(I, 3), 3), 2), add(J, 1)), 0)),
+    ([(J, N), (I, index(9))], ge(sub(add(J, 2), mul(floordiv(I, 3), 2)), 0)),
+    ([(I, M), (J, N)], ge(maximum(sub(I, 9), sub(J, 9)), 0)),
+    ([(I, M), (J, N)], compare(BinaryOp.LE, minimum(add(I, 9), add(J, 9)), index(9))),
 ]
 
 
@@ -106,6 +115,28 @@ def test_what_ranges_of_loops_imply_is_proven(loops, goal):
 @pytest.mark.parametrize(("loops", "goal"), UNKNOWN)
 def test_what_may_be_false_is_not_proven(loops, goal):
     assert decide(known(loops), goal) is None
+
+
+def test_parts_of_a_fused_loop_run_at_least_once():
+    sixth = ceildiv(M, 6)
+    fused = For(K, mul(sixth, 4), Seq(()), parts=(Part(I, sixth), Part(J, index(4))))
+    assert holds(SIZES.inside(fused), ge(M, 1))
+    assert not holds(SIZES, ge(M, 1))
+
+
+def test_what_is_known_without_any_loop():
+    facts = Facts().given(ge(I, 1))
+    assert holds(facts, ge(I, 0))
+    assert not holds(facts, ge(I, 2))
+
+
+def test_a_proof_takes_no_more_steps_than_it_is_given(monkeypatch):
+    chain = [Var(f"a{n}") for n in range(5)]
+    extents = [M, *(add(var, 1) for var in chain)]
+    goal = lt(chain[-1], M)  # one step for each variable: a4 <= a3 <= ... <= a0 < M
+    for steps, proven in ((4, False), (5, True)):
+        monkeypatch.setattr("tdsl.lower.facts.FUEL", steps)
+        assert holds(known(zip(chain, extents, strict=False)), goal) is proven
 
 
 def test_conditions_that_are_put_together():
@@ -128,6 +159,7 @@ def test_conditions_that_are_put_together():
         assert decide(facts, cond) is answer
         opposite = None if answer is None else not answer
         assert decide(facts, Unary(UnaryOp.NOT, cond)) is opposite
+    assert decide(facts, Binary(BinaryOp.XOR, yes, no)) is None
     assert decide(facts, Const(True, yes.dtype)) is True
     assert decide(facts, Const(False, yes.dtype)) is False
 
@@ -170,6 +202,9 @@ def test_a_bound_with_a_name_lies_below_or_above_its_parts(pick):
     assert holds(facts, compare(BinaryOp.LE, bound, N)) is below
     assert holds(facts, compare(BinaryOp.LE, bound, add(I, 2))) is below
     assert holds(facts, ge(bound, N)) is not below
+    low = known([(I, M)]).under(Let(bound, pick(sub(I, 9), sub(N, 9)), Seq(())))
+    assert not holds(low, ge(bound, 0))
+    assert not holds(low, lt(bound, 0))
     assert holds(facts, ge(bound, add(I, 2))) is not below
 
 
@@ -232,6 +267,37 @@ def test_arithmetic_on_data_is_not_reasoned_about_because_it_wraps():
         assert decide(SIZES, lt(data, add(data, 1))) is None
         assert decide(SIZES, lt(add(data, M), add(add(data, M), 1))) is None
         assert holds(SIZES, lt(Checked(data, M), add(Checked(data, M), 1)))
+
+
+def test_of_numbers_that_may_wrap_nothing_follows():
+    # for the greatest number, data + 1 is the least one
+    data = Load(Buffer("x", dtypes.int64, (M,)), (index(0),))
+    wraps = sub(minimum(add(data, 1), 3), minimum(data, 3))
+    assert decide(SIZES, ge(wraps, 0)) is None
+    assert decide(SIZES, lt(wraps, 0)) is None
+    assert decide(SIZES, compare(BinaryOp.NE, wraps, index(-1))) is None
+    assert decide(SIZES, compare(BinaryOp.NE, index(-1), wraps)) is None
+    for cond in (lt(add(data, 1), N), compare(BinaryOp.GT, N, add(data, 1))):
+        assert not in_range(SIZES.given(ge(data, 0), cond), data, N)
+
+
+@pytest.mark.parametrize(
+    ("e", "whether"),
+    [
+        (I, True),
+        (index(3), True),
+        (add(mul(I, 4), floordiv(J, 3)), True),
+        (Ramp(I, index(1), 2), False),  # a vector has no one value
+        (Broadcast(I, 4), False),
+        (Cast(I, dtypes.int32), False),  # keeps the low bits only
+        (Cast(I, dtypes.float32), False),  # and a fraction rounds
+        (Load(Buffer("x", dtypes.int64, (M,)), (I,)), False),
+        (add(I, Extern("f", (), dtypes.int64)), False),
+        (Checked(Extern("f", (), dtypes.int64), M), True),
+    ],
+)
+def test_only_numbers_of_loops_and_sizes_are_indices(e, whether):
+    assert is_index(e) is whether
 
 
 def value(e, env):

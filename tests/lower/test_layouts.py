@@ -5,7 +5,7 @@ import pytest
 import tdsl as td
 from tdsl.ir.nest import print_expr
 from tdsl.ir.parser import parse_program
-from tdsl.ir.stmt import Alloc
+from tdsl.ir.stmt import Alloc, Leaf
 from tdsl.ir.visit import walk
 from tdsl.lower.apply_layouts import apply_layouts
 from tests.lower.nests import TARGET
@@ -39,3 +39,18 @@ def test_storage_is_as_large_as_the_image_of_the_layout(layout, extents):
 def test_a_layout_to_places_below_the_first_is_refused():
     with pytest.raises(td.LoweringError, match="'t' maps to storage of unknown size"):
         stored("i -> i - 1", "N")
+
+
+def test_what_touches_no_laid_out_storage_stays_the_very_same():
+    program = parse_program("""tdsl-ir 1
+func f(x: f32[8]) -> y: f32[8], z: f32[8] layout(i -> 7 - i):
+  for i in 8:
+    block y(i): y[i] = x[i]
+    block z(i): z[i] = x[i]
+""")
+    before, after = (
+        {n.block.name: n for n in walk(p.body) if isinstance(n, Leaf)}
+        for p in (program, apply_layouts(program, TARGET))
+    )
+    assert after["y"] is before["y"]
+    assert after["z"] is not before["z"]

@@ -7,6 +7,9 @@ _CACHE = "how many answers are kept"
 _TIE = "where both are equal, either will do"
 _NEVER = "nothing of another kind gets here"
 _STRIDE = "no ramp has the stride 0"
+_DIVISOR = "nothing divides by the literal 0"
+_EMPTY_LOOP = "work-items never meet in a loop of no iterations, so there is no barrier in it"
+_NAMES_A_TYPE = "a name for annotations"
 _COEFFICIENT = "solved for the variable before: its coefficient is not 0"
 
 # key of the mutant -> why nothing can tell it from the original
@@ -224,5 +227,53 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/slide_windows.py: swapped_arguments: "
     "add(window.inner, window.step) -> add(window.step, window.inner)": (
         "compared as a linear form only"
+    ),
+    "tdsl/lower/barriers.py: swapped_arguments: _union(pending, after) -> _union(after, pending)": (
+        "the order of what is pending"
+    ),
+    "tdsl/lower/barriers.py: swapped_comparison: int(loop.extent.value) > 0 -> "
+    "int(loop.extent.value) >= 0": _EMPTY_LOOP,
+    "tdsl/lower/barriers.py: swapped_comparison: int(s.extent.value) > 0 -> "
+    "int(s.extent.value) >= 0": _EMPTY_LOOP,
+    "tdsl/lower/bodies.py: dropped_union: Load | Store | Prefetch -> Load | Store": _NAMES_A_TYPE,
+    "tdsl/lower/bodies.py: dropped_union: Load | Store -> Load": _NAMES_A_TYPE,
+    "tdsl/lower/bodies.py: removed_branch: if STATEMENTS[type(s)] is None: -> if False:": (
+        _FAST_PATH
+    ),
+    "tdsl/lower/carry_accumulators.py: mixed_up_junction: "
+    "isinstance(n, Load | Store) and isinstance(new, Load | Store) -> "
+    "isinstance(n, Load | Store) or isinstance(new, Load | Store)": (
+        "what is rebuilt is of the kind that it was"
+    ),
+    "tdsl/lower/conditions.py: removed_branch: "
+    "if not any(map(_may_settle, walk(e))): -> if False:": _FAST_PATH,
+    "tdsl/lower/expand_maths.py: removed_branch: if not isinstance(n, Stmt): -> if False:": (
+        _FAST_PATH
+    ),
+    "tdsl/lower/flatten.py: removed_branch: if found is not None: -> if False:": (
+        "what is shared is made again, and comes out the same"
+    ),
+    "tdsl/lower/hoist_allocs.py: removed_branch: "
+    "if not free_vars(extent) & ranges.keys(): -> if False:": (
+        "an extent without these variables is its own greatest value"
+    ),
+    "tdsl/lower/join_dimensions.py: swapped_comparison: c > 0 -> c >= 0": _DIVISOR,
+    "tdsl/lower/join_dimensions.py: swapped_comparison: value > 0 -> value >= 0": _DIVISOR,
+    "tdsl/lower/facts.py: swapped_comparison: int(c) > 0 -> int(c) >= 0": _DIVISOR,
+    "tdsl/lower/facts.py: swapped_comparison: value > 0 -> value >= 0": _DIVISOR,
+    "tdsl/lower/facts.py: swapped_comparison: k > 0 -> k >= 0": _COEFFICIENT,
+    "tdsl/lower/facts.py: swapped_comparison: coefficient > 0 -> coefficient >= 0": (
+        "what has no part in a goal is no atom of it"
+    ),
+    "tdsl/lower/facts.py: removed_branch: if isinstance(e, Var | Const): -> if False:": _FAST_PATH,
+    "tdsl/lower/facts.py: removed_branch: if not data: -> if False:": _FAST_PATH,
+    "tdsl/lower/facts.py: removed_branch: if goal.is_constant: -> if False:": _FAST_PATH,
+    "tdsl/lower/facts.py: swapped_arguments: gcd(have, given) -> gcd(given, have)": (
+        "the greatest common divisor is the same both ways"
+    ),
+    "tdsl/lower/facts.py: mixed_up_junction: op in NEGATED and is_index(a) and is_index(b) -> "
+    "op in NEGATED or is_index(a) or is_index(b)": "`holds` asks for indices again",
+    "tdsl/lower/facts.py: wrong_order: reversed(facts.forms) -> list(facts.forms)": (
+        "the order in which facts are tried"
     ),
 }
