@@ -19,7 +19,7 @@ from tdsl.ir.visit import children, walk
 
 Slopes = Mapping[Var, float]
 LINE = 64  # bytes
-_ANYWHERE = 1 << 20  # the slope of an index that is looked up
+_ANYWHERE = 1_048_576  # the slope of an index that is looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ def _sum(a: Slopes, b: Slopes, sign: int) -> Slopes:
 
 
 def _scaled(a: Slopes, factor: float) -> Slopes:
-    return {var: slope * factor for var, slope in a.items() if factor}
+    return {var: slope * factor for var, slope in a.items()}
 
 
 def _widest(a: Slopes, b: Slopes) -> Slopes:

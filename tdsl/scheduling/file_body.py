@@ -22,7 +22,7 @@ from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.schedule import Schedule
 from tdsl.scheduling.shipped import declare_combinators
 
-Placed: TypeAlias = ast.stmt | ast.expr
+Placed: TypeAlias = "ast.stmt | ast.expr"
 
 MAX_CALLS = 100_000
 MAX_DEPTH = 20

@@ -71,9 +71,9 @@ class Move:
 
 def _shown(gain: float) -> str:
     low, high = _EVEN
-    if low < gain < high:
-        return "as quick"
-    return f"{gain:.3g} x quicker" if gain >= 1 else f"{gain:.2g} x as quick"
+    if gain >= high:
+        return f"{gain:.3g} x quicker"
+    return f"{gain:.2g} x as quick" if gain <= low else "as quick"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from tests.scheduling.algorithms import blur, increment, matmul
 TARGET = replace(td.target("llvm -mcpu=znver4"), l1=48 << 10, l2=1 << 20, l3=32 << 20, cores=2)
 
 
-def cycles(s, **sizes):
+def cycles(s, target=TARGET, **sizes):
     numbers = {size: sizes[size.name] for size in s.program.sizes}
-    return forecast(s.program, TARGET, numbers)
+    return forecast(s.program, target, numbers)
 
 
 def of(func):

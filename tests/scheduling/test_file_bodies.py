@@ -6,7 +6,9 @@ import tdsl as td
 from tdsl.schedules.combinators import split_k
 from tdsl.scheduling import check_file, file_body, find_algorithm, parse_location
 from tdsl.scheduling.combinator import COMBINATORS
+from tests.scheduling.algorithms import increment
 from tests.scheduling.files import write
+from tests.scheduling.running import scheduled
 
 FIRST = 6  # the line that bodies start at
 
@@ -153,16 +155,35 @@ def test_loops_nest_twenty_deep_and_no_deeper(tmp_path):
     assert (report.error.span.line, report.error.span.column) == (FIRST + 20, 20)
 
 
-def test_calls_are_counted(tmp_path, monkeypatch):
+@pytest.fixture
+def few_calls(monkeypatch):
+    """Bodies of three calls at most."""
     monkeypatch.setattr(file_body, "MAX_CALLS", 3)
-    body = "for n in range({}):\n    s.reverse('i')\n"
-    assert len(steps(write(tmp_path, body.format(3)))) == 3
-    assert len(steps(write(tmp_path, body.format(-3) + "s.reverse('j')\n"))) == 1
-    report = check_file(write(tmp_path, body.format(2) + body.format(2)))
-    assert report.error.message == "more than 3 calls"
-    assert report.error.span.line == FIRST + 3
-    report = check_file(write(tmp_path, body.format(4)))
-    assert "loops run over range(n)" in report.error.message
+    return scheduled(increment(8))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "calls"), [("3", 3), ("0, 3", 3), ("2, 3", 1), ("-3", 0), ("-3, -1", 2)]
+)
+def test_calls_are_counted(few_calls, numbers, calls):
+    body = f"for n in range({numbers}):\n    s.reverse('i')\n"
+    file_body.run_body(few_calls, body, "f.tdsl", 0)
+    assert len(few_calls.trace) == calls
+
+
+def test_a_call_too_many_is_refused(few_calls):
+    body = "for n in range(2):\n    s.reverse('i')\n" * 2
+    with pytest.raises(td.FormatError, match="more than 3 calls") as caught:
+        file_body.run_body(few_calls, body, "f.tdsl", 0)
+    assert caught.value.span.line == 4
+    assert len(few_calls.trace) == 3
+
+
+@pytest.mark.parametrize("numbers", ["4", "0, 4", "-4, 0", "4, 5"])
+def test_ranges_hold_small_numbers(few_calls, numbers):
+    body = f"for n in range({numbers}):\n    s.reverse('i')\n"
+    with pytest.raises(td.FormatError, match=r"loops run over range\(n\)"):
+        file_body.run_body(few_calls, body, "f.tdsl", 0)
 
 
 def test_a_combinator_that_nothing_has_imported_is_found_in_the_library(tmp_path, monkeypatch):
