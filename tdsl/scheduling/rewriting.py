@@ -82,12 +82,10 @@ def anchor_of(body: Stmt, leaf: Leaf, blocks: Callable[[Stmt], bool]) -> Stmt:
 
 
 def makes(buffers: set[Buffer]) -> Callable[[Stmt], bool]:
-    """Whether a statement writes or allocates one of *buffers*."""
+    """Whether a statement writes one of *buffers*; what it allocates, it writes as well."""
 
     def holds(stmt: Stmt) -> bool:
-        written = {w.buffer for leaf in leaves_below(stmt) for w in leaf.block.writes}
-        held = {s.buffer for s in statements(stmt) if isinstance(s, Alloc)}
-        return bool((written | held) & buffers)
+        return any(w.buffer in buffers for leaf in leaves_below(stmt) for w in leaf.block.writes)
 
     return holds
 

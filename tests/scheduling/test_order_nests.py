@@ -418,6 +418,16 @@ def test_a_producer_is_made_where_it_is_read():
     check(s)
 
 
+def test_copies_stand_beside_what_reads_and_what_writes_them():
+    a = td.placeholder((4,), "int32", name="A")
+    b, c, d = (td.compute((4,), lambda i: a[i] * 2, name=name) for name in "BCD")
+    s = scheduled(td.func("three", [a], [b, c, d]))
+    s.cache_read("C", "A")
+    s.cache_write("C")
+    assert s.blocks() == ("B", "A.C", "C", "C.out", "D")
+    check(s)
+
+
 # how iterations run, whatever they did before; a mark that another one takes the place of is noted
 MARKED = {
     "parallel": (lambda s: s.parallel("i"), "parallel"),

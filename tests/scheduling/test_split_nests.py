@@ -266,6 +266,23 @@ def test_exact_splits_say_what_remains():
         scheduled(increment("N")).split("i", 3, tail="exact")
 
 
+def test_what_a_part_of_a_symbolic_loop_has_is_counted_from_the_inside():
+    s = scheduled(increment("N"))
+    with pytest.raises(td.ScheduleError, match="symbolic, so the None must come first") as caught:
+        s.split("i", (2, None, 4))
+    assert caught.value.hint == "split it as (None, 2, 4)"
+    s.split("i", (None, 2, 4))
+    for n in (0, 7, 17):
+        check(s, {"N": n})
+
+
+def test_balanced_blocks_are_two_loops_of_a_constant_extent():
+    with pytest.raises(td.ScheduleError, match="needs a constant extent, and that of 'i' is sym"):
+        scheduled(increment("N")).split("i", 4, tail="balance")
+    with pytest.raises(td.ScheduleError, match="tail='balance' splits in two"):
+        scheduled(increment(10)).split("i", (None, 2, 2), tail="balance")
+
+
 @pytest.mark.parametrize("tail", ["shift", "balance"])
 def test_tails_that_size_the_outermost_part_want_it_to_be_open(tail):
     s = scheduled(increment(10))
