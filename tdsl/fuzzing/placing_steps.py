@@ -9,6 +9,8 @@ from tdsl.ir.visit import block_reads, free_vars
 from tdsl.scheduling.arguments import SCOPES
 from tdsl.scheduling.view import BlockView, LoopView
 
+_MOST_PADDED = 3
+
 
 def compute_at(v: View) -> Step | None:
     """A producer at a loop of one of its consumers."""
@@ -115,15 +117,21 @@ def cache_write(v: View) -> Step | None:
 
 
 def pad_einsum(v: View) -> Step | None:
-    """Mostly a reduction of every term, under its own loops, with an extent to round up."""
-    found = [b for b in v.blocks if _is_untouched(v, b)]
+    """Mostly a reduction of every term, under its own loops, with an extent to round up.
+
+    Few axes, and of a block once: the work grows with the product of what is added.
+    """
+    done = {step.args[0] for step in v.schedule.trace if step.primitive == "pad_einsum"}
+    found = [b for b in v.blocks if b.name not in done and _is_untouched(v, b)]
     if v.draw.chance(0.03):
         found = list(v.blocks)
     if not found:
         return None
     block = v.draw.choice(found)
-    multiples = tuple(_multiple(v, it) for it in block.leaf.block.iters)
-    return Step("pad_einsum", (block.name, multiples))
+    iters = block.leaf.block.iters
+    padded = v.draw.shuffled(range(len(iters)))[:_MOST_PADDED]
+    multiples = (_multiple(v, it) if n in padded else 1 for n, it in enumerate(iters))
+    return Step("pad_einsum", (block.name, tuple(multiples)))
 
 
 def _is_untouched(v: View, block: BlockView) -> bool:
