@@ -76,7 +76,7 @@ def place_consumer(edit: Edit, body: Stmt, block: Block, at: Var, *, private: bo
     fixed = _fixed(edit, leaf, nest, around)
     load, producer = _producer_access(edit, loop, block)
     ranges = full_ranges(block)
-    movable = {it.var for it in block.iters if it.kind is IterKind.DATA} - set(fixed)
+    movable = {it.var for it in block.iters if it.kind is IterKind.DATA}
     for dimension, expr in enumerate(load.indices):
         var, offset = _plain_index(expr)
         if var is None or var not in movable:

@@ -252,6 +252,20 @@ def test_all_tensors_of_a_block_have_rings():
     """)  # fmt: skip
 
 
+@pytest.mark.parametrize("order", ["BE", "EB"])
+def test_tensors_of_other_blocks_stay_private(order):
+    a = td.placeholder((6,), "float32", name="A")
+    b = td.compute((6,), lambda i: a[i] + 1, name="B")
+    e = td.compute((6,), lambda i: a[i] * 3, name="E")
+    s = scheduled(td.func("f", [a], [td.compute((6,), lambda i: b[i] * e[i], name="C")]))
+    for block in order:
+        s.compute_at(block, at="C.i")
+    s.pipeline("B", at="C.i")
+    head = "alloc B: f32[6] stored at [i % 2]\nfor i in 7:\n  alloc E: f32[6]\n  for i_1 in 1:"
+    assert nest(s).startswith(head)
+    shown(s, nest(s))
+
+
 def read_with(rows, read):
     """C reads B, computed in its loop."""
     a = td.placeholder(rows, "float32", name="A")

@@ -126,6 +126,25 @@ def test_an_index_with_a_factor_leaves_the_whole_range():
     """)  # fmt: skip
 
 
+def test_conditions_of_a_dimension_that_is_read_with_a_factor_are_not_the_readers():
+    a = td.placeholder((5, 7), "float32", name="A")
+    b = td.compute((5, 7), lambda r, i: a[r, i] + 1, name="B")
+    c = td.compute((5, 4), lambda r, i: b[r, 2 * i], name="C")
+    s = scheduled(td.func("every_other", [a], [c]))
+    s.split("B.i", 4)
+    s.reverse_compute_at("C", at="B.r")
+    shown(s, """
+        for r in 5:
+          alloc B: f32[5, 7]
+          for io in 2:
+            for ii in 4:
+              if io * 4 + ii < 7: B[r, io * 4 + ii] = A[r, io * 4 + ii] + 1
+          for r_1 in 1:
+            for i in 4:
+              C[r + r_1, i] = B[r + r_1, 2 * i]
+    """)  # fmt: skip
+
+
 def test_a_fused_loop_inside_writes_a_box():
     s = scheduled(twice(2, 3, 4))
     s.fuse("B.j", "B.k")
@@ -257,19 +276,23 @@ def test_a_tensor_that_nothing_reads_there_does_not_count():
     """)  # fmt: skip
 
 
-def triangle(ends_alike):
-    """C reads one element of P and a range of Q, which has one end in common with it."""
-    a = td.placeholder((6,), "float32", name="A")
-    p, q = td.compute((6,), lambda i: (a[i] + 1, a[i] * 2), name="P")
-    k = td.reduce_axis(6, name="k")
-    inside = (lambda i: k <= i) if ends_alike else (lambda i: k >= i)
-    c = td.compute((6,), lambda i: td.sum(q[k] * p[i], axis=k, where=inside(i)), name="C")
-    return td.func("triangle", [a], [c])
-
-
-@pytest.mark.parametrize("ends_alike", [True, False])
-def test_boxes_whose_corners_differ_from_iteration_to_iteration_are_not_joined(ends_alike):
-    s = scheduled(triangle(ends_alike))
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda p, q, i, k: p[k] * q[0],  # all and the first: they end apart
+        lambda p, q, i, k: p[0] * q[k],
+        lambda p, q, i, k: p[k] * q[i],  # all and one that moves
+        lambda p, q, i, k: p[i] * q[0],
+    ],
+    ids=["all and first", "first and all", "all and one", "one and first"],
+)
+def test_boxes_whose_corners_do_not_differ_by_numbers_are_not_joined(read):
+    n = td.sizes("N")
+    a = td.placeholder((n,), "float32", name="A")
+    p, q = td.compute((n,), lambda i: (a[i] + 1, a[i] * 2), name="P")
+    k = td.reduce_axis(n, name="k")
+    c = td.compute((n,), lambda i: td.sum(read(p, q, i, k), axis=k), name="C")
+    s = scheduled(td.func("f", [a], [c]))
     with pytest.raises(td.ScheduleError, match="'P' are read in boxes that cannot be joined"):
         s.compute_at("P", at="C.i")
 
@@ -340,6 +363,15 @@ def test_a_reduction_is_not_placed_where_its_terms_are_still_being_made():
     with pytest.raises(td.ScheduleError) as caught:
         s.reverse_compute_at("C", at="B.j")
     assert caught.value.witness is not None
+
+
+def test_a_consumer_of_what_is_made_elsewhere_is_told_what_it_reads():
+    s = scheduled(chain(16, 1))
+    with pytest.raises(
+        td.ScheduleError, match="no block inside loop 'i' writes what 'D'"
+    ) as caught:
+        s.reverse_compute_at("D", at="B.i")
+    assert caught.value.hint == "'D' reads C"
 
 
 def test_hints_name_the_consumers_alone():

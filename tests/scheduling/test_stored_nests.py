@@ -115,8 +115,10 @@ def test_storage_stays_around_all_that_use_it():
     with pytest.raises(td.ScheduleError, match=r"block 'B' uses 'B' outside loop 'i'") as caught:
         s.store_at("B", at="C.i")
     assert caught.value.hint is not None
-    with pytest.raises(td.ScheduleError, match="'C' is an argument or a result"):
-        s.store_at("C")
+    for tensor in "AC":
+        for step in (s.store_at, s.hoist_storage, s.fold_storage):
+            with pytest.raises(td.ScheduleError, match=f"'{tensor}' is an argument or a result"):
+                step(tensor)
 
 
 @pytest.mark.parametrize(

@@ -219,8 +219,6 @@ def _check_overwritten(edit: Edit, gone: Block, readers: list[Block]) -> None:
 
 def _share_loops(edit: Edit, a: Leaf, b: Leaf) -> bool:
     """Whether the algorithm walks two blocks in one loop: the steps of a scan."""
-    if a is b:
-        return False
     first, second = (loop_path(edit.algorithm.body, leaf) for leaf in (a, b))
     return any(loop in second for loop in first)
 
