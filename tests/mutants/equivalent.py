@@ -12,6 +12,12 @@ _EMPTY_LOOP = "work-items never meet in a loop of no iterations, so there is no 
 _NAMES_A_TYPE = "a name for annotations"
 _COEFFICIENT = "solved for the variable before: its coefficient is not 0"
 
+_LINEAR = "compared as a linear form only"
+_NO_INIT = "no leaf runs what is missing"
+_OWN = "blocks that are inlined write at their own variables"
+_STEP = "blocks of a step write at its number, and no index is equal to none"
+_UNEQUAL = "the case that both are equal is left before"
+
 # key of the mutant -> why nothing can tell it from the original
 EQUIVALENT: dict[str, str] = {
     "tdsl/analysis/commute.py: dropped_element: "
@@ -276,4 +282,49 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/facts.py: wrong_order: reversed(facts.forms) -> list(facts.forms)": (
         "the order in which facts are tried"
     ),
+    "tdsl/scheduling/boxes.py: removed_branch: if is_const(rng.origin, 0) and rng.extent == "
+    "extent: -> if False:": _FAST_PATH,
+    "tdsl/scheduling/placing.py: swapped_comparison: shift.const >= 0 -> shift.const > 0": _TIE,
+    "tdsl/scheduling/placing.py: swapped_arguments: add(two.origin, two.extent) -> "
+    "add(two.extent, two.origin)": _LINEAR,
+    "tdsl/scheduling/placing.py: swapped_arguments: add(one.origin, one.extent) -> "
+    "add(one.extent, one.origin)": _LINEAR,
+    "tdsl/scheduling/primitives/caches.py: forgotten_filter: for x, new in mapping.items() if "
+    "x.init and new.init -> for x, new in mapping.items()": _NO_INIT,
+    "tdsl/scheduling/primitives/caches.py: mixed_up_junction: x.init and new.init -> x.init "
+    "or new.init": _NO_INIT,
+    "tdsl/scheduling/primitives/caches.py: forgotten_filter: for leaf in leaves[:until + 1] "
+    "if touches(leaf, buffers) -> for leaf in leaves[:until + 1]": (
+        "a block that does not touch a tensor is the same with another in its place"
+    ),
+    "tdsl/scheduling/primitives/inlining.py: forgotten_filter: for var, index in "
+    "zip(write.indices, n.indices, strict=True) if var in gone.vars -> for var, index in "
+    "zip(write.indices, n.indices, strict=True)": _OWN,
+    "tdsl/scheduling/primitives/inlining.py: forgotten_filter: for d, var in "
+    "enumerate(indices) if isinstance(var, Var) -> for d, var in enumerate(indices)": _OWN,
+    "tdsl/scheduling/primitives/inlining.py: removed_branch: if own is None or at not in "
+    "write.indices: -> if False:": _STEP,
+    "tdsl/scheduling/primitives/inlining.py: mixed_up_junction: own is None or at not in "
+    "write.indices -> own is None and at not in write.indices": _STEP,
+    "tdsl/scheduling/primitives/inlining.py: swapped_comparison: at[gone] < at[change.block] "
+    "<= last -> at[gone] <= at[change.block] <= last": (
+        "what changes a tensor that it reads is not inlined at all"
+    ),
+    "tdsl/scheduling/primitives/jams.py: swapped_comparison: longer.const > 0 -> longer.const "
+    ">= 0": _UNEQUAL,
+    "tdsl/scheduling/primitives/jams.py: swapped_comparison: longer.const < 0 -> longer.const "
+    "<= 0": _UNEQUAL,
+    "tdsl/scheduling/primitives/mapping.py: forgotten_filter: for it in found.block.iters if "
+    "isinstance(it.extent, Const) -> for it in found.block.iters": (
+        "the loops of an instruction have constant extents"
+    ),
+    "tdsl/scheduling/primitives/sharing.py: swapped_arguments: edit.error(refused.reason, "
+    "refused.hint) -> edit.error(refused.hint, refused.reason)": (
+        "nothing of it is used but the nest and the place in the source"
+    ),
+    "tdsl/scheduling/primitives/sharing.py: swapped_arguments: equal(a, b) -> equal(b, a)": (
+        "equal both ways"
+    ),
+    "tdsl/scheduling/primitives/storage.py: swapped_arguments: add(extent, more) -> add(more, "
+    "extent)": "a sum",
 }
