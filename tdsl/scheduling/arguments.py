@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 from tdsl.errors import TypeMismatch, close_names
@@ -118,10 +119,16 @@ def _maybe_loop(core: ScheduleCore, value: object, primitive: str) -> object:
     return None if value is None else _loop(core, value, primitive)
 
 
-def _block(core: ScheduleCore, value: object, primitive: str) -> object:
-    if not isinstance(value, str) and not isinstance(getattr(value, "name", None), str):
+def _named(value: object) -> str:
+    """A name, or that of a block or a tensor."""
+    name = value if isinstance(value, str) else getattr(value, "name", None)
+    if not isinstance(name, str):
         raise _Unfit
-    name = value if isinstance(value, str) else str(getattr(value, "name", value))
+    return name
+
+
+def _block(core: ScheduleCore, value: object, primitive: str) -> object:
+    name = _named(value)
     return name if len(core.index.leaves_of(name)) > 1 else core.leaf_name(name, primitive)
 
 
@@ -130,15 +137,11 @@ def _maybe_block(core: ScheduleCore, value: object, primitive: str) -> object:
 
 
 def _tensor(core: ScheduleCore, value: object, primitive: str) -> object:
-    if not isinstance(value, str) and not isinstance(getattr(value, "name", None), str):
-        raise _Unfit
-    return core.buffer(value, primitive).name
+    return core.buffer(_named(value), primitive).name
 
 
 def _stored(core: ScheduleCore, value: object, primitive: str) -> object:
-    name = value if isinstance(value, str) else getattr(value, "name", None)
-    if not isinstance(name, str):
-        raise _Unfit
+    name = _named(value)
     if core.index.leaves_of(name):
         return name
     known = {buffer.name for buffer in core.index.allocs}
@@ -194,13 +197,10 @@ def _multiples(_core: ScheduleCore, value: object, _primitive: str) -> object:
     return _positive(value)
 
 
-def _one_of(words: tuple[str, ...]) -> Callable[[ScheduleCore, object, str], object]:
-    def normal(_core: ScheduleCore, value: object, _primitive: str) -> object:
-        if value not in words:
-            raise _Unfit(close_names(value, words) if isinstance(value, str) else None)
-        return value
-
-    return normal
+def _one_of(words: tuple[str, ...], _core: ScheduleCore, value: object, _primitive: str) -> object:
+    if value not in words:
+        raise _Unfit(close_names(value, words) if isinstance(value, str) else None)
+    return value
 
 
 def _flag(_core: ScheduleCore, value: object, _primitive: str) -> object:
@@ -238,9 +238,9 @@ KINDS: dict[str, Kind] = {
     "PointsArg": Kind("a positive integer, or an increasing tuple of them", _points),
     "PadArg": Kind("None, or one integer >= 0 for each storage dimension", _pad),
     "MultiplesArg": Kind("a positive integer, or one for each axis", _multiples),
-    "TailArg": Kind("one of " + ", ".join(TAILS), _one_of(TAILS)),
-    "ScopeArg": Kind("one of " + ", ".join(SCOPES), _one_of(SCOPES)),
-    "AxisArg": Kind("one of " + ", ".join(AXES), _one_of(AXES)),
+    "TailArg": Kind("one of " + ", ".join(TAILS), partial(_one_of, TAILS)),
+    "ScopeArg": Kind("one of " + ", ".join(SCOPES), partial(_one_of, SCOPES)),
+    "AxisArg": Kind("one of " + ", ".join(AXES), partial(_one_of, AXES)),
     "IndexMapArg": Kind("an index map such as 'i, k -> i // 6, k, i % 6'", _index_map),
     "InstructionArg": Kind("the name of a declared instruction", _text),
     "ConditionArg": Kind("a comparison of sizes such as 'N % 16 == 0'", _text),

@@ -6,6 +6,7 @@ import pytest
 
 import tdsl as td
 from tdsl.schedules import combinators
+from tdsl.scheduling.combinator import COMBINATORS
 from tests.fuzz.instructions import declare
 from tests.scheduling.algorithms import cumsum, increment, matmul
 
@@ -166,6 +167,7 @@ STEPS = [
     (product, lambda s: combinators.tile_in_registers(s, "C", 4), "takes 2 pos", "(s, block)"),
     (product, combinators.tile_in_registers, "missing 1", "tile_in_registers(s, block)"),
     (product, lambda s: combinators.tree_reduce(s, "C.k", wide=4), "'wide'", "tree_reduce(s, loop"),
+    (product, lambda s: combinators.tree_reduce(s, "C.k", {4}), "{4} cannot stand", "pass loops"),
     (product, lambda s: s.transform_layout("C", lambda i, j: "i"), "index expressions", ""),
     (product, lambda s: s.transform_layout("C", lambda i, j: i * 0.5), "0.5 is no int64", ""),
     (product, lambda s: s.transform_layout("C", lambda i, j: ()), "no outputs", "write"),
@@ -204,3 +206,19 @@ def test_a_combinator_that_is_called_wrongly_in_a_file_is_refused_at_its_line(
         td.load_schedule(path, s.func)
     assert caught.value.span is not None
     assert caught.value.span.text == step
+
+
+def test_a_combinator_takes_a_schedule_first() -> None:
+    with pytest.raises(TypeError, match=r"first argument of tree_reduce is a schedule, got 'C'"):
+        combinators.tree_reduce("C", "k", 4)
+
+
+def test_the_name_of_another_combinator_is_taken() -> None:
+    def tree_reduce(s: td.Schedule) -> None:
+        """Another one, of the same name."""
+
+    with pytest.raises(td.TdslError, match="'tree_reduce' is registered already") as caught:
+        td.combinator(tree_reduce)
+    assert "combinators" in caught.value.message
+    assert caught.value.hint == "give one of them another name"
+    assert COMBINATORS["tree_reduce"] is combinators.tree_reduce
