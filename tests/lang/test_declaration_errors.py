@@ -104,8 +104,13 @@ def test_unknown_size_in_an_assumption() -> None:
     N = td.sizes("N")
     A = td.placeholder((N,), name="A")
     B = td.compute((N,), lambda i: A[i], name="B")
-    with pytest.raises(td.DeclarationError, match="names 'M'"):
+    with pytest.raises(td.DeclarationError, match="names 'M'") as caught:
         td.func("f", [A], [B], assume=["M % 4 == 0"])
+    assert caught.value.hint == (
+        "its sizes are: N; where M is a number, state the fact without quotes: assume=[M % 4 == 0]"
+    )
+    for M in (8, N):
+        assert td.func("f", [A], [B], assume=[M % 4 == 0])
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,19 @@ fmod fract frexp hadd hypot ilogb isequal isfinite isinf isnan ldexp length lgam
 log1p log2 logb mad max min mix modf nan nextafter normalize popcount pow pown powr prefetch
 printf radians remainder remquo rhadd rint rootn rotate round rsqrt select shuffle shuffle2 sign
 signbit sin sincos sinh smoothstep sqrt step tan tanh tgamma trunc upsample NULL main linux unix
-status checked_index"""
+status checked_index acosh asinh atanh atan2 atan2pi asinpi atanpi cospi sinpi tanpi lgamma_r
+fast_distance fast_length fast_normalize ctz mad24 mul24 mad_hi mul_hi mad_sat sub_sat abs_diff
+maxmag minmag isgreater isgreaterequal isless islessequal islessgreater isnormal isordered
+isnotequal isunordered vec_step mem_fence read_mem_fence write_mem_fence wait_group_events ndrange_t
+queue_t reserve_id_t clk_event_t cl_mem_fence_flags bool2 bool3 bool4 bool8 bool16"""
 _RESERVED = frozenset(_WORDS.split())
+# families of them: limits and constants (M_E is e), vectors, conversions, functions of work-items
+_FAMILIES = re.compile(
+    r"(M|CL|CLK|FLT|DBL|HALF|S?CHAR|SHRT|INT|LONG|UCHAR|USHRT|UINT|ULONG|FP|HUGE|ATOMIC|__OPENCL)_"
+    r"|u?(char|short|int|long)\d+$|(half|float|double|quad)\d+$"
+    r"|(as|convert|atom|atomic|native|half|get|async|work_group|sub_group|image|memory|_cl)_"
+    r"|v(load|store)"
+)
 
 
 class Names:
@@ -30,8 +41,8 @@ class Names:
     def fresh(self, wanted: str) -> str:
         """A legal name like the one wanted that nothing else has."""
         name = re.sub(r"\W", "_", wanted) or "v"
-        if name[0].isdigit() or name in _RESERVED or name.startswith("__"):
-            name = f"{name.lstrip('_')}_" if not name[0].isdigit() else f"v{name}"
+        if name[0].isdigit() or name.startswith("__") or _FAMILIES.match(name):
+            name = f"v{name}"
         chosen, number = name, 1
         while chosen in self._taken or chosen in _RESERVED:
             number += 1

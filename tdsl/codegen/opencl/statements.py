@@ -14,7 +14,7 @@ from tdsl.ir import stmt as ir
 from tdsl.ir.build import index
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Ramp, Var
 from tdsl.ir.stmt import LoopKind, Stmt
-from tdsl.ir.visit import walk
+from tdsl.ir.visit import statements, walk
 from tdsl.lower.team import PRIVATE
 
 
@@ -32,7 +32,7 @@ def _seq(scope: Scope, s: ir.Seq) -> None:
 
 
 def _store(scope: Scope, s: ir.Store) -> None:
-    if s.atomic:
+    if s.atomic and scope.storage[s.buffer].space is not Space.PRIVATE:
         atomics.store_atomic(scope, s)
         return
     roots = [*s.indices, s.value, *([] if s.mask is None else [s.mask])]
@@ -61,10 +61,20 @@ def _if(scope: Scope, s: ir.If) -> None:
         s = ir.If(Binary(BinaryOp.AND, s.cond, s.then.cond), s.then.then)
     cond = Writer(scope, [s.cond]).index(s.cond)
     with scope.block(f"if ({cond.text})"), scope.given(s.cond):
-        emit(scope, s.then)
+        _branch(scope, s.then)
     if s.otherwise is not None:
         with scope.block("else"):
-            emit(scope, s.otherwise)
+            _branch(scope, s.otherwise)
+
+
+def _branch(scope: Scope, s: ir.Stmt) -> None:
+    """One side of a condition; all work-items of a group take the same if there are barriers.
+
+    PoCL 3.0 loses what follows the last barrier of a side, unless a barrier ends it.
+    """
+    emit(scope, s)
+    if any(isinstance(n, ir.Barrier) for n in statements(s)):
+        scope.line("barrier(CLK_LOCAL_MEM_FENCE);")
 
 
 def _for(scope: Scope, s: ir.For) -> None:

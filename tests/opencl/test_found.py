@@ -1,0 +1,62 @@
+"""Schedules and names that once went wrong on a device."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tdsl as td
+
+
+def check(schedule):
+    """The kernel computes what the algorithm means."""
+    rng = np.random.default_rng(3)
+    arrays = []
+    for x in schedule.func.inputs:
+        shape = tuple(int(e.value) for e in x.buffer.shape)
+        arrays.append(rng.integers(-4, 5, shape).astype(x.dtype.numpy))
+    expected = td.reference(schedule.func)(*arrays)
+    np.testing.assert_array_equal(td.build(schedule)(*arrays), expected)
+
+
+def test_what_follows_the_last_barrier_of_a_condition_is_run(opencl):
+    A, B = td.placeholder((5, 3), name="A"), td.placeholder((3, 4), name="B")
+    bias, k = td.placeholder((4,), name="bias"), td.reduce_axis(3, name="k")
+    C = td.compute((5, 4), lambda i, j: td.sum(A[i, k] * B[k, j], axis=k), name="C")
+    D = td.compute((5, 4), lambda i, j: td.maximum(C[i, j] + bias[j], 0.0), name="D")
+    s = td.Schedule(td.func("f", [A, B, bias], [D]), "opencl")
+    s.shift("D.i", -2)
+    s.compute_with("D", at="C.j")
+    s.skew("C.j", "C.i", 1)
+    s.rfactor("C.k")
+    s.bind("C.rf.i", "group.x")
+    s.bind("C.rf.k", "local.x")
+    s.bind("C.rf.j", "local.y")
+    check(s)
+
+
+NAMES = (
+    "M_E", "M_PI_F", "INT_MAX", "CHAR_BIT", "CLK_LOCAL_MEM_FENCE", "float4", "uchar16", "as_int",
+    "convert_long", "atomic_add", "get_global_id", "mem_fence", "mad24", "vload4", "_cl_pow",
+    "half_cos", "kernel", "bool2", "__x", "select",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_mean_something_in_c(opencl, name):
+    A = td.placeholder((6,), name="A")
+    B = td.compute((6,), lambda i: td.exp2(A[i]) + 1.0, name=name)
+    C = td.compute((6,), lambda i: td.minimum(B[i], B[5 - i]), name=f"{name}s")
+    s = td.Schedule(td.func(f"{name}_", [A], [C]), "opencl")
+    s.bind(f"{name}.i", "group.x")
+    check(s)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32", "int8"])
+def test_atomic_updates_of_what_nobody_else_has(opencl, dtype):
+    X, t = td.placeholder((9,), dtype, name="X"), td.scan_axis(9, name="t")
+    S = td.scan(t, {"s": ((), 0)}, lambda t, prev: {"s": prev["s"] + X[t]}, name="S")["s"]
+    s = td.Schedule(td.func("f", [X], [S]), "opencl")
+    s.split_scan("S.s.t", 3)
+    s.atomic("S.s.sum")
+    check(s)
