@@ -118,7 +118,9 @@ def test_steps_for_scans_and_instructions_are_tried_where_they_might_fit():
     s = scheduled(td.func("dots", [a, b], [td.compute((4, 16), term, name="C")]))
     ko, ki = s.split("k", 4)
     s.reorder(ko, "C.j", ki)
-    assert s.moves("C.j").legal[0].call == 's.tensorize("C.j", "vpdpbusd")'
+    shipped = ("vpdpbusd", "vdpbf16ps")  # other tests may declare more
+    moves = [m for m in s.moves("C.j").legal if m.primitive != "tensorize" or m.args[1] in shipped]
+    assert moves[0].call == 's.tensorize("C.j", "vpdpbusd")'
 
 
 def test_an_unknown_loop_is_named():
