@@ -10,6 +10,7 @@ _STRIDE = "no ramp has the stride 0"
 _DIVISOR = "nothing divides by the literal 0"
 _EMPTY_LOOP = "work-items never meet in a loop of no iterations, so there is no barrier in it"
 _NAMES_A_TYPE = "a name for annotations"
+_ONE_OPEN = "one part alone is open: the one at which the factors are divided"
 _COEFFICIENT = "solved for the variable before: its coefficient is not 0"
 
 _LINEAR = "compared as a linear form only"
@@ -282,6 +283,43 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/facts.py: wrong_order: reversed(facts.forms) -> list(facts.forms)": (
         "the order in which facts are tried"
     ),
+    "tdsl/scheduling/layouts.py: swapped_comparison: prod(sizes) <= ENUMERATED -> "
+    "prod(sizes) < ENUMERATED": "where a limit of effort lies, to one element",
+    "tdsl/scheduling/layouts.py: swapped_comparison: count * span > _MOST_PLACES -> "
+    "count * span >= _MOST_PLACES": "where a limit of effort lies, to one place",
+    "tdsl/scheduling/layouts.py: dropped_subtraction: values - low -> values": (
+        "moves all places by the same amount"
+    ),
+    "tdsl/scheduling/layouts.py: forgotten_refusal: raise TypeError(e) -> pass": _NEVER,
+    "tdsl/scheduling/ordering.py: forgotten_refusal: "
+    "raise InternalError(f'{type(stmt).__name__} between loops') -> pass": _NEVER,
+    "tdsl/scheduling/ordering.py: swapped_comparison: met > best[0] -> met >= best[0]": (
+        "loops that all are met are met on one path alone; else the step is refused"
+    ),
+    "tdsl/scheduling/primitives/orders.py: swapped_comparison: len(variables) > 1 -> "
+    "len(variables) >= 1": "one loop trades places with itself",
+    "tdsl/scheduling/primitives/splits.py: dropped_union: "
+    "edit.names_near(first) | edit.names_near(second) -> edit.names_near(first)": (
+        "both lie on one path with nothing between them, so that the same names are near"
+    ),
+    "tdsl/scheduling/proof.py: swapped_arguments: "
+    "remembered.recall(attempt.algorithm, attempt.program) -> "
+    "remembered.recall(attempt.program, attempt.algorithm)": (
+        "a name of the pair all the same; it lacks how arguments lie, which is not proven"
+    ),
+    "tdsl/scheduling/rewriting.py: mixed_up_quantifier: "
+    "any((write.buffer in buffers for write in leaf.block.writes)) -> "
+    "all((write.buffer in buffers for write in leaf.block.writes))": (
+        "asked of all tensors that a block writes, which others write together too"
+    ),
+    "tdsl/scheduling/splitting.py: swapped_comparison: int(extent.value) >= inner -> "
+    "int(extent.value) > inner": "an extent of one whole block has no tail, which is seen before",
+    "tdsl/scheduling/splitting.py: forgotten_filter: "
+    "for f in factors[at + 1:] if f is not None -> for f in factors[at + 1:]": _ONE_OPEN,
+    "tdsl/scheduling/splitting.py: forgotten_filter: "
+    "for f in factors[:at] if f is not None -> for f in factors[:at]": _ONE_OPEN,
+    "tdsl/scheduling/splitting.py: forgotten_filter: "
+    "for f in factors[1:] if f is not None -> for f in factors[1:]": _ONE_OPEN,
     "tdsl/scheduling/boxes.py: removed_branch: if is_const(rng.origin, 0) and rng.extent == "
     "extent: -> if False:": _FAST_PATH,
     "tdsl/scheduling/placing.py: swapped_comparison: shift.const >= 0 -> shift.const > 0": _TIE,

@@ -300,3 +300,13 @@ def test_a_padded_contraction_is_padded_again():
     assert s.pad_einsum("C", (4, 4, 3)) == ("A.C.C", "B.C.C", "C.out")
     assert "for k in 9:  # reduction" in nest(s)
     check(s)
+
+
+def test_a_tensor_that_others_write_too_is_not_made_anew():
+    s = scheduled(matmul(5, 6, 7, relu=True))
+    s.reuse("D", of="C")  # C is made in D, which is then changed in place
+    with pytest.raises(td.ScheduleError, match="'C' writes a part of 'D'") as caught:
+        s.pad_einsum("C", 4)
+    assert caught.value.hint == "pad the reduction axes only: 1 in the place of the others"
+    s.pad_einsum("C", (1, 1, 4))
+    check(s)

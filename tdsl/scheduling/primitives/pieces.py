@@ -5,7 +5,7 @@ from __future__ import annotations
 from tdsl.ir.build import add, maximum, minimum, sub
 from tdsl.ir.expr import Const, Expr, Var
 from tdsl.ir.inits import reduction_vars
-from tdsl.ir.stmt import Alloc, For, Stmt
+from tdsl.ir.stmt import Alloc, For
 from tdsl.ir.visit import substitute
 from tdsl.scheduling.arguments import LoopArg, PointsArg
 from tdsl.scheduling.edit import Edit
@@ -45,7 +45,7 @@ def partition(edit: Edit, loop: LoopArg, at: PointsArg, unsafe: bool = False) ->
     target = edit.loop(loop)
     points = at if isinstance(at, tuple) else (at,)
     _check(edit, target, points)
-    pieces: list[Stmt] = []
+    pieces: list[For] = []
     for number, (start, end) in enumerate(zip((0, *points), (*points, None), strict=True)):
         extent = _length(target.extent, start, end)
         var = Var(target.var.name, target.var.dtype)
@@ -53,7 +53,7 @@ def partition(edit: Edit, loop: LoopArg, at: PointsArg, unsafe: bool = False) ->
         fresh, _ = renamed(body) if number else (body, {})
         pieces.append(For(var, extent, fresh, target.kind, (), edit.core.span()))
     edit.commit(swap(edit.body, target, sequence(*pieces)), unsafe=unsafe)
-    return edit.handles(*(piece.var for piece in pieces if isinstance(piece, For)))
+    return edit.handles(*(piece.var for piece in pieces))
 
 
 def _length(extent: Expr, start: int, end: int | None) -> Expr:
