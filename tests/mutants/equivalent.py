@@ -222,9 +222,8 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/shifts.py: swapped_comparison: 0 < steps[-1] <= _FAR * lanes -> "
     "0 <= steps[-1] <= _FAR * lanes": "some step is not 0, and all before the last one are",
     "tdsl/lower/split_first_steps.py: negated_condition: "
-    "piece if not pieces else fresh_copy(piece) -> piece if not not pieces else fresh_copy(piece)": (
-        "one of two parts is copied, whichever it is"
-    ),
+    "piece if not pieces else fresh_copy(piece) -> "
+    "piece if not not pieces else fresh_copy(piece)": "one of two parts is copied, whichever it is",
     "tdsl/lower/tighten_loops.py: mixed_up_quantifier: "
     "all((isinstance(e, Const) for e in solved)) -> any((isinstance(e, Const) for e in solved))": (
         "the two bounds of an equality are numbers both, or neither is"
