@@ -297,6 +297,51 @@ def test_boxes_whose_corners_do_not_differ_by_numbers_are_not_joined(read):
         s.compute_at("P", at="C.i")
 
 
+def three_tensors():
+    """A block of three tensors, of which nobody reads two; these are allocated beside it alone."""
+    a = td.placeholder((4,), "float32", name="A")
+    p = td.compute((4,), lambda i: a[i] * 2, name="P")
+    q = td.compute((4,), lambda i: a[i] * 3, name="Q")
+    t, _, _ = td.compute((4,), lambda i: (p[i] + 1, p[i] + 2, p[i] + 3), name="T")
+    s = scheduled(td.func("f", [a], [td.compute((4,), lambda i: t[i] + q[i], name="S")]))
+    s.store_at("T.1", at="T.i")
+    s.store_at("T.2", at="T.i")
+    s.compute_with("Q", at="T.i")
+    return s
+
+
+def test_storage_around_a_consumer_alone_moves_along():
+    s = three_tensors()
+    s.reverse_compute_at("T", at="P.i")
+    shown(s, """
+        alloc Q: f32[4]
+        alloc T.0: f32[4]
+        for i in 4:
+          alloc P: f32[4]
+          P[i] = A[i] * 2
+          alloc T.2: f32[4]
+          alloc T.1: f32[4]
+          for i_1 in 1:
+            T.0[i + i_1] = P[i + i_1] + 1
+            T.1[i + i_1] = P[i + i_1] + 2
+            T.2[i + i_1] = P[i + i_1] + 3
+        for i in 4:
+          Q[i] = A[i] * 3
+        for i in 4:
+          S[i] = T.0[i] + Q[i]
+    """)  # fmt: skip
+
+
+def test_all_storage_of_a_producer_moves_along():
+    s = three_tensors()
+    s.compute_at("T", at="S.i")
+    inside = nest(s).partition("for i in 4:\n  alloc")[2]
+    assert inside.count("alloc") == 2
+    assert nest(s).count("alloc") == 5
+    assert "T.2[i + i_1] = P[i + i_1] + 3" in inside
+    shown(s, nest(s))
+
+
 def test_the_base_of_an_update_is_private_where_all_that_uses_it_is_inside():
     s = scheduled(rows_of_counts())
     s.reverse_compute_at("O", at="hist.r")
