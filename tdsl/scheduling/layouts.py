@@ -15,8 +15,8 @@ from tdsl.ir.stmt import Program
 from tdsl.ir.visit import substitute
 from tdsl.scheduling.index_map import IndexMap
 
-ENUMERATED = 1 << 16  # boxes of up to that many elements are checked one by one
-_MOST_PLACES = 1 << 62  # that are numbered without ranking the coordinates first
+ENUMERATED = 65_536  # boxes of up to that many elements are checked one by one
+_MOST_PLACES = 2**62  # that are numbered without ranking the coordinates first
 
 _APPLY = {
     BinaryOp.ADD: np.add,
@@ -34,7 +34,7 @@ def clash(program: Program, index_map: IndexMap, extents: tuple[Expr, ...]) -> s
     """
     sizes = [int(extent.value) for extent in extents if isinstance(extent, Const)]
     if len(sizes) == len(extents) and prod(sizes) <= ENUMERATED:
-        return _enumerated_clash(index_map, tuple(sizes))
+        return _enumerated_clash(index_map, tuple(sizes)) if prod(sizes) else None
     primed = tuple(Var(var.name + "'", var.dtype) for var in index_map.inputs)
     rename = dict(zip(index_map.inputs, primed, strict=True))
     same_place = [Binary(BinaryOp.EQ, e, substitute(e, rename)) for e in index_map.outputs]
@@ -67,14 +67,13 @@ def _enumerated_clash(index_map: IndexMap, sizes: tuple[int, ...]) -> str | None
     count = 1
     for output in index_map.outputs:
         values = np.broadcast_to(_values(output, at), places.shape)
-        low = values.min(initial=0)
-        span = int(values.max(initial=0) - low) + 1
+        values = values - values.min()
+        span = int(values.max()) + 1
         if count * span > _MOST_PLACES:
             _, places = np.unique(places, return_inverse=True)
             _, values = np.unique(values, return_inverse=True)
             count = span = places.size
-            low = np.int64(0)
-        places = places * span + (values - low)
+        places = places * span + values
         count *= span
     ordered = np.sort(places)
     if not (ordered[1:] == ordered[:-1]).any():

@@ -299,9 +299,6 @@ EQUIVALENT: dict[str, str] = {
     "prod(sizes) < ENUMERATED": "where a limit of effort lies, to one element",
     "tdsl/scheduling/layouts.py: swapped_comparison: count * span > _MOST_PLACES -> "
     "count * span >= _MOST_PLACES": "where a limit of effort lies, to one place",
-    "tdsl/scheduling/layouts.py: dropped_subtraction: values - low -> values": (
-        "moves all places by the same amount"
-    ),
     "tdsl/scheduling/layouts.py: forgotten_refusal: raise TypeError(e) -> pass": _NEVER,
     "tdsl/scheduling/ordering.py: forgotten_refusal: "
     "raise InternalError(f'{type(stmt).__name__} between loops') -> pass": _NEVER,
@@ -377,4 +374,14 @@ EQUIVALENT: dict[str, str] = {
     ),
     "tdsl/scheduling/primitives/storage.py: swapped_arguments: add(extent, more) -> add(more, "
     "extent)": "a sum",
+    "tdsl/analysis/model.py: removed_branch: "
+    "if all((frame.is_plain(b) for b in bindings)): -> if False:": (
+        "isl takes a function in pieces where it expects a plain one"
+    ),
+    "tdsl/analysis/storage.py: removed_branch: "
+    "if state.home(p, buffer).depth or state.execution(p.block).twice is not None: -> if False:": (
+        "what is safe in one copy for all is safe in one for each; the rest is looked at in pairs"
+    ),
+    "tdsl/analysis/storage.py: removed_branch: "
+    "if state.execution(p.block).twice is None: -> if False:": _FAST_PATH,
 }

@@ -18,6 +18,8 @@ SAME = [
     "i, j -> j, i",
     "i, j -> i * 4 + j",
     "i, j -> (i + j) * 4",
+    "i, j -> (i - j) * 4",
+    "i, j -> (i - j) // 4, (i + j) % 4",
     "i, j, k -> i - (j - k)",
     "i, j, k -> i - j - k",
     "i, j -> i // 4 % 2, (i % 4 + j) // 2",
@@ -105,18 +107,20 @@ def test_texts_have_a_greatest_length():
 
 
 NO_FUNCTIONS = {
-    "a text": lambda i: "i",
-    "nothing": lambda i: (i, None),
-    "a truth": lambda i: (i, True),  # no number, as it is none in a text
-    "a minimum": lambda i: td.minimum(i, 3),
-    "a condition": lambda i: td.select(i < 3, i, 0),
+    "a text": (lambda i: "i", "returns index expressions, got 'i'"),
+    "nothing": (lambda i: (i, None), "returns index expressions, got None"),
+    # no number, as it is none in a text
+    "a truth": (lambda i: (i, True), "returns index expressions, got True"),
+    "a minimum": (lambda i: td.minimum(i, 3), "may not stand in an index map"),
+    "a condition": (lambda i: td.select(i < 3, i, 0), "may not stand in an index map"),
 }
 
 
 @pytest.mark.parametrize("case", NO_FUNCTIONS)
 def test_functions_return_index_expressions(case):
-    with pytest.raises(td.TypeMismatch):
-        as_index_map(NO_FUNCTIONS[case])
+    function, reason = NO_FUNCTIONS[case]
+    with pytest.raises(td.TypeMismatch, match=reason):
+        as_index_map(function)
 
 
 FUNC = increment("N")
@@ -144,6 +148,9 @@ BOXES = [
     (f"i, j -> i * {FAR}, j * {FAR}", (3, 3), None),
     (f"i, j -> i * {FAR}, j // 2 * {FAR}", (3, 3), "elements [0, 0] and [0, 1] share a place"),
     (f"i, j, k -> i * {FAR}, j, k * {FAR}", (2, 3, 2), None),
+    (f"i, j -> i * {1 << 62}, j", (2, 4), None),
+    ("i -> 0", (2,), "elements [0] and [1] share a place"),
+    ("i, j -> i, j", (0, 3), None),
     (" -> ", (), None),
     (" -> 0, 2", (), None),
     # of any size: a rule shows it, or finds two elements
