@@ -164,12 +164,12 @@ def tile_in_registers(s: Schedule, block: str) -> tuple[Loop, Loop]:
     rows, columns = (x.extent if isinstance(x.extent, int) else None for x in (i, j))
     tile = best_tile(rows, columns, lanes, s.target)
     io, jo, ii, ji = s.tile(i.label, j.label, tile.rows, tile.columns)
-    s.cache_write(block, "register", at=jo)
+    out = s.cache_write(block, "register", at=jo)
     reduced = [x.label for x in s.nest.block(block).loops if x.reduces]
     s.reorder(*reduced, ii, ji)
     s.unroll(ii)
     s.vectorize(ji, tile.lanes)
-    row, column = s.loops(f"{block}.out")[-2:]
+    row, column = s.loops(out)[-2:]
     s.unroll(row)
     s.vectorize(column, tile.lanes)
     return io, jo

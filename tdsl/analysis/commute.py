@@ -8,7 +8,8 @@ up to rounding, may be reordered.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
@@ -85,18 +86,31 @@ def commutes(reducer: Reducer) -> bool:
         return False
 
 
-@lru_cache(maxsize=64)
-def identity_of_identities(reducer: Reducer) -> tuple[float, ...] | None:
-    """What the identity combined with itself gives where that is something else, else None.
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """A partial result that is `made` into another one by the identity; `itself`: by itself."""
 
-    None also where a combination has operations that are not sampled.
+    part: tuple[float, ...]
+    made: tuple[float, ...]
+    itself: bool
+
+
+@lru_cache(maxsize=64)
+def disturbed_by_identity(reducer: Reducer) -> Disturbed | None:
+    """A partial result, the identity first, that changes when the identity is combined to it.
+
+    None: there is none among those that were tried, or an operation is not sampled.
     """
     try:
         identity = tuple(_value(e, {}) for e in reducer.identity)
-        made = _apply(reducer, identity, identity)
+        parts = (tuple(_apply(reducer, identity, point)) for point in _points(reducer))
+        for part in (identity, *parts):
+            made = tuple(_apply(reducer, part, identity))
+            if not _close(made, part):
+                return Disturbed(part, made, part is identity)
     except (KeyError, OverflowError):
-        return None
-    return None if _close(made, list(identity)) else tuple(made)
+        pass
+    return None
 
 
 def _points(reducer: Reducer) -> list[tuple[float, ...]]:
@@ -130,7 +144,7 @@ def _apply(reducer: Reducer, left: tuple[float, ...], right: tuple[float, ...]) 
     return [_value(e, env) for e in reducer.combine]
 
 
-def _close(one: list[float], two: list[float]) -> bool:
+def _close(one: Sequence[float], two: Sequence[float]) -> bool:
     return all(
         (math.isnan(a) and math.isnan(b))
         or math.isclose(a, b, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)

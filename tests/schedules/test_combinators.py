@@ -97,6 +97,17 @@ def test_tiles_follow_the_target(target):
         made.tile_in_registers(td.Schedule(mirrored()), "C")
 
 
+def test_a_tile_is_copied_out_by_its_own_block():
+    s = td.Schedule(matmul(19, 70, 6), "llvm -mcpu=znver4")
+    s.pad_einsum("C", (4, 16, 1))  # C.out copies what is not padding
+    s.fuse("C.out.i", "C.out.j")
+    made.tile_in_registers(s, "C")
+    assert len(s.loops("C.out")) == 1
+    kinds = [loop.kind.value for loop in s.nest.block("C.out.1").loops[-2:]]
+    assert kinds == ["unrolled", "vectorized"]
+    check(s)
+
+
 def test_two_loops_over_one_dimension_are_no_tile():
     a = td.placeholder((64,), "float32", name="A")
     k = td.reduce_axis(64, name="k")

@@ -141,6 +141,29 @@ def test_rfactor_wants_an_identity_that_keeps_itself():
     check(s)
 
 
+def test_rfactor_wants_an_identity_that_keeps_partial_results():
+    x = td.placeholder((5,), "int32", name="x")
+    k = td.reduce_axis(5, name="k")
+    ends = td.reducer(identity=(0, 0), combine=lambda a, b: (a[0], b[1]))  # the last of x, and 0
+    _, last = td.compute((), lambda: ends((x[k], x[k]), axis=k), name="r")
+    s = scheduled(td.func("f", [x], [last]))
+    outer, _ = s.split("r.k", 2)
+    message = r"combines \(0, -1\) with its identity into \(0, 0\), and parts .* no elements"
+    with pytest.raises(td.ScheduleError, match=message):
+        s.rfactor(outer)
+    check(s)
+
+
+def test_an_identity_need_only_keep_what_it_starts():
+    x = td.placeholder((21,), "int32", name="x")
+    k = td.reduce_axis(21, name="k")
+    positive = td.reducer(identity=(0,), combine=td.maximum)  # none below 0
+    c = td.compute((), lambda: positive(x[k], axis=k), name="r")
+    s = scheduled(td.func("f", [x], [c]))
+    s.rfactor(s.split("r.k", 4)[1])
+    check(s)
+
+
 def test_default_schedules_leave_such_a_reducer_in_order():
     x = np.linspace(-3, 3, 21, dtype=np.float32)
     top, total = td.build(online_softmax(float("-inf")))(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tdsl.analysis import Numerics
-from tdsl.analysis.commute import commutes, identity_of_identities
+from tdsl.analysis.commute import commutes, disturbed_by_identity
 from tdsl.analysis.numerics import swaps_exactly
 from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Expr, Var
@@ -58,7 +58,7 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
     Raises:
         ScheduleError: no loop of a single reduction, or one that walks data axes as well; a
             reducer that does not commute, and a loop inside another one of the reduction; a
-            reducer that combines its identity with itself into something else.
+            reducer that combines a partial result with its identity into something else.
     """
     target = edit.loop(loop)
     leaf = _reduction_below(edit, target)
@@ -86,14 +86,19 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
 
 def _keeps_identity(edit: Edit, name: str, reducer: Reducer) -> None:
     """See that parts without any element, which hold the identity, leave the total as it is."""
-    made = identity_of_identities(reducer)
-    if made is not None:
-        shown = ", ".join(f"{value:g}" for value in made)
-        raise edit.error(
-            f"the reducer of {name!r} combines its identity with itself into ({shown}), and parts "
-            "of the reduction that have no elements are combined so",
-            "an identity of finite numbers, or a select in combine that keeps it",
-        )
+    found = disturbed_by_identity(reducer)
+    if found is None:
+        return
+    met = "its identity with itself" if found.itself else f"{_shown(found.part)} with its identity"
+    raise edit.error(
+        f"the reducer of {name!r} combines {met} into {_shown(found.made)}, and parts of the "
+        "reduction that have no elements are combined so",
+        "an identity of finite numbers that leaves every value as it is, or a select in combine",
+    )
+
+
+def _shown(values: tuple[float, ...]) -> str:
+    return f"({', '.join(f'{value:g}' for value in values)})"
 
 
 def _reduction_below(edit: Edit, loop: For) -> Leaf:
