@@ -2,6 +2,7 @@
 
 import pytest
 
+import tdsl as td
 from tdsl.errors import InternalError, ScheduleError
 from tdsl.ir.equal import alpha_equal
 from tdsl.ir.expr import Var
@@ -215,6 +216,16 @@ def test_an_edit_finds_statements_by_identity(s):
     ):
         with pytest.raises(InternalError):
             lost()
+
+
+def test_a_block_of_several_tensors_stores_them_all():
+    a = td.placeholder((8,), "float32", name="A")
+    p, q = td.compute((8,), lambda i: (a[i] + 1, a[i] * 2), name="P")
+    c = td.compute((8,), lambda i: p[i] + q[i], name="C")
+    edit = Edit(scheduled(td.func("f", [a], [c])), "test")
+    names = [buffer.name for buffer in edit.stored("P")]
+    assert len(names) == 2
+    assert [buffer.name for buffer in edit.stored(names[1])] == names[1:]
 
 
 def test_a_step_that_does_not_commit_is_a_fault_of_tdsl(s):
