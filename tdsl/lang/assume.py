@@ -75,8 +75,9 @@ def _build(tree: ast.expr, fact: str, sizes: Mapping[str, Var]) -> Value:
             if name not in sizes:
                 raise DeclarationError(
                     f"the assumption {fact!r} names {name!r}, which is no size of this function",
-                    hint=f"its sizes are: {', '.join(sizes) or 'none'}; where {name} is a number, "
-                    f"state the fact without quotes: assume=[{fact}]",
+                    hint=f"its sizes are: {', '.join(sizes)}"
+                    if sizes
+                    else f"it has no sizes; where {name} is a number, state {fact} without quotes",
                 )
             return Value(sizes[name])
         case ast.Constant(value=int() as number):
