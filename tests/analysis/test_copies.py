@@ -114,6 +114,27 @@ def test_selects_tell_which_elements_are_read():
     accepted(program, "i in N:\n  C(i) if i < N-1\ni in N:\n  D(i)\n")
 
 
+def test_a_reader_that_reads_nothing_needs_no_writer():
+    a = td.placeholder((6,), "float32", name="A")
+    c = td.compute((6,), lambda i: a[i] + 1.0, name="C")
+    d = td.compute((6,), lambda i: td.select(i < 3, c[i], 0.0), name="D")
+    program = td.func("f", [a], [d]).program
+    first = "alloc C:\n  i in 3:\n    C(i)\n  i in 3:\n    D(i)\n"
+    accepted(program, first + "alloc C:\n  i in 3:\n    D(i+3)\n")
+    refused(program, first + "alloc C:\n  i in 4:\n    D(i+2)\n", "coverage", (2,))
+
+
+def test_a_folded_copy_serves_its_own_readers_only():
+    a = td.placeholder((7,), "float32", name="A")
+    c = td.compute((7,), lambda i: a[i] + 1.0, name="C")
+    d = td.compute((6,), lambda i: c[i] + c[i + 1], name="D")
+    program = td.func("f", [a], [d]).program
+    half = "alloc C layout a -> a % 2:\n  C({0})\n  i in 3:\n    C(i+{0}+1)\n    D(i+{0})\n"
+    # the first copy loses C(3) at C(5); the second one makes it again for D(2)
+    accepted(program, half.format(3) + half.format(0))
+    refused(program, half.format(3).replace("D(i+3)", "D(5-i)") + half.format(0))
+
+
 def test_two_cases_of_a_size_cover_together(blur):
     text = """
 i in N+2:

@@ -76,6 +76,7 @@ OTHERWISE = [
     ("io in M//4:\n  ii in 4:\n    j in N:\n      B(io*4+ii, j) if io*4+ii < M", ()),
     ("io in (M+3)//4:\n  ii in 3:\n    j in N:\n      B(io*4+ii, j) if io*4+ii < M", ()),
     ("ii in 4:\n  io in (M+3)//4:\n    j in N:\n      B(io*4+ii, j) if io*4+ii <= M-1", ()),
+    ("io in (M+3)//4:\n  ii in 4:\n    j in N:\n      B(io*4+ii, j) if io*4+ii <= M", ()),
     ("io in 2:\n  ii in 4:\n    j in 6:\n      B(io*4+ii+1, j)", (8, 6)),
     ("io in 2:\n  ii in 4:\n    j in 6:\n      B(io*4+ii, j)", (9, 6)),
     ("i in 3:\n  j in 3:\n    B(i, i)", (3, 3)),

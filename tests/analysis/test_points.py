@@ -11,7 +11,7 @@ from tdsl.analysis.model import Models
 from tdsl.analysis.refusal import Refused
 from tdsl.analysis.sharing import check_sharing
 from tdsl.analysis.state import Memo, State
-from tdsl.analysis.witness import _moment, _shared, element_at
+from tdsl.analysis.witness import _moment, _shared, conflict, element_at, two_moments
 from tdsl.ir import build, frames
 from tdsl.ir.expr import Buffer, Checked, Load, Var
 from tdsl.ir.frames import Sizes, isl
@@ -85,6 +85,26 @@ def test_a_moment_is_one_at_which_a_leaf_runs():
     assert _moment(site, (1, -1), {}) is None
     assert _moment(site, (3, 2), {}) is None  # `where`
     assert _moment(site, (3, 0), {}).loops == {"i": 3, "k": 0}
+
+
+def test_pairs_of_times_at_which_a_leaf_does_not_run_are_no_witness():
+    program = masked()
+    text = "i in 4:\n  Y.init(i)\n  k in i+1:\n    Y(3-i, k) if k < 3, i >= 1\n"
+    state = State.of(dependences(program), schedule(program, text), Memo())
+    site, sizes = state.sites[-1], state.deps.models.sizes
+    (write,) = [x for x in state.deps.accesses[id(site.block)] if x.is_write]
+
+    def asked(pairs):
+        bad = isl().Map.read_from_str(frames.context(), f"{{ {pairs} }}")
+        found = two_moments(bad, (site, site), sizes)
+        shown = conflict("WAW", bad, (site, site), [(write, write)], sizes)
+        return found and (found[0].loops, found[1].loops), shown and shown.element
+
+    times = {"i": 1, "k": 1}, {"i": 1, "k": 0}
+    assert asked("[1, 1] -> [1, 0]") == (times, (2,))
+    assert asked("[0, 0] -> [1, 0]") == (None, None)
+    assert asked("[1, 1] -> [0, 0]") == (None, None)
+    assert asked("[a, b] -> [c, d] : 1 = 0") == (None, None)
 
 
 def test_loops_whose_extent_is_not_known_have_no_moment():

@@ -70,6 +70,32 @@ def greatest():
     return td.func("f", [x], [place, value]).program
 
 
+def gathered():
+    """D from elements of C that data tell."""
+    a = td.placeholder((7,), "float32", name="A")
+    at = td.placeholder((6,), "int64", name="I")
+    c = td.compute((7,), lambda i: a[i] + 1.0, name="C")
+    d = td.compute((6,), lambda i: c[at[i]] * 2.0, name="D")
+    return td.func("f", [a, at], [d]).program
+
+
+def recurrence():
+    """Each element is made of the one before it, in place."""
+    h = td.inout(td.placeholder((5,), "float32", name="H"))
+    i = td.reduce_axis(4, name="i")
+    u = td.update(h, over=(i,), at=i + 1, value=lambda cur: cur[i] * 2.0, op="set", name="U")
+    return td.func("f", [h], [u]).program
+
+
+def picked():
+    """Elements of A that a condition on data picks, in a tensor of the kernel's own."""
+    a = td.placeholder((6,), "float32", name="A")
+    m = td.placeholder((1,), "int32", name="M")
+    c = td.compute((6,), lambda i: td.select(m[0] > 0, a[i], 0.0), name="C")
+    d = td.compute((6,), lambda i: c[i] * 2.0, name="D")
+    return td.func("f", [a, m], [d]).program
+
+
 WHOLE = "a reduction may run again only as a whole, its init and all its loops included"
 CASES = {
     "a layout that is no affine map": (
@@ -149,6 +175,20 @@ CASES = {
         "D would run outside its domain, where D has no room to grow",
         ("bounds", "D", (6,), {"i": 6}, {}),
         "use tail='guard', or a factor that divides the extent",
+    ),
+    "an overwritten value that data may ask for": (
+        gathered,
+        "alloc C layout a -> min(a, 5):\n  i in 7:\n    C(i)\n  i in 6:\n    D(i)\n",
+        "C overwrites a value of C that D still has to read",
+        None,
+        "keep more of the tensor: a larger fold factor, or the whole of it",
+    ),
+    "updates of one element, backwards": (
+        recurrence,
+        "i in 4:\n  U(3-i)\n",
+        "the order changes, but U reads what U writes to H",
+        ("RAW", "H", (3,), {"i": 1}, {"i": 0}),
+        "keep the loops in the order that the recurrence needs, or skew them first",
     ),
     "an overwritten value": (
         chain,
@@ -280,6 +320,24 @@ def test_a_refusal_says_what_where_and_what_to_do(name):
     assert {v: witness.second.get(v) for v in second} == second
     assert witness.render() in str(found)
     assert replay(program, scheduled, witness) is None
+
+
+def test_reads_beyond_an_argument_are_refused_though_data_may_not_pick_them():
+    program = picked()
+    padded = schedule(program, "io in 2:\n  ii in 4:\n    C(io*4+ii)\ni in 6:\n  D(i)\n")
+    with pytest.raises(Refused, match="outside its domain, where A has no room to grow") as caught:
+        prove(program, padded)
+    assert caught.value.witness.element == (6,)
+
+
+def test_a_lost_value_is_refused_though_no_iteration_can_be_named(monkeypatch):
+    """Points are looked for within a budget, too."""
+    make, text, reason, *_ = CASES["an overwritten value"]
+    program = make()
+    monkeypatch.setattr("tdsl.analysis.storage.two_moments", lambda *_: None)
+    with pytest.raises(Refused) as caught:
+        prove(program, schedule(program, text))
+    assert (caught.value.reason, caught.value.witness) == (reason, None)
 
 
 def test_statements_of_lowered_programs_are_refused():

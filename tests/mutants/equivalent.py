@@ -21,6 +21,33 @@ _UNEQUAL = "the case that both are equal is left before"
 
 # key of the mutant -> why nothing can tell it from the original
 EQUIVALENT: dict[str, str] = {
+    "tdsl/analysis/footprint.py: swapped_arguments: gcd(sets, apart) -> gcd(apart, sets)": (
+        "the same both ways"
+    ),
+    "tdsl/analysis/footprint.py: swapped_comparison: slope > 0 -> slope >= 0": (
+        "slopes of 0 add nothing"
+    ),
+    "tdsl/analysis/footprint.py: forgotten_filter: for n in walk(e) if isinstance(n, Var) -> "
+    "for n in walk(e)": "nothing but variables has slopes",
+    "tdsl/analysis/forecast.py: forgotten_filter: "
+    "for child in children(s) if isinstance(child, Stmt) -> for child in children(s)": (
+        "there are no leaves in expressions"
+    ),
+    "tdsl/analysis/forecast.py: forgotten_filter: "
+    "for child in children(e) if isinstance(child, Expr) -> for child in children(e)": (
+        "of these kinds all children are expressions"
+    ),
+    "tdsl/analysis/traffic.py: forgotten_filter: "
+    "for child in children(s) if isinstance(child, Stmt) -> for child in children(s)": (
+        "expressions of loops and allocations touch nothing"
+    ),
+    "tdsl/scheduling/arguments.py: dropped_call: super().__init__(hint) -> pass": (
+        "an exception has its arguments from `__new__` on"
+    ),
+    "tdsl/scheduling/core.py: forgotten_filter: "
+    "for var in self.index.loops if var not in state.index.loops -> for var in self.index.loops": (
+        "a loop that goes on is not asked what ended it, and its end is noted last"
+    ),
     "tdsl/analysis/commute.py: dropped_element: "
     "('sum', 'prod', 'min', 'max', 'any', 'all', 'argmax', 'argmin') -> "
     "('sum', 'prod', 'min', 'max', 'any', 'all', 'argmax')": _FAST_PATH,

@@ -81,13 +81,11 @@ def _changed_constant(module: ModuleType, plain: ast.Module, changed: ast.Module
         if ast.dump(a) != ast.dump(b) and isinstance(b, ast.Assign | ast.AnnAssign):
             scope = dict(vars(module))
             exec(compile(ast.Module([b], []), str(module.__file__), "exec"), scope)
-            names = [n.id for n in ast.walk(b) if isinstance(n, ast.Name) and _stored(n)]
+            targets = b.targets if isinstance(b, ast.Assign) else [b.target]
+            stored = [n for t in targets for n in ast.walk(t)]  # no variables of comprehensions
+            names = [n.id for n in stored if isinstance(n, ast.Name)]
             return sum(_renewed(vars(module)[name], scope[name], name) for name in names)
     return 0
-
-
-def _stored(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store)
 
 
 def _renewed(old: object, new: object, name: str) -> int:
