@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tdsl.ir.deep import deep_recursion, roomy
 from tdsl.ir.stmt import Program
 from tdsl.lower import lower
 from tdsl.lower.checked_accesses import checked_accesses
@@ -33,6 +32,5 @@ class Lowering:
     def lowered(self) -> Program:
         """The program as the target runs it."""
         if self._lowered is None:
-            with deep_recursion():
-                self._lowered = roomy(lambda: lower(self._program, self._target).program)
+            self._lowered = lower(self._program, self._target).program
         return self._lowered

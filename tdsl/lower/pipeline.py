@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tdsl.ir.deep import deep_recursion, roomy
 from tdsl.ir.stmt import Program
 from tdsl.ir.verify import Stage
 from tdsl.lower.apply_layouts import apply_layouts
@@ -78,6 +79,7 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
+@deep_recursion()
 def lower(program: Program, target: Target, *, keep: bool = False) -> Lowered:
     """Lower a scheduled program for a target.
 
@@ -88,7 +90,7 @@ def lower(program: Program, target: Target, *, keep: bool = False) -> Lowered:
         LoweringError: the target cannot run the schedule as written.
     """
     table = OPENCL_PIPELINE if target.kind is TargetKind.OPENCL else PIPELINE
-    return run_passes(table, program, target, keep=keep)
+    return roomy(lambda: run_passes(table, program, target, keep=keep))
 
 
 __all__ = ["PIPELINE", "Lowered", "LoweringWarning", "Pass", "lower"]
