@@ -11,7 +11,7 @@ from tests.scheduling.algorithms import increment, matmul
 from tests.scheduling.running import scheduled
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def s():
     """Blocks C@0, C@1 and D; tensors A, B, D and the intermediate C."""
     s = scheduled(matmul(8, 8, 8, relu=True))

@@ -124,15 +124,22 @@ def test_numerics_are_the_weakest_of_rewriting_and_order(s):
 # ---- combinators
 
 
+def test_the_first_argument_of_a_combinator_is_a_schedule(s):
+    @td.combinator
+    def turned(s, one, *, two):
+        s.reverse(one)
+        return s.reverse(two)
+
+    error = mistake(lambda: turned("C.i", "C.j", two="C.k"))
+    assert error.message == "the first argument of turned is a schedule, got 'C.i'"
+    assert turned(s, "C.i", two=s.loops("C")[1]).name == "j"
+    assert 'turned(s, "C.i", two="C.j")' in str(s.trace)
+
+
 @td.combinator
 def reversed_pair(s, one, two):
     s.reverse(one)
     return s.reverse(two)
-
-
-def test_the_first_argument_of_a_combinator_is_a_schedule():
-    error = mistake(lambda: reversed_pair("C.i", "C.j", "C.k"))
-    assert error.message == "the first argument of reversed_pair is a schedule, got 'C.i'"
 
 
 def test_a_combinator_is_known_by_module_and_name(s):
