@@ -138,8 +138,9 @@ def fused():
 def test_loops_without_numbers_of_their_own(made, step, reason):
     s = made()
     before = nest(s)
-    with pytest.raises(td.ScheduleError, match=reason):
+    with pytest.raises(td.ScheduleError) as caught:
         step(s)
+    assert reason in caught.value.message  # the excerpt of this file below it holds the reason, too
     assert nest(s) == before
 
 

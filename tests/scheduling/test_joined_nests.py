@@ -185,6 +185,22 @@ def test_fewer_loops_are_shared_and_those_inside_keep_their_names_where_they_can
     """)  # fmt: skip
 
 
+def test_a_loop_that_needs_another_name_takes_one_that_nobody_has():
+    a = td.placeholder((4, 4, 4), "float32", name="A")
+    b = td.compute((4, 4), lambda i, j: a[i, j, 0] + 1, name="B")
+    c = td.compute((4, 4, 4), lambda j, i, i_1: a[j, i, i_1] * 2, name="C")
+    s = scheduled(td.func("f", [a], [b, c]))
+    s.compute_with("C", at="B.i")
+    shown(s, """
+        for i in 4:
+          for j in 4:
+            B[i, j] = A[i, j, 0] + 1
+          for i_2 in 4:
+            for i_1 in 4:
+              C[i, i_2, i_1] = A[i, i_2, i_1] * 2
+    """)  # fmt: skip
+
+
 def test_loops_within_a_shared_loop_are_shared_too():
     s = both((4, 4), (6, 3))
     s.compute_with("C", at="B.i")

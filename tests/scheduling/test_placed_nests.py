@@ -381,6 +381,28 @@ def test_a_part_of_a_step_moves_along_its_loops_and_keeps_the_time():
     assert nest(s) == before
 
 
+def test_a_time_that_is_walked_backwards_is_kept_too():
+    T = td.sizes("T")
+    x = td.placeholder((T, 3), "float32", name="x")
+
+    def step(t, prev):
+        g = td.compute((3,), lambda i: x[t, i] * 2, name="g")
+        return {"h": lambda i: g[i] + 1}  # nothing of the step before: any order will do
+
+    h = td.scan(td.scan_axis(T, name="t"), {"h": ((3,), 0.0)}, step, name="H")["h"]
+    s = scheduled(td.func("f", [x], [h]))
+    s.reverse("t")
+    s.compute_at("g", at="H.h.i")
+    shown(s, """
+        for t in T:  # in order
+          for i in 3:
+            alloc g: f32[T, 3]
+            for i_1 in 1:
+              g[T - 1 - t, i + i_1] = x[T - 1 - t, i + i_1] * 2
+            H.h[T - 1 - t, i] = g[T - 1 - t, i] + 1
+    """, {"T": 4})  # fmt: skip
+
+
 def test_a_state_is_computed_beside_a_part_of_its_step():
     s = scheduled(recurrent(2, 3, 4))
     s.reverse_compute_at("rnn.h", at=s.loops("g")[1])

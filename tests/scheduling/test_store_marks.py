@@ -25,13 +25,14 @@ def test_the_leaf_says_so():
         (lambda: histogram(12, 8), lambda s: s.stream("hist"), "'hist' reads what it writes"),
         (lambda: increment(4), lambda s: s.atomic("B"), "'B' does not combine values"),
         (lambda: gauss_seidel(3, 4), lambda s: s.atomic("u"), "'u' does not combine values"),
-        (argmax_plus_one, lambda s: s.atomic("B.0"), "updates 2 tensors at once"),
+        (argmax_plus_one, lambda s: s.atomic("B"), "updates 2 tensors at once"),
     ],
     ids=["sum", "update", "compute", "set", "pair"],
 )
 def test_other_blocks_are_refused(algorithm, step, reason):
     s = scheduled(algorithm())
     before = nest(s)
-    with pytest.raises(td.ScheduleError, match=reason):
+    with pytest.raises(td.ScheduleError) as caught:
         step(s)
+    assert reason in caught.value.message  # the excerpt of this file below it holds the reason, too
     assert nest(s) == before

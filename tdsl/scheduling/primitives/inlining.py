@@ -204,9 +204,8 @@ def _check_overwritten(edit: Edit, gone: Block, readers: list[Block]) -> None:
     given = {p.buffer for p in edit.algorithm.params if p.role is Role.INOUT}
     for buffer in dict.fromkeys(load.buffer for load in block_reads(gone)):
         changes = [x for x in leaves if any(w.buffer is buffer for w in x.block.writes)]
-        updated = any(x.block.kind is BlockKind.UPDATE for x in changes)
-        if buffer not in given and not updated and len(changes) < 2:
-            continue
+        if buffer not in given and len(changes) < 2:
+            continue  # an update of what the kernel makes comes after what makes it
         for change in changes:
             together = any(_share_loops(edit, change, leaves[at[b]]) for b in (gone, *readers))
             if together or at[gone] < at[change.block] <= last:
