@@ -5,6 +5,7 @@ import pytest
 import tdsl as td
 from tests.scheduling.algorithms import cumsum, increment, matmul
 from tests.scheduling.running import nest, scheduled, shown
+from tests.scheduling.test_reductions import online_softmax
 from tests.scheduling.test_shapes_of_programs import recurrent
 from tests.scheduling.test_shifting import gauss_seidel, jacobi
 
@@ -105,3 +106,12 @@ def test_a_sum_in_a_step_is_factored_in_the_step():
             for h in 4:
               rnn.h[t, b, h] = tanh(g[t, b, h] + x[t, b, h])
     """)  # fmt: skip
+
+
+def test_an_unsafe_step_takes_a_reducer_at_its_word():
+    s = scheduled(online_softmax(float("-inf")))
+    outer, _ = s.split("r.k", 4)
+    with pytest.raises(td.ScheduleError, match="its identity with itself"):
+        s.rfactor(outer)
+    assert s.rfactor(outer, unsafe=True) == "r.rf"
+    assert s.blocks() == ("r.rf", "r")

@@ -372,6 +372,15 @@ def test_a_consumer_that_is_no_function_of_one_element_stays(algorithm, block, r
     assert str(s.nest) == before
 
 
+def test_the_tensors_that_are_too_many_are_named_in_order():
+    a = vector()
+    made = [td.compute((6,), lambda i, n=n: a[i] + n, name=name) for n, name in enumerate("TRQPS")]
+    c = td.compute((6,), lambda i: sum(b[i] for b in made), name="C")
+    s = scheduled(td.func("f", [a], [c]))
+    with pytest.raises(td.ScheduleError, match=r"reads 5 intermediate tensors \(P, Q, R, S, T\)"):
+        s.reverse_inline("C")
+
+
 def test_a_transposed_read_is_one_at_its_own_indices():
     s = scheduled(read_at(1, 0))
     s.reverse_inline("C")
