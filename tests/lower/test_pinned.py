@@ -2,7 +2,17 @@
 
 import pytest
 
-from tests.lower.pins import PASSES, RESULT, Pin, computes_something_else, files, pins, written
+from tdsl.ir.parser import parse_program
+from tests.lower.pins import (
+    HEADER,
+    PASSES,
+    RESULT,
+    Pin,
+    computes_something_else,
+    files,
+    pins,
+    written,
+)
 
 CASES = [pin for path in files() for pin in pins(path)]
 
@@ -20,15 +30,20 @@ def test_files_of_cases_are_written_as_they_are_read(path):
     assert cases[0].step in PASSES
 
 
-BEFORE = """func f(x: i64[8]) -> y: i64[8]:
-  for i in unrolled(2):
+WHOLE = """func f(x: i64[8]) -> y: i64[8]:
+  for i in unrolled(8):
+    y[i] = x[i]
+"""
+OF_ANY_SIZE = """func f(x: i64[N]) -> y: i64[N]:
+  for i in N:
     y[i] = x[i]
 """
 
 
-def test_a_result_that_computes_something_else_is_refused(monkeypatch):
-    whole = BEFORE.replace("unrolled(2)", "unrolled(8)")
-    other = Pin("unroll", "llvm", "", whole.replace("x[i]", "x[7 - i]"), "")
-    wrong = PASSES["unroll"](other.program, None)
+@pytest.mark.parametrize(("text", "other"), [(WHOLE, "x[7 - i]"), (OF_ANY_SIZE, "x[N - 1 - i]")])
+def test_a_result_that_computes_something_else_is_refused(text, other, monkeypatch):
+    pin, wrong = Pin("unroll", "llvm", "", text, ""), parse_program(HEADER + text)
     monkeypatch.setitem(PASSES, "unroll", lambda program, target: wrong)
-    assert "y differs" in computes_something_else(Pin("unroll", "llvm", "", whole, ""))
+    assert computes_something_else(pin) == ""
+    wrong = parse_program(HEADER + text.replace("x[i]", other))
+    assert "y differs" in computes_something_else(pin)
