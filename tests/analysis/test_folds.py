@@ -65,6 +65,8 @@ FAMILIES = {
     "even, odd last": (even, "i in 4:\n  C(i*2)\n  D(i)\ni in 4:\n  C(i*2+1)\n"),
     "even, odd first": (even, "i in 4:\n  C(i*2+1)\n  C(i*2)\n  D(i)\n"),
     "even, odd between": (even, "i in 4:\n  C(i*2)\n  C(i*2+1)\n  D(i)\n"),
+    "all again": (even, "t in 2:\n  w in 4:\n    C(w*2)\n  i in 4:\n    D(i) if t < 1\n"),
+    "each again": (even, "t in 2:\n  i in 4:\n    C(i*2)\n    D(i) if t >= 1\n"),
     "sums": (summed, "i in 4:\n  k in 2:\n    C(i, k)\ni in 4:\n  D(i)\n"),
     "sums again": (summed, "i in 4:\n  w in 2:\n    C.init(select(w < 1, i, 3-i))\n    k in 2:\n"
                    "      C(select(w < 1, i, 3-i), k)\n  D(i)\n"),

@@ -11,7 +11,15 @@ from tdsl.analysis.model import Models
 from tdsl.analysis.refusal import Refused
 from tdsl.analysis.sharing import check_sharing
 from tdsl.analysis.state import Memo, State
-from tdsl.analysis.witness import _moment, _shared, conflict, element_at, two_moments
+from tdsl.analysis.witness import (
+    _moment,
+    _shared,
+    conflict,
+    element_at,
+    moment,
+    two_moments,
+    unwritten,
+)
 from tdsl.ir import build, frames
 from tdsl.ir.expr import Buffer, Checked, Load, Var
 from tdsl.ir.frames import Sizes, isl
@@ -105,6 +113,9 @@ def test_pairs_of_times_at_which_a_leaf_does_not_run_are_no_witness():
     assert asked("[0, 0] -> [1, 0]") == (None, None)
     assert asked("[1, 1] -> [0, 0]") == (None, None)
     assert asked("[a, b] -> [c, d] : 1 = 0") == (None, None)
+    never = isl().Map.read_from_str(frames.context(), "{ [a, b] -> [c, d] : 1 = 0 }")
+    assert moment("bounds", never.domain(), site, write, sizes) is None
+    assert unwritten(never, site, site.block, [(write, write)], sizes) is None
 
 
 def test_loops_whose_extent_is_not_known_have_no_moment():
@@ -114,6 +125,16 @@ def test_loops_whose_extent_is_not_known_have_no_moment():
     (site,) = State.of(dependences(program), program, Memo()).sites
     assert _moment(site, (0,), {}) is None
     assert _moment(site, (0,), {program.sizes[0]: 1}).loops == {"i": 0}
+    last = schedule(program, "i in 1:\n  Y(N-1-i)\n")
+    (site,) = State.of(dependences(program), last, Memo()).sites
+    assert _moment(site, (0,), {}) is None  # which instance it is is not known either
+
+
+def test_no_dependence_is_found_twice():
+    """Also of a block on itself, in loops around it."""
+    found = dependences(masked())
+    assert found.all
+    assert len({id(d) for d in found.all}) == len(found.all)
 
 
 def block_of(program, name):

@@ -62,6 +62,15 @@ def masked():
     return td.func("f", [x, m], [y]).program
 
 
+def masked_result():
+    """The sums of what a mask lets through, which are the result."""
+    x = td.placeholder((4, 3), "float32", name="X")
+    m = td.placeholder((3,), "int32", name="M")
+    k = td.reduce_axis(3, name="k")
+    r = td.compute((4,), lambda i: td.sum(x[i, k], axis=k, where=m[k] > 0), name="R")
+    return td.func("f", [x, m], [r]).program
+
+
 def greatest():
     """The place of the greatest, and how great it is."""
     x = td.placeholder((4, 3), "float32", name="X")
@@ -167,6 +176,13 @@ CASES = {
         "i in 7:\n  C(i)\ni in 5:\n  D(i)\n",
         "D does not run for every element of D",
         ("coverage", "D", (5,), {"i": 5}, {}),
+        "cover the whole extent: loops that count beyond it take a guard",
+    ),
+    "a masked result that lacks an element": (
+        masked_result,
+        "i in 4:\n  R.init(i)\n  k in 3:\n    R(i, k) if i < 3\n",
+        "R does not run for every element of R",
+        ("coverage", "R", (3,), {"i": 3, "k": 0}, {}),
         "cover the whole extent: loops that count beyond it take a guard",
     ),
     "beyond the domain": (

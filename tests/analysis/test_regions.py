@@ -259,3 +259,13 @@ def test_rows_whose_length_has_no_bound_need_the_whole_tensor():
     program = td.func("f", [a], [p]).program
     check(schedule(program, "i in M:\n  k in i*i+1:\n    P(i, k)\n"), "A", "i", ["0"], ["M"])
     check(schedule(program, "i in M:\n  k in i+2:\n    P(i, k)\n"), "A", "i", ["0"], ["M"])
+
+
+def test_a_box_of_a_known_extent_keeps_it_though_the_tensor_is_no_longer():
+    n = td.sizes("N")
+    a = td.placeholder((n,), "float32", name="A")
+    c = td.compute((n,), lambda i: a[i] * 2.0, name="C")
+    d = td.compute((n,), lambda i: c[i] + 1.0, name="D")
+    program = td.func("f", [a], [d], assume=[n <= 4]).program
+    tail = "i in N:\n  C(i)\nu in 1:\n  q in 4:\n    D(q) if q < N\n"
+    check(schedule(program, tail), "C", "u", ("0",), ("4",))

@@ -388,6 +388,10 @@ EQUIVALENT: dict[str, str] = {
     ">= 0": _UNEQUAL,
     "tdsl/scheduling/primitives/jams.py: swapped_comparison: longer.const < 0 -> longer.const "
     "<= 0": _UNEQUAL,
+    "tdsl/scheduling/primitives/jams.py: swapped_comparison: order.index(id(guests[0])) < "
+    "order.index(id(hosts[0])) -> order.index(id(guests[0])) <= order.index(id(hosts[0]))": (
+        "two statements of one list stand at two places"
+    ),
     "tdsl/scheduling/primitives/mapping.py: forgotten_filter: for it in found.block.iters if "
     "isinstance(it.extent, Const) -> for it in found.block.iters": (
         "the loops of an instruction have constant extents"
@@ -411,4 +415,21 @@ EQUIVALENT: dict[str, str] = {
     ),
     "tdsl/analysis/storage.py: removed_branch: "
     "if state.execution(p.block).twice is None: -> if False:": _FAST_PATH,
+    "tdsl/analysis/storage.py: mixed_up_junction: "
+    "state.home(p, buffer).depth or state.execution(p.block).twice is not None -> "
+    "state.home(p, buffer).depth and state.execution(p.block).twice is not None": (
+        "what is safe in one copy for all is safe in one for each; the rest is looked at in pairs"
+    ),
+    "tdsl/analysis/storage.py: removed_branch: "
+    "if all((state.home(site, buffer).alloc is None for site in state.users(buffer))): -> "
+    "if False:": _FAST_PATH,
+    "tdsl/analysis/storage.py: swapped_arguments: state.met(p, w) -> state.met(w, p)": (
+        "the number of common loops is the same both ways"
+    ),
+    "tdsl/analysis/digits.py: removed_branch: if extent.const < 1: -> if False:": (
+        "a weight of 0 or less is no limit, unless there is nothing to run"
+    ),
+    "tdsl/scheduling/primitives/shifts.py: swapped_comparison: factor >= 0 -> factor > 0": (
+        "no times either count is no delay"
+    ),
 }
