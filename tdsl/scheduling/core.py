@@ -203,7 +203,7 @@ class ScheduleCore:
             hint = "say which: " + ", ".join(repr(label) for label in labels)
             raise self.error(primitive, f"{len(found)} loops are called {value!r}", hint)
         bare = [] if dot else [loop.var.name for loop in self.index.loops.values()]
-        hint = close_names(value, [*bare, *known] if bare else known)
+        hint = close_names(value, [*bare, *known])
         raise self.error(primitive, f"there is no loop {value!r}", hint)
 
     def _loop_of_block(self, block: str, name: str, primitive: str) -> Loop:

@@ -432,4 +432,9 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/scheduling/primitives/shifts.py: swapped_comparison: factor >= 0 -> factor > 0": (
         "no times either count is no delay"
     ),
+    "tdsl/analysis/access.py: mixed_up_junction: "
+    "block.reducer is not None and bool(block.sources) -> "
+    "block.reducer is not None or bool(block.sources)": (
+        "a reducer comes with one source for each write, and nothing else has sources"
+    ),
 }

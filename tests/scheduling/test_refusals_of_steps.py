@@ -136,6 +136,19 @@ def stepping() -> td.Schedule:
     return td.Schedule(td.func("stepping", [x], [late, out["v"]]))
 
 
+def uneven() -> td.Schedule:
+    """A loop `C.i` of one or two rows, as the five elements that `i_jo` stands for lie in them."""
+    a = td.placeholder((8, 8), "float32", name="A")
+    b = td.compute((8, 8), lambda i, j: a[i, j] + 1, name="B")
+    s = td.Schedule(td.func("rows", [a], [td.compute((8, 8), lambda i, j: b[i, j] * 2, name="C")]))
+    s.split(s.fuse("B.i", "B.j"), 5)
+    s.reverse_compute_at("C", "B.i_jo", unsafe=True)
+    s.store_at("B", unsafe=True)
+    s.fission("B.i_jo", "B", unsafe=True)
+    return s
+
+
+ON_ROW = "the extent of 'i' depends on 'i_jo'"
 OWN = "is a loop of '{}' itself"
 APART = f"this step and '{DOT}' exclude each other"
 
@@ -174,8 +187,16 @@ STEPS = [
     (product, lambda s: s.prefetch("D", "C", "i, j -> i, j"), "neither an argument", "the caches"),
     (of_five, lambda s: s.pad_einsum("F", 4), "'F' has 5 operands to pad, 4 at most", ""),
     (recurrence, lambda s: s.rfactor("t"), "is not associative", ""),
+    (uneven, lambda s: s.reorder("C.i", "C.i_jo"), f"{ON_ROW}, which would come inside it", ""),
+    (uneven, lambda s: s.reorder("C.j", "C.i", "C.i_jo"), f"{ON_ROW}, which would come", ""),
+    (uneven, lambda s: s.fuse("C.i_jo", "C.i"), ON_ROW, "over a rectangle fuse"),
+    (uneven, lambda s: s.shift("C.i_jo", 1), ON_ROW, "over a rectangle can be renumbered"),
+    (uneven, lambda s: s.unroll_and_jam("C.i_jo", 2), ON_ROW, "a rectangle can be jammed"),
+    (product, lambda s: s.split("q", 4), "no loop 'q'", "one of 'i', 'j', 'k', 'C.i', 'C.j'"),
+    (product, lambda s: s.split("D.q", 4), "no loop 'q'", "did you mean 'D."),
+    (product, lambda s: s.split("E.q", 4), "no loop 'E.q'", "one of 'C.i', 'C.j', 'C.k', 'D.i'"),
     (scattered, lambda s: s.reverse_compute_at("twice", "hist.r"), "order changes", "hist has"),
-    (of_logarithms, lambda s: s.rfactor("Y.k"), "identity with itself into (nan)", "finite"),
+    (of_logarithms, lambda s: s.rfactor("Y.k"), "identity with itself into (nan)", "an identity"),
     (two_fused, lambda s: s.compute_with("D", "C.i_j"), "'i_j' differ", "of equal extents"),
     (stepping, lambda s: s.inline("S.u"), "of which each step has its own", "compute_at brings"),
 ]  # fmt: skip

@@ -82,7 +82,11 @@ def _parsed(edit: Edit, text: str) -> Expr:
         return parse_fact(text, sizes)
     except DeclarationError as error:
         reason = f"{text!r} is no condition on the sizes: {error.message}"
-        raise edit.error(reason, error.hint) from None
+        names = ", ".join(sizes)
+        hint = (
+            f"its sizes are: {names}; compare them, as in '{edit.program.sizes[0].name} % 16 == 0'"
+        )
+        raise edit.error(reason, hint) from None  # the error's own hint is for td.func(assume=)
 
 
 class _Versions:
