@@ -136,6 +136,18 @@ def stepping() -> td.Schedule:
     return td.Schedule(td.func("stepping", [x], [late, out["v"]]))
 
 
+def unread() -> td.Schedule:
+    """A scan of two states, one of which nothing reads."""
+    x = td.placeholder((8,), "float32", name="X")
+
+    def step(t: td.Expr, prev: dict[str, td.Tensor]) -> dict[str, object]:
+        return {"u": x[t] * 2, "v": prev["v"] + x[t]}
+
+    states = {"u": ((), 0.0), "v": ((), 0.0)}
+    out = td.scan(td.scan_axis(8, name="t"), states=states, step=step, name="S")
+    return td.Schedule(td.func("unread", [x], [out["v"]]))
+
+
 def uneven() -> td.Schedule:
     """A loop `C.i` of one or two rows, as the five elements that `i_jo` stands for lie in them."""
     a = td.placeholder((8, 8), "float32", name="A")
@@ -198,6 +210,7 @@ STEPS = [
     (scattered, lambda s: s.reverse_compute_at("twice", "hist.r"), "order changes", "hist has"),
     (of_logarithms, lambda s: s.rfactor("Y.k"), "identity with itself into (nan)", "an identity"),
     (two_fused, lambda s: s.compute_with("D", "C.i_j"), "'i_j' differ", "of equal extents"),
+    (unread, lambda s: s.inline("S.u"), "no block reads 'S.u'", ""),
     (stepping, lambda s: s.inline("S.u"), "of which each step has its own", "compute_at brings"),
 ]  # fmt: skip
 
