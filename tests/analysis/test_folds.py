@@ -44,7 +44,7 @@ def summed(n=4):
     return td.func("f", [x], [d]).program
 
 
-LAYOUTS = ("a % 1", "a % 2", "a % 3", "a % 4", "a % 5", "a//2", "7-a", "min(a, 3)")
+LAYOUTS = ("a % 1", "a % 2", "a % 3", "a % 4", "a % 5", "a//2", "(a+1)//2", "7-a", "min(a, 3)")
 FAMILIES = {
     "sliding": (window, "w in 2:\n  C(w)\ni in 6:\n  C(i+2)\n  D(i)\n"),
     "sliding down": (window, "w in 2:\n  C(7-w)\ni in 6:\n  C(5-i)\n  D(5-i)\n"),
@@ -61,6 +61,7 @@ FAMILIES = {
     "pairs": (window, "o in 3:\n  w in 4:\n    C(o*2+w)\n  i in 2:\n    D(o*2+i)\n"),
     "pairs down": (window, "o in 3:\n  w in 4:\n    C(4-o*2+w)\n  i in 2:\n    D(4-o*2+i)\n"),
     "even": (even, "i in 4:\n  C(i*2)\ni in 4:\n  D(i)\n"),
+    "even down": (even, "i in 8:\n  C(7-i)\ni in 4:\n  D(i)\n"),
     "even sliding": (even, "i in 4:\n  C(i*2)\n  D(i)\n"),
     "even, odd last": (even, "i in 4:\n  C(i*2)\n  D(i)\ni in 4:\n  C(i*2+1)\n"),
     "even, odd first": (even, "i in 4:\n  C(i*2+1)\n  C(i*2)\n  D(i)\n"),
