@@ -243,6 +243,9 @@ EQUIVALENT: dict[str, str] = {
     "v in seen or op in _CUTS": "parts by another operation are no panels, which is asked below",
     "tdsl/lower/packing.py: forgotten_refusal: raise InternalError(f'no loop over {output}') -> "
     "pass": _NEVER,
+    "tdsl/lower/private_tiles.py: dropped_subtraction: own - own.min() -> own": (
+        "all places are moved by one distance"
+    ),
     "tdsl/lower/private_tiles.py: removed_branch: if isinstance(s, Step): -> if False:": (
         "in a step no access is spread over work-items, so its storage stays as it is"
     ),
