@@ -286,8 +286,6 @@ def _counted(e: Expr) -> float:
             own = _FUNCTION
         case Binary(op=BinaryOp.TRUEDIV):
             own = _DIVISION
-        case Binary(op=BinaryOp.ADD | BinaryOp.SUB) if e.dtype.is_float and _multiplies(e):
-            own = 0.0  # one instruction with the product
         case Binary() | Fma() | Select() | Unary():
             own = 1.0
         case Cast():
@@ -295,10 +293,6 @@ def _counted(e: Expr) -> float:
         case _:
             own = 0.0
     return own + sum(_counted(child) for child in children(e) if isinstance(child, Expr))
-
-
-def _multiplies(e: Binary) -> bool:
-    return any(isinstance(x, Binary) and x.op is BinaryOp.MUL for x in (e.a, e.b))
 
 
 def _nests(s: Stmt, walk: _Walk) -> Iterator[Stmt]:

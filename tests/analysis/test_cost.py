@@ -82,3 +82,29 @@ def test_a_triangle_counts_its_longest_row():
     program = td.func("f", [A], [P]).program
     program = schedule(program, "i in 8:\n  k in i+1:\n    P(i, k)\n")
     assert cost_of(program, program.body).at({})[0] == 64
+
+
+COUNTED = {
+    "-a": (lambda a: -a, 0),
+    "abs": (td.abs, 0),
+    "isnan": (lambda a: td.select(td.isnan(a), 0.0, 1.0), 0),
+    "isinf": (lambda a: td.select(td.isinf(a), 0.0, 1.0), 0),
+    "sqrt": (td.sqrt, 1),
+    "floor": (td.floor, 1),
+    "exp": (td.exp, 1),
+    "a * a + a": (lambda a: a * a + a, 2),
+    "a < 1": (lambda a: td.select(a < 1.0, 0.0, 1.0), 1),
+}
+
+
+@pytest.mark.parametrize(("value", "count"), COUNTED.values(), ids=COUNTED)
+def test_operations_that_change_a_sign_or_ask_for_a_kind_are_free(value, count):
+    A = td.placeholder((8,), "float32", name="A")
+    B = td.compute((8,), lambda i: value(A[i]), name="B")
+    assert flops_of(leaves(td.func("f", [A], [B]).program.body)[0].block) == count
+
+
+def test_integers_are_no_floating_point():
+    A = td.placeholder((8,), "int32", name="A")
+    B = td.compute((8,), lambda i: -A[i] * A[i] + 3, name="B")
+    assert flops_of(leaves(td.func("f", [A], [B]).program.body)[0].block) == 0

@@ -139,6 +139,15 @@ def test_an_index_moves_as_far_as_its_terms(index, slopes):
     assert slopes_of(index) == [slopes]
 
 
+def test_what_a_skew_adds_and_an_index_takes_away_is_no_move():
+    a = td.placeholder((20,), "float32", name="A")
+    b = td.compute((10, 4), lambda i, j: a[i + j], name="B")
+    text = "t in 13:\n  q in 4:\n    B(t-q, q) if t-q < 10\n"
+    leaf, levels = leaf_of(td.func("f", [a], [b]), text, "B")
+    (read,) = [x for x in touches(leaf, levels, {}, {}) if x.buffer.name == "A"]
+    assert [{v.name: slope for v, slope in s.items()} for s in read.slopes] == [{"t": 1}]
+
+
 def test_a_looked_up_index_moves_with_all_that_picks_it():
     x = td.placeholder((64, 64), "int32", name="x")
     a = td.placeholder((1000,), "float32", name="A")

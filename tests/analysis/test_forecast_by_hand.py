@@ -64,6 +64,24 @@ def test_operations_of_a_sum(dtype, term, count):
     assert _operations(leaf.block) == count
 
 
+def test_a_product_that_a_step_brings_to_a_sum_stays_an_instruction_of_its_own():
+    product = td.compute((64,), lambda i: A[i] * B[i], name="P")
+    s = of(td.func("f", [A, B, C], [td.compute((64,), lambda i: product[i] + C[i], name="D")]))
+    s.inline("P")  # results are those of the algorithm, where the product was rounded
+    assert _operations(s.index.leaves["D"].block) == 2
+
+
+def test_the_widest_result_tells_how_many_lanes_there_are():
+    def value(i):
+        return td.exp(A[i]), td.cast(td.exp(A[i]), "float64")
+
+    both = td.compute((1024,), value, name="P")
+    s = of(td.func("f", [A], list(both)))
+    s.vectorize(s.split("P.i", 16)[1])
+    # 8 lanes of float64: two instructions for each of 16 + 16 + 1/2 operations, two a cycle
+    assert cycles(s) == 64 * (32.5 + 1)
+
+
 def test_integers_have_no_instruction_that_multiplies_and_adds():
     assert operations(lambda i: N[i] * N[i] + N[i], "int32") == 2
 
@@ -166,6 +184,7 @@ def test_a_cache_holds_as_much_as_it_has_room_for_and_no_more():
     assert with_room(whole - 1) > with_room(whole)
     assert with_room(turn) == with_room(whole - 1)  # all comes in once
     assert with_room(turn - 1) > with_room(turn)
+    assert with_room(256) < with_room(255)  # a line of A, one of B and one of C, there and back
     fetched = (with_room(whole - 1) - with_room(whole)) * 4 * 48
     assert fetched == pytest.approx(whole)  # 48 bytes a cycle, a quarter of it in nobody's shadow
 

@@ -121,3 +121,15 @@ def test_symbolic_sizes_triangles_and_data_dependent_indices():
     assert traffic.touched == 10 * 4 * 3
     assert traffic.moved == (120,)
     assert Traffic(s.program, {s.program.sizes[0]: 0}, [KIB]).moved == (0,)
+
+
+def test_a_triangle_counts_its_longest_row():
+    a = td.placeholder((8,), "float32", name="A")
+    k = td.reduce_axis(8, name="k")
+    p = td.compute((8,), lambda i: td.sum(a[k], axis=k, where=k <= i), name="P")
+    program = schedule(td.func("f", [a], [p]).program, "i in 8:\n  k in i+1:\n    P(i, k)\n")
+    traffic = Traffic(program, {}, [4])
+    assert traffic.flops == 8 * 8
+    outer, inner = traffic.loops()
+    assert (outer.runs, inner.runs) == (1, 8)
+    assert inner.touched == 4 * (8 + 1)
