@@ -1,5 +1,6 @@
 """unroll_and_jam, compute_with and reuse: bodies, loops and storage that become one."""
 
+import numpy as np
 import pytest
 
 import tdsl as td
@@ -389,6 +390,21 @@ def test_one_that_works_in_place_may_not_run_twice_and_one_that_only_writes_may(
     s.split("E.i", 4, tail="shift")
     s.split("B.i", 4, tail="shift")
     check(s)
+
+
+@pytest.mark.parametrize("tensor", ["P.0", "P.1"])
+def test_a_block_of_two_tensors_may_make_either_in_place(tensor):
+    a = td.placeholder((10,), "float32", name="A")
+    b = td.compute((10,), lambda i: a[i] + 1, name="B")
+    p, q = td.compute((10,), lambda i: (b[i] * 3, b[i] * 2), name="P")
+    s = scheduled(td.func("f", [a], [td.compute((10,), lambda i: p[i] - q[i], name="C")]))
+    s.reuse(tensor, of="B")
+    shown(s, nest(s))
+    assert f"P.0[i] = {tensor}[i] * 3\n  P.1[i] = {tensor}[i] * 2" in nest(s)
+    x = np.arange(10, dtype=np.float32)
+    np.testing.assert_array_equal(td.build(s)(x), x + 1)  # both read what was there before
+    with pytest.raises(td.ScheduleError, match="P would run twice on one instance"):
+        s.split("P.i", 4, tail="shift")
 
 
 def test_an_unsafe_reuse_is_not_proven():
