@@ -440,4 +440,7 @@ EQUIVALENT: dict[str, str] = {
     "block.reducer is not None or bool(block.sources)": (
         "a reducer comes with one source for each write, and nothing else has sources"
     ),
+    "tdsl/scheduling/primitives/paddings.py: removed_branch: if new.init is None: -> if False:": (
+        "every reduction has an init"
+    ),
 }
