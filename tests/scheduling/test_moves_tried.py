@@ -99,8 +99,10 @@ def test_tiles_are_tried_where_the_inner_loop_is_longer_than_they_are():
 
 
 def test_a_scan_is_split_by_its_own_loop():
-    calls = tried(scheduled(cumsum(100)), "t")
-    assert [call for call in calls if "split_scan" in call] == ['s.split_scan("t0.h.t", 64)']
+    s = scheduled(cumsum(100))
+    (t,) = s.loops(s.blocks()[-1])
+    calls = tried(s, "t")
+    assert [call for call in calls if "split_scan" in call] == [f's.split_scan("{t.label}", 64)']
     assert not [call for call in tried(scheduled(softmax()), "E.i") if "split_scan" in call]
 
 
