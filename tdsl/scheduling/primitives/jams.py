@@ -124,7 +124,8 @@ def compute_with(edit: Edit, block: BlockArg, at: LoopArg, unsafe: bool = False)
     target = edit.loop(at)
     mine, theirs = edit.path(block), edit.path_to_loop(target)
     apart = next((n for n, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a is not b), 0)
-    if any(stmt is target for stmt in mine) or not isinstance(mine[apart - 1], Seq):
+    seq = mine[apart - 1]  # the leaf itself, where the whole path to the loop is the block's, too
+    if not isinstance(seq, Seq):
         raise edit.error(
             f"block {block!r} is inside loop {target.var.name!r} already",
             "give a loop of another nest",
@@ -134,8 +135,6 @@ def compute_with(edit: Edit, block: BlockArg, at: LoopArg, unsafe: bool = False)
     if len(guests) < len(hosts):
         reason = f"{block!r} has {len(guests)} loops of its own, {len(hosts)} would be shared"
         raise edit.error(reason, "share fewer: give a loop further out")
-    seq = mine[apart - 1]
-    assert isinstance(seq, Seq)
     merged = _merged(edit, seq, hosts, guests)
 
     def attempt(place: For, other: For) -> None:
