@@ -34,6 +34,12 @@ def check_sharing(algorithm: Program, old: Buffer, new: Buffer) -> None:
         for site in deps.sites:
             if is_identity_copy(site.block, old, new):
                 continue
+            written = {write.buffer for write in site.block.writes}
+            if {old, new} <= written:
+                raise Refused(
+                    f"{site.block.name} writes {new.name} and {old.name} at once",
+                    hint="results of one block need a place each",
+                )
             writes = [a for a in deps.accesses[id(site.block)] if a.is_write and a.buffer is new]
             for other in deps.sites if writes else ():
                 touched = [a for a in deps.accesses[id(other.block)] if a.buffer is old]

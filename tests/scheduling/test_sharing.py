@@ -156,6 +156,18 @@ def test_refusals():
         s.reuse("hist", of="zero")
 
 
+@pytest.mark.parametrize(("new", "old"), [("T.0", "T.1"), ("T.1", "T.0")])
+def test_results_of_one_block_have_a_place_each(new, old):
+    """Whether anybody reads the other one or not."""
+    a = td.placeholder((6,), "int32", name="A")
+    kept, spare = td.compute((6,), lambda i: (a[i] + 1, a[i] * 2), name="T")
+    c = td.compute((6,), lambda i: (kept if new == "T.0" else spare)[i] + 1, name="C")
+    s = scheduled(td.func("f", [a], [c]))
+    with pytest.raises(td.ScheduleError, match=f"T writes {new} and {old} at once"):
+        s.reuse(new, old)
+    check(s)
+
+
 def test_steps_are_recorded_and_read_back(tmp_path):
     s = scheduled(squares())
     s.reuse("C", of="B")
