@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tdsl.ir.affine import equal
 from tdsl.ir.build import FALSE, TRUE, add, conjunction, index, mul, select
 from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
 from tdsl.ir.inits import reduction_vars
@@ -211,8 +212,13 @@ def _partial_writes(
 ) -> tuple[Write, ...]:
     own_elements = {write.buffer: write.indices for write in block.writes}
 
+    def is_updated(load: Load, own_element: tuple[Expr, ...]) -> bool:
+        """Not so in a tensor that is reused: its other elements are still the old ones."""
+        pairs = zip(load.indices, own_element, strict=True)
+        return block.kind is BlockKind.UPDATE or all(equal(a, b) for a, b in pairs)
+
     def visit(n: Node) -> Node:
-        if isinstance(n, Load) and n.buffer in own_elements:  # always the element being updated
+        if isinstance(n, Load) and n.buffer in into and is_updated(n, own_elements[n.buffer]):
             indices = tuple(substitute(i, at) for i in own_elements[n.buffer])
             return Load(into[n.buffer], _inserted(indices, axis, own))
         if isinstance(n, Var):

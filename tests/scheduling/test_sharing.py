@@ -156,6 +156,36 @@ def test_refusals():
         s.reuse("hist", of="zero")
 
 
+def test_a_reduction_in_place_reads_other_elements_as_they_were():
+    a, x = td.placeholder((6,), "int32", name="A"), td.placeholder((7,), "int32", name="X")
+    b = td.compute((7,), lambda i: x[i] * x[i], name="B")
+    k = td.reduce_axis(6, name="k")
+    c = td.compute(
+        (7,),
+        lambda i: td.sum(a[k] * td.select(i < 6, b[td.minimum(i + 1, 6)], 1), axis=k),
+        name="C",
+    )
+    s = scheduled(td.func("f", [a, x], [c]))
+    s.reuse("C", "B")
+    outer, _ = s.split("C.k", 4)
+    s.rfactor(outer)
+    built(s)
+
+
+def test_an_update_in_place_that_reads_other_elements_is_not_factored():
+    x = td.placeholder((8,), "int32", name="X")
+    start = td.compute((8,), lambda i: x[i] * x[i], name="start")
+    r = td.reduce_axis(8, name="r")
+    following = td.select(r < 7, start[td.minimum(r + 1, 7)], 0)
+    u = td.update(start, over=r, at=r, value=following, op="add", name="U")
+    s = scheduled(td.func("f", [x], [u]))
+    s.reuse("U", "start")
+    outer, _ = s.split("U.r", 3)
+    with pytest.raises(td.ScheduleError, match="'U' works in place, and reads other elements"):
+        s.rfactor(outer)
+    built(s)
+
+
 @pytest.mark.parametrize(("new", "old"), [("T.0", "T.1"), ("T.1", "T.0")])
 def test_results_of_one_block_have_a_place_each(new, old):
     """Whether anybody reads the other one or not."""

@@ -11,7 +11,7 @@ from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Reducer, Scope, Stmt
-from tdsl.ir.visit import free_vars, loop_path
+from tdsl.ir.visit import free_vars, loads, loop_path
 from tdsl.scheduling.arguments import CountArg, LoopArg
 from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
@@ -68,6 +68,8 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
     place = axis + rank + 1 if axis < 0 else axis
     if not 0 <= place <= rank:
         raise edit.error(f"axis {axis} of a tensor of rank {rank + 1}", f"0 to {rank}")
+    if block.kind is BlockKind.UPDATE:
+        _reads_no_other(edit, block)
     path = loop_path(edit.body, leaf)
     nest = _factored_nest(edit, leaf)
     if not unsafe and block.reducer is not None:
@@ -82,6 +84,17 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
     algorithm = with_body(edit.algorithm, _rewritten(edit.algorithm.body, block, found))
     edit.commit(body, algorithm=algorithm, floor=floor, unsafe=unsafe)
     return found.partial.name
+
+
+def _reads_no_other(edit: Edit, block: Block) -> None:
+    """See that an update does not read what it writes but for the element that it updates."""
+    written = {write.buffer for write in block.writes}
+    for load in (load for source in block.sources for load in loads(source)):
+        if load.buffer in written:
+            raise edit.error(
+                f"{block.name!r} works in place, and reads other elements of {load.buffer.name!r}",
+                "rfactor before reuse",
+            )
 
 
 def _keeps_identity(edit: Edit, name: str, reducer: Reducer) -> None:
