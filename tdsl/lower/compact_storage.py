@@ -120,7 +120,7 @@ def _boxes(alloc: Alloc, facts: Facts, outer: tuple[For, ...]) -> list[_Box]:
     boxes = []
     for d, extent in enumerate(alloc.buffer.shape):
         box = _tight(d, accesses, facts, around) if private else None
-        boxes.append(box or _whole(d, extent, accesses, around))
+        boxes.append(box or _whole(d, extent, accesses, facts, around))
     return boxes
 
 
@@ -192,8 +192,13 @@ def _loop_free(extent: Expr, around: Mapping[Var, Interval]) -> Expr | None:
     return hi
 
 
-def _whole(d: int, extent: Expr, accesses: list[_Access], around: Mapping[Var, Interval]) -> _Box:
-    """The whole dimension, and more where instances outside the domain reach further."""
+def _whole(
+    d: int, extent: Expr, accesses: list[_Access], facts: Facts, around: Mapping[Var, Interval]
+) -> _Box:
+    """The whole dimension, and more where instances outside the domain reach further.
+
+    How far one access reaches is known from its own guards; which one reaches further is not.
+    """
     low: Expr = index(0)
     high = extent
     for access in accesses:
@@ -202,9 +207,9 @@ def _whole(d: int, extent: Expr, accesses: list[_Access], around: Mapping[Var, I
             continue
         lo, hi = bounds(i, {**around, **access.env})
         if lo is not None and not not_negative(access.facts, linear(lo)):
-            low = least(low, lo, access.facts)
+            low = least(low, lo, facts)
         if hi is not None and not not_negative(access.facts, linear(extent) - linear(hi) - 1):
-            high = greatest(high, (linear(hi) + 1).expr(), access.facts)
+            high = greatest(high, (linear(hi) + 1).expr(), facts)
     return _Box(low, linear(sub(high, low)).expr())
 
 
