@@ -131,13 +131,31 @@ _EARLY = dict.fromkeys(
 )
 _EARLY_STEPS = 3
 _REDRAWN = 3
+_SHARES = (0.1, 0.2, 0.4)  # of the primitives: a swarm of one walk
 
 
-def random_step(draw: Draw, s: Schedule) -> Step | None:
-    """A step that may or may not be legal; None where nothing was found to apply it to."""
+def swarm(draw: Draw) -> frozenset[str]:
+    """A few primitives for a whole walk: what meets itself and few others again and again.
+
+    Faults hide where all primitives share every walk: each then comes once, among thirteen others
+    (swarm testing; Groce et al., ISSTA 2012).
+    """
+    share = draw.choice(_SHARES)
+    return frozenset(name for name in makers() if draw.chance(share)) | {"split"}
+
+
+def random_step(draw: Draw, s: Schedule, among: frozenset[str] | None = None) -> Step | None:
+    """A step that may or may not be legal; None where nothing was found to apply it to.
+
+    With `among`, only these primitives are drawn.
+    """
     known, seen = makers(), view(draw, s)
     early = _EARLY if len(s.trace) < _EARLY_STEPS else {}
-    weights = {name: weight * early.get(name, 1.0) for name, (weight, _) in known.items()}
+    weights = {
+        name: weight * early.get(name, 1.0)
+        for name, (weight, _) in known.items()
+        if among is None or name in among
+    }
     for _ in range(_REDRAWN):
         step = known[draw.weighted(weights)][1](seen)
         if step is not None:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tdsl.fuzzing.makers import makers
 from tests.fuzz.case import Options, run_case, script
 from tests.fuzz.driver import fuzz, save_failure
 from tests.fuzz.named import case_seeds
@@ -27,11 +28,17 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--judged", type=_share, default=0.3, help="share of refusals judged (0.3)")
     parser.add_argument("--no-kernels", action="store_true", help="interpreter only")
+    parser.add_argument(
+        "--swarm", action="store_true", help="each case draws from a few primitives of its own",
+    )  # fmt: skip
+    parser.add_argument(
+        "--only", type=_primitives, metavar="NAMES", help="draw only these, such as split,reuse"
+    )
     parser.add_argument("--fail-fast", action="store_true", help="end at the first failure")
     parser.add_argument("--case", help="run one case, such as 1.42 or matmul.1.42")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     given = parser.parse_args()
-    options = Options(compiled=not given.no_kernels, judged=given.judged)
+    options = Options(not given.no_kernels, given.judged, given.swarm, given.only)
     folder = given.out or Path(tempfile.mkdtemp(prefix="tdsl-fuzz-"))
     with tempfile.TemporaryDirectory(prefix="tdsl-fuzz-cache-") as cache:
         os.environ["TDSL_CACHE_DIR"] = cache  # the compiler may have changed: no old objects
@@ -52,6 +59,14 @@ def _share(text: str) -> float:
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text} is no share: give a number from 0 to 1")
     return share
+
+
+def _primitives(text: str) -> frozenset[str]:
+    names = frozenset(text.split(","))
+    if unknown := names - set(makers()):
+        shown, known = ", ".join(sorted(unknown)), ", ".join(makers())
+        raise argparse.ArgumentTypeError(f"no step is drawn of {shown}; there are {known}")
+    return names
 
 
 def one_case(seed: str, options: Options, folder: Path) -> int:

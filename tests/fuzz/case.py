@@ -27,7 +27,7 @@ import tdsl as td
 from tdsl.analysis import Numerics
 from tdsl.fuzzing.differences import Disagreement
 from tdsl.fuzzing.draw import Draw, RandomDraw
-from tdsl.fuzzing.makers import random_step
+from tdsl.fuzzing.makers import random_step, swarm
 from tdsl.fuzzing.step import Step
 from tdsl.fuzzing.walk import grows_too_much
 from tests.fuzz import brute, flows, instructions, kernels, lowering, texts, witnesses
@@ -47,6 +47,8 @@ class Options:
 
     compiled: bool = True
     judged: float = 0.3  # share of refused steps that brute force judges
+    swarm: bool = False  # each walk draws from a few primitives of its own
+    only: frozenset[str] | None = None  # nothing but these is drawn
 
 
 @dataclass
@@ -86,10 +88,11 @@ def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[S
     """Apply random steps until enough are accepted; each refusal must leave no trace."""
     steps: list[Step] = []
     wanted = draw.integer(5, MOST_STEPS)
+    among = swarm(draw) if options.swarm else options.only
     for _ in range(_TRIES * wanted):
         if len(steps) >= wanted:
             break
-        step = random_step(draw, s)
+        step = random_step(draw, s, among)
         if step is None or grows_too_much(s, step):
             continue
         before = _state(s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import tdsl as td
 from tdsl.fuzzing.differences import difference
 from tdsl.fuzzing.draw import RandomDraw
-from tdsl.fuzzing.makers import random_step, without_maker
+from tdsl.fuzzing.makers import makers, random_step, without_maker
 from tdsl.fuzzing.step import Step
 from tdsl.ir.interp import interpret
 from tests.fuzz import brute
@@ -67,6 +68,20 @@ def test_every_primitive_is_drawn():
     for n in range(25):
         tally.add(run_case(f"drawn.{n}", Options(compiled=False, judged=0.0)))
     assert tally.mean_steps >= 6
+
+
+def test_a_swarm_draws_few_primitives_and_only_draws_what_it_names():
+    quick = Options(compiled=False, judged=0.0)
+    drawn = []
+    for n in range(6):
+        result = run_case(f"swarm.{n}", replace(quick, swarm=True))
+        assert result.failure is None
+        drawn.append({*result.accepted, *(r.primitive for r in result.refused)})
+    assert len(set(map(frozenset, drawn))) == len(drawn)
+    assert sum(map(len, drawn)) / len(drawn) < len(makers()) / 4
+    result = run_case("only.1", replace(quick, only=frozenset({"split", "reorder"})))
+    assert result.failure is None
+    assert set(result.accepted) == {"split", "reorder"}
 
 
 @_QUICK
