@@ -50,7 +50,7 @@ def forecast(program: Program, target: Target, sizes: Mapping[Var, int]) -> floa
     walk = _Walk(target, dict(sizes))
     nests = [(s, list(walk.summaries(s, ()))) for s in _nests(program.body, walk)]
     whole = walk.touched(program.body, 0, 1)
-    return sum(walk.cycles(s, leaves, whole) for s, leaves in nests if leaves)
+    return sum(walk.cycles(s, leaves, whole) for s, leaves in nests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,7 +261,7 @@ def _undivided(goal: Affine, target: Expr) -> Affine | None:
         case _:
             return None
     rest = goal - Affine({target: k})
-    if rest.is_constant and abs(k) > 1:
+    if rest.is_constant:
         rest = Affine({}, rest.const // abs(k))
     elif abs(k) > 1:
         return None

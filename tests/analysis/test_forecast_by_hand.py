@@ -208,3 +208,19 @@ def test_a_nest_in_threads_waits_for_them_once_each_time_it_starts():
     s = of(increment(64))
     s.parallel(s.split("B.i", 8)[1])
     assert cycles(s) == pytest.approx(before / 2 + 8 * 1000)
+
+
+def test_a_nest_fetches_with_the_caches_of_as_many_cores_as_any_of_its_loops_has():
+    n = 1 << 24
+    A = td.placeholder((4, n), "float32", name="A")
+    B = td.compute((4, n), lambda i, j: A[i, j] + 1, name="B")
+    C = td.compute((4, n), lambda i, j: B[i, j] + 1, name="C")
+    s = of(td.func("f", [A], [C]))
+    s.compute_at("B", "C.i")
+    before = cycles(s)
+    s.parallel("B.j")
+    # 2 cycles for an element of B, which is most; of the 24 bytes (two loads, two stores that cost
+    # a load too) a quarter shows
+    work, fetched = 2 * 4 * n, 24 * 4 * n
+    saved = (work + 0.25 * fetched * (1 / 48 + 1 / 16)) / 2
+    assert before - cycles(s) == pytest.approx(saved - 4 * 1000, rel=0.01)
