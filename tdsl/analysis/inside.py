@@ -6,6 +6,7 @@ grows: elements beyond the shape of allocated buffers.
 
 from __future__ import annotations
 
+from enum import Enum
 from functools import partial
 
 from tdsl.analysis.access import Access, accesses, elements, is_affine, relation
@@ -13,9 +14,17 @@ from tdsl.analysis.model import Run, Site, as_map
 from tdsl.analysis.refusal import Refused
 from tdsl.analysis.state import State
 from tdsl.analysis.witness import moment
-from tdsl.ir.expr import Checked, Expr
+from tdsl.ir.expr import Buffer, Checked, Expr
 from tdsl.ir.frames import IslSet, budget
 from tdsl.ir.visit import loads
+
+
+class _Room(Enum):
+    """What lies beyond the elements of a buffer."""
+
+    NONE = "an argument's or result's storage is the caller's"
+    FIXED = "a layout says where elements lie, and only where there are some"
+    GROWS = "storage of its own is as large as what is stored"
 
 
 def check_inside(state: State) -> None:
@@ -27,11 +36,10 @@ def check_inside(state: State) -> None:
     for site in state.sites:
         run = state.run(site)
         if not run.inside:
-            homes = tuple(
-                state.home(site, a.buffer).alloc is None
-                for a in state.deps.accesses[id(site.block)]
+            rooms = tuple(
+                _room(state, site, a.buffer) for a in state.deps.accesses[id(site.block)]
             )
-            key = ("pad", run.key, homes)
+            key = ("pad", run.key, rooms)
             state.memo.recall(key, partial(_check_padding, state, site, run))
 
 
@@ -41,7 +49,7 @@ def _check_padding(state: State, site: Site, run: Run) -> None:
         extra = run.raw.subtract(_inside(space.box, run))
     found = accesses(site.block)
     for access in found:
-        home = state.home(site, access.buffer)
+        room = _room(state, site, access.buffer)
         if not is_affine(access, space) or _depends_on_data(access):
             _refuse(state, site, extra, access)
         reach = relation(access, space, state.deps.models, anywhere=True)
@@ -49,12 +57,19 @@ def _check_padding(state: State, site: Site, run: Run) -> None:
             where = as_map(run.bind).intersect_domain(extra).apply_range(reach)
             shape = elements(access.buffer, state.deps.models)
             outside, within = where.subtract_range(shape), where.intersect_range(shape)
-            if home.alloc is None and not outside.is_empty():
+            if room is _Room.NONE and not outside.is_empty():
                 _refuse(state, site, outside.domain(), access)
             if access.is_write and not within.is_empty():
                 _refuse(state, site, within.domain(), access)
-        if home.alloc is not None and home.alloc.layout is not None and access.is_write:
+        if room is _Room.FIXED and access.is_write:
             _refuse(state, site, extra, access)
+
+
+def _room(state: State, site: Site, buffer: Buffer) -> _Room:
+    alloc = state.home(site, buffer).alloc
+    if alloc is None:
+        return _Room.NONE
+    return _Room.GROWS if alloc.layout is None else _Room.FIXED
 
 
 def _inside(box: IslSet, run: Run) -> IslSet:

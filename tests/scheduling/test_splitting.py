@@ -125,6 +125,21 @@ def test_pad_of_an_intermediate_is_accepted_where_storage_may_grow():
     assert "if" not in nest(s)
 
 
+def test_a_layout_leaves_a_padded_tail_no_room(tmp_path, monkeypatch):
+    monkeypatch.setenv("TDSL_CACHE_DIR", str(tmp_path))  # nothing is known of the states
+    b = td.compute((10,), lambda i: td.cast(i, "float32"), name="B")
+    c = td.compute((10,), lambda i: b[i] + 1, name="C")
+    func = td.func("f", [], [c])
+    s = scheduled(func)
+    s.split("B.i", 4, tail="pad")
+    with pytest.raises(td.ScheduleError, match="B has no room to grow"):
+        s.transform_layout("B", lambda i: (i % 2, i // 2))
+    s = scheduled(func)
+    s.transform_layout("B", lambda i: (i % 2, i // 2))
+    with pytest.raises(td.ScheduleError, match="B has no room to grow"):
+        s.split("B.i", 4, tail="pad")
+
+
 def test_pad_of_an_output_is_refused():
     s = scheduled(increment(10))
     with pytest.raises(td.ScheduleError):
