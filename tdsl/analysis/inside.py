@@ -36,9 +36,7 @@ def check_inside(state: State) -> None:
     for site in state.sites:
         run = state.run(site)
         if not run.inside:
-            rooms = tuple(
-                _room(state, site, a.buffer) for a in state.deps.accesses[id(site.block)]
-            )
+            rooms = tuple(_room(state, site, a.buffer) for a in state.deps.accesses[id(site.block)])
             key = ("pad", run.key, rooms)
             state.memo.recall(key, partial(_check_padding, state, site, run))
 
