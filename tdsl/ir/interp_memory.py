@@ -195,13 +195,15 @@ def _copy_element(slot: int, rank: int, indices: Sequence[Code], strict: bool) -
 
         return flat
 
-    def general(f: Frame) -> tuple[int, ...]:
+    def general(f: Frame) -> Key:
         key = tuple([code(f) for code in indices])
         copy: Copy = f[slot]
+        at = 0
         for i, extent in zip(key, copy.shape, strict=True):
             if not 0 <= i < extent and not (strict and f[PADDED]):
                 raise _outside(copy.name, copy.shape, key)
-        return key
+            at = at * extent + i
+        return key if strict else at  # lowered accesses of one buffer may be flat or not
 
     return general
 

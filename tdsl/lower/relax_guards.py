@@ -33,6 +33,7 @@ from tdsl.ir.stmt import Alloc, For, Guard, Leaf, LoopKind, Program, Scope, Stmt
 from tdsl.ir.visit import block_reads, free_vars, map_block, map_children, substitute, walk
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import Facts, holds, implied, in_range, not_negative, program_facts
+from tdsl.lower.told import told, unbounded
 from tdsl.target import Target
 
 
@@ -75,22 +76,13 @@ def is_private(alloc: Alloc, *, in_loop: bool) -> bool:
 
 
 def _folded_dimensions(alloc: Alloc) -> frozenset[int]:
-    """Dimensions of which a layout takes a remainder without keeping the quotient.
+    """Dimensions that the place of an element does not tell.
 
     Along these, elements outside the logical shape share their places with elements in use.
     """
     if alloc.layout is None:
         return frozenset()
-    inputs, outputs = alloc.layout.inputs, alloc.layout.outputs
-    parts = [n for output in outputs for n in walk(output) if isinstance(n, Binary)]
-    quotients = {(n.a, n.b) for n in parts if n.op is BinaryOp.FLOORDIV}
-    folded = {
-        v
-        for n in parts
-        if n.op is BinaryOp.FLOORMOD and (n.a, n.b) not in quotients
-        for v in free_vars(n)
-    }
-    return frozenset(d for d, v in enumerate(inputs) if v in folded)
+    return frozenset(d for d, known in enumerate(told(alloc.layout, unbounded)) if not known)
 
 
 def relax_guards(program: Program, target: Target) -> Program:

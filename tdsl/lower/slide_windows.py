@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.build import add, ge, is_const, minimum, mul, sub
-from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Var
-from tdsl.ir.stmt import Alloc, BlockKind, For, Guard, Layout, Leaf, LoopKind, Program, Stmt
-from tdsl.ir.visit import free_vars, leaves, substitute, walk
+from tdsl.ir.expr import Buffer, Const, Expr, Var
+from tdsl.ir.stmt import Alloc, BlockKind, For, Guard, Leaf, LoopKind, Program, Stmt
+from tdsl.ir.visit import free_vars, leaves, substitute
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import implied
+from tdsl.lower.told import told
 from tdsl.target import Target
 
 
@@ -98,26 +99,14 @@ def _slides(leaf: Leaf, outer: For, inside: list[For]) -> _Window | None:
 
 
 def _keeps(alloc: Alloc, leaf: Leaf, inside: list[For]) -> bool:
-    """Whether no two elements that the loops *inside* write share a place of a ring."""
+    """Whether no two elements that the loops *inside* write share a place."""
     if alloc.layout is None:
         return True
     (write,) = (w for w in leaf.block.writes if w.buffer is alloc.buffer)
     bound = dict(zip(leaf.block.vars, leaf.bindings, strict=True))
     written = [substitute(i, bound) for i in write.indices]
     elements = dict(zip(alloc.layout.inputs, written, strict=True))
-    for place, size in _rings(alloc.layout):
-        span = _span(linear(substitute(place, elements)), inside)
-        if span is None or not isinstance(size, Const) or span > size.value:
-            return False
-    return True
-
-
-def _rings(layout: Layout) -> list[tuple[Expr, Expr]]:
-    """What is taken modulo what, where the quotient is not part of the place."""
-    parts = [n for output in layout.outputs for n in walk(output) if isinstance(n, Binary)]
-    quotients = {(n.a, n.b) for n in parts if n.op is BinaryOp.FLOORDIV}
-    turns = [(n.a, n.b) for n in parts if n.op is BinaryOp.FLOORMOD]
-    return [turn for turn in turns if turn not in quotients]
+    return all(told(alloc.layout, lambda e: _span(linear(substitute(e, elements)), inside)))
 
 
 def _span(form: Affine, inside: list[For]) -> int | None:

@@ -364,6 +364,20 @@ def test_strided_parameters_of_lowered_programs_count_as_contiguous():
     assert (interpret(program(text), {"x": x})["y"] == x).all()
 
 
+def test_lowered_accesses_of_one_tile_may_be_flat_or_not():
+    text = """\
+func f(x: f32[3, 4]) -> y: f32[12]:
+  alloc t: f32[3, 4] in stack
+  for i in 3:
+    for j in 4:
+      t[i, j] = x[i, j]
+  for e in 12:
+    y[e] = t[e]
+"""
+    x = f32(3, 4)
+    np.testing.assert_array_equal(interpret(program(text), {"x": x})["y"], x.ravel())
+
+
 def test_garbage_in_unused_lanes_is_no_fault_in_lowered_code():
     text = """\
 func f(x: i32[3]) -> y: i32[3]:

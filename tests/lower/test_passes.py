@@ -103,6 +103,31 @@ def test_guards_of_a_private_tile_are_dropped_and_its_rows_clamped():
     assert text.count("if io * 3 + ii < M") == 1  # the copy to C keeps its guard
 
 
+@pytest.mark.parametrize(
+    ("places", "kept"),
+    [
+        ("i, j -> j, i", 0),
+        ("i, j -> i, j // 4, j % 4", 0),
+        ("i, j -> i, 20 - j", 0),
+        ("i, j -> i, (i + j) % 8", 1),  # column 8 is column 0
+        ("i, j -> i * 7 + j", 1),  # column 7 is the next row's first
+        ("i, j -> (i * 7 + j) // 4, (i * 7 + j) % 4", 1),
+    ],
+)
+def test_a_guard_stays_where_elements_outside_share_places_with_those_in_use(places, kept):
+    A = td.placeholder((10, 7), "float32", name="A")
+    B = td.compute((10, 7), lambda i, j: A[i, j] * 2.0, name="B")
+    C = td.compute((10, 7), lambda i, j: B[i, j] + 1.0, name="C")
+    s = td.Schedule(td.func("f", [A], [C]), TARGET)
+    io, _ = s.split("C.i", 5)
+    i, j = s.compute_at("B", io)
+    s.transform_layout("B", places)
+    s.reverse(i)  # a row is written before the one above it
+    s.unroll(s.split(j, 4)[1])
+    assert print_nest(after(s.program, "relax_guards")).count("< 7:") == kept
+    check_every_pass(s.program, {})
+
+
 def test_a_guard_of_a_reduction_variable_is_kept():
     program = split(algorithms.matmul(), "k", 4)
     program = cache_write(mark(program, "ki", UNROLLED), "C")

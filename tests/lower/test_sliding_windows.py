@@ -101,9 +101,15 @@ def test_a_folded_ring_of_rows_holds_the_window(extent):
         (lambda i, j: (i, floormod(floordiv(j, 2), 2), floormod(j, 2)), False),
         (lambda i, j: (floormod(add(mul(i, 5), j), 15),), True),
         (lambda i, j: (floormod(add(mul(i, 5), j), 14),), False),
+        (lambda i, j: (add(mul(i, 5), j),), True),
+        (lambda i, j: (add(mul(i, 4), j),), False),  # the fifth of a row is the next one's first
+        (lambda i, j: (j,), False),  # all rows are one
+        (lambda i, j: (i, floordiv(j, 2)), False),  # two neighbours share a place
+        (lambda i, j: (i, floormod(add(i, j), 5)), True),  # each row starts elsewhere
+        (lambda i, j: (floormod(i, 2), floormod(add(i, j), 5)), False),
     ],
     ids=["columns", "few columns", "rows", "few rows", "both", "packed", "packed ring", "flat",
-         "few"],
+         "few", "flat rows", "short flat rows", "one row", "pairs", "rotated", "two rotated"],
 )  # fmt: skip
 def test_rows_are_kept_where_nothing_else_takes_their_place(place, slides):
     program = stencil(3, 1, 6)
