@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
-from tdsl.errors import TypeMismatch, close_names
+from tdsl.errors import FormatError, TypeMismatch, close_names
 from tdsl.ir.stmt import LoopKind, Scope
 from tdsl.scheduling.index_map import IndexMap, as_index_map
 from tdsl.scheduling.loops import Loop
@@ -72,16 +72,19 @@ def checked(core: ScheduleCore, primitive: str, name: str, kind: Kind, value: ob
 
     Raises:
         TypeMismatch: it is not of the kind.
+        FormatError: it is a text of the kind that does not parse.
         ScheduleError: it names nothing in the schedule.
     """
+    where = f"argument {name!r} of {primitive}"
     try:
         return kind.normal(core, value, primitive)
     except _Unfit as unfit:
         raise TypeMismatch(
-            f"argument {name!r} of {primitive}: expected {kind.expects}, got {value!r}",
-            span=core.span(),
-            hint=unfit.hint,
+            f"{where}: expected {kind.expects}, got {value!r}", span=core.span(), hint=unfit.hint
         ) from None
+    except (FormatError, TypeMismatch) as error:  # of an index map, which knows no primitive
+        span = core.file_span or error.span
+        raise type(error)(f"{where}: {error.message}", span=span, hint=error.hint) from error
 
 
 def encoded(core: ScheduleCore, value: object) -> Value:

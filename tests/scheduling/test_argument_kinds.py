@@ -175,6 +175,20 @@ def test_index_maps_are_given_as_text_or_as_functions(s):
     assert str(normal(s, "IndexMapArg", lambda i, j: (j, i))) == str(text) == "i, j -> j, i"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("i, j -> i // j", "an index map divides by positive constants only"),
+        (lambda i, j: (i, "j"), "an index map returns index expressions, got 'j'"),
+    ],
+)
+def test_what_is_wrong_in_an_index_map_is_told_with_the_argument_that_it_is(s, wrong, told):
+    with pytest.raises((td.FormatError, td.TypeMismatch)) as caught:
+        normal(s, "IndexMapArg", wrong)
+    assert caught.value.message == f"argument 'x' of step: {told}"
+    assert caught.value.span.file == __file__
+
+
 def test_words_are_those_of_the_language():
     assert TAILS == ("guard", "mask", "shift", "pad", "peel", "balance", "exact")
     assert tuple(scope.value for scope in Scope) == SCOPES
