@@ -13,10 +13,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from tdsl.ir.affine import linear
 from tdsl.ir.build import add, index, mul
-from tdsl.ir.expr import Buffer, Const, Expr, Load, Node, Ramp, Shuffle, Var
+from tdsl.ir.expr import (
+    Binary,
+    BinaryOp,
+    Buffer,
+    Const,
+    Expr,
+    Load,
+    Node,
+    Ramp,
+    Shuffle,
+    Var,
+)
 from tdsl.ir.stmt import Let, Program, Seq, Stmt, Store
 from tdsl.ir.visit import loads, map_children
 from tdsl.lower.bodies import sequence, with_body
@@ -183,16 +195,56 @@ def _stored_blocks(
     rows: list[Stmt] = []
     for key, first in blocks:
         columns = [at[key, first + k] for k in range(key.lanes)]
+        order = _rows_in_order(key, [run.index(s) for s in columns])
+        if order is None:
+            return None
         name = _namer(f"{key.buffer.name}.column", lets)
-        values = [name(s.value) for s in columns]
-        block = [
-            dataclasses.replace(columns[0], indices=(_row(key, first, lane),), value=vector)
-            for lane, vector in enumerate(_transpose(values, name))
+        transposed = _transpose([name(s.value) for s in columns], name)
+        rows += [
+            dataclasses.replace(
+                columns[0], indices=(_row(key, first, lane),), value=transposed[lane]
+            )
+            for lane in order
         ]
-        # where columns overlap, the last one wins: its elements lie in the first rows
-        rising = not isinstance(key.stride, Const) or int(key.stride.value) > 0
-        rows += reversed(block) if rising else block
     return [*(s for k, s in zip(keys, run, strict=True) if k not in at), *rows]
+
+
+def _rows_in_order(key: _Key, moments: Sequence[int]) -> Sequence[int] | None:
+    """The rows of a block in an order that keeps what is stored last where columns overlap.
+
+    `moments` tells when each column is stored. The element of a row in one column is that of a row
+    behind it in an earlier column. None: no order of the rows keeps all of them.
+    """
+    rows = range(key.lanes)
+    sign = _sign(key.stride)
+    apart = isinstance(key.stride, Const) and abs(int(key.stride.value)) >= key.lanes
+    first_to_last = apart or all(a < b for a, b in pairwise(moments))
+    last_to_first = all(a > b for a, b in pairwise(moments))
+    if sign is None or not (first_to_last or last_to_first):
+        return None
+    return rows[::-1] if (sign > 0) is first_to_last else rows
+
+
+def _sign(stride: Expr) -> int | None:
+    """1 or -1, or None where it is not plain."""
+    form = linear(stride)
+    signs = {n > 0 for n in (*form.terms.values(), form.const) if n}
+    if len(signs) != 1 or not all(_is_count(atom) for atom in form.terms):
+        return None
+    return 1 if signs.pop() else -1
+
+
+def _is_count(e: Expr) -> bool:
+    """Whether a number is plainly not negative: sizes and loop variables never are."""
+    match e:
+        case Var():
+            return True
+        case Const(value=value):
+            return value >= 0
+        case Binary(op=BinaryOp.ADD | BinaryOp.MUL | BinaryOp.FLOORDIV, a=a, b=b):
+            return _is_count(a) and _is_count(b)
+        case _:
+            return False
 
 
 def _namer(stem: str, lets: list[tuple[Var, Expr]]) -> Callable[[Expr], Expr]:

@@ -87,15 +87,38 @@ func f(A: f32[8, 40]) -> C: f32[7, 8]:
 """)
 
 
-def test_overlapping_strided_stores_keep_the_last_value():
-    check("""
-func f(A: f32[8, 8]) -> C: f32[50]:
-  for i in 50:
+@pytest.mark.parametrize(
+    ("place", "turned"),
+    [
+        ("ii + l * 5", True),
+        ("7 - ii + l * 5", True),
+        ("ii + 35 - l * 5", True),
+        ("7 - ii + 35 - l * 5", True),
+        ("ii * 3 % 8 + l * 5", False),  # neither the first rows nor the last may come last
+        ("ii * 3 % 8 + l * 8", True),
+        ("ii + l * N", True),
+        ("7 - ii + l * N", True),
+        ("7 - ii + 7 * N - l * N", True),
+        ("7 - ii + l * (N * N // 5)", True),
+        ("ii * 3 % 8 + l * N", False),
+        ("ii + l * (10 - N)", False),  # which may be negative for all that is known
+        ("ii + l * min(N, 5)", False),
+    ],
+)
+def test_overlapping_strided_stores_keep_the_last_value(place, turned):
+    """Whether columns are stored from the first to the last or the other way round."""
+    shuffles = check(
+        f"""
+func f(A: f32[8, 8], B: f32[N]) -> C: f32[64]:
+  for i in 64:
     C[i] = 0
   for ii in unrolled(8):
     for l in vectorized(8):
-      C[ii + l * 5] = A[ii, l]
-""")
+      C[{place}] = A[ii, l]
+""",
+        N=5,
+    )
+    assert shuffles == (8 * 3 if turned else 0)
 
 
 def test_update_in_place_is_left_alone():
