@@ -70,27 +70,27 @@ def recurrence_of(edit: Edit, block: Block) -> Recurrence:
     if len(ordered) != 1 or len(block.writes) != 1 or block.kind is not BlockKind.COMPUTE:
         raise edit.error(f"{block.name!r} is no scan", "give the loop of a td.scan")
     time, buffer = ordered[0], block.writes[0].buffer
-    value = block.writes[0].value
-    parts: tuple[BinaryOp, Select, Expr] | None = None
-    match value:
-        case Binary(op=op, a=Select() as before, b=source) if op in _OPS:
-            parts = op, before, source
-        case Binary(op=op, a=source, b=Select() as before) if op in _OPS:
-            parts = op, before, source
-        case Fma(a=a, b=b, c=Select() as before):
-            parts = BinaryOp.ADD, before, Binary(BinaryOp.MUL, a, b)
-        case _:
-            pass
-    if parts is not None and _is_before(parts[1], time.var, block):
-        step, state, added = parts
-        plain = step not in (BinaryOp.AND, BinaryOp.OR) or buffer.dtype.is_bool
-        if plain and all(load.buffer is not buffer for load in loads(added)):
+    for op, before, source in _steps(block.writes[0].value):
+        plain = op not in (BinaryOp.AND, BinaryOp.OR) or buffer.dtype.is_bool
+        added = all(load.buffer is not buffer for load in loads(source))
+        if plain and added and isinstance(before, Select) and _is_before(before, time.var, block):
             data = tuple(it for it in block.iters if it is not time)
-            return Recurrence(block, time, data, step, state, added)
+            return Recurrence(block, time, data, op, before, source)
     raise edit.error(
         f"{block.name!r} is not a sum, product, min, max, all or any of the steps so far",
         "only h[t] = h[t - 1] op x[t] with an associative op falls into blocks",
     )
+
+
+def _steps(value: Expr) -> tuple[tuple[BinaryOp, Expr, Expr], ...]:
+    """What may be an operation, the state before it, and what it adds."""
+    match value:
+        case Binary(op=op, a=a, b=b) if op in _OPS:
+            return (op, a, b), (op, b, a)
+        case Fma(a=a, b=b, c=c):
+            return ((BinaryOp.ADD, c, Binary(BinaryOp.MUL, a, b)),)
+        case _:
+            return ()
 
 
 def _is_before(before: Expr, time: Var, block: Block) -> bool:

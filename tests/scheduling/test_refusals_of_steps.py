@@ -110,6 +110,14 @@ def of_logarithms() -> td.Schedule:
     return td.Schedule(td.func("f", [x], [td.compute((), lambda: total(x[k], axis=k), name="Y")]))
 
 
+def counted_from_1() -> td.Schedule:
+    """A sum whose identity is said to be 1."""
+    x = td.placeholder((15,), "int32", name="X")
+    k = td.reduce_axis(15, name="k")
+    total = td.reducer(identity=(1,), combine=lambda a, b: a + b)
+    return td.Schedule(td.func("f", [x], [td.compute((), lambda: total(x[k], axis=k), name="Y")]))
+
+
 def two_fused() -> td.Schedule:
     """Two nests of other extents, each fused into one loop."""
     a = td.placeholder((6, 8), "float32", name="A")
@@ -209,6 +217,8 @@ STEPS = [
     (product, lambda s: s.split("E.q", 4), "no loop 'E.q'", "one of 'C.i', 'C.j', 'C.k', 'D.i'"),
     (scattered, lambda s: s.reverse_compute_at("twice", "hist.r"), "order changes", "hist has"),
     (of_logarithms, lambda s: s.rfactor("Y.k"), "identity with itself into (nan)", "an identity"),
+    (of_logarithms, lambda s: s.pad_einsum("Y", 5), "itself into (nan), and the terms", "finite"),
+    (counted_from_1, lambda s: s.pad_einsum("Y", 4), "identity with itself into (2)", "leaves"),
     (two_fused, lambda s: s.compute_with("D", "C.i_j"), "'i_j' differ", "of equal extents"),
     (unread, lambda s: s.inline("S.u"), "no block reads 'S.u'", ""),
     (stepping, lambda s: s.inline("S.u"), "of which each step has its own", "compute_at brings"),

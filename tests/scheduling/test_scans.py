@@ -17,6 +17,7 @@ def running(op, dtype="int32", n=23, init=0):
 OPS = {
     "sum": lambda a, b: a + b,
     "swapped sum": lambda a, b: b + a,
+    "sum of some": lambda a, b: td.select(b > 0, b, 0) + a,
     "product": lambda a, b: a * b,
     "max": td.maximum,
     "min": td.minimum,

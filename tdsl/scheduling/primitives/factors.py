@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tdsl.analysis import Numerics
-from tdsl.analysis.commute import commutes, disturbed_by_identity
+from tdsl.analysis.commute import commutes
 from tdsl.analysis.numerics import swaps_exactly
 from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.inits import reduction_vars
-from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Reducer, Scope, Stmt
+from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Scope, Stmt
 from tdsl.ir.visit import free_vars, loads, loop_path
 from tdsl.scheduling.arguments import CountArg, LoopArg
 from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.factoring import Factored, factor
+from tdsl.scheduling.identities import check_identity
 from tdsl.scheduling.ordering import reordered
 from tdsl.scheduling.partials import data_nest
 from tdsl.scheduling.primitive import primitive
@@ -73,7 +74,8 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
     path = loop_path(edit.body, leaf)
     nest = _factored_nest(edit, leaf)
     if not unsafe and block.reducer is not None:
-        _keeps_identity(edit, block.name, block.reducer)
+        parts = "parts of the reduction that have no elements"
+        check_identity(edit, block.name, block.reducer, parts)
         if not commutes(block.reducer):
             _keeps_order(edit, leaf, target, path)
     found = factor(edit, leaf, target, path, place)
@@ -95,23 +97,6 @@ def _reads_no_other(edit: Edit, block: Block) -> None:
                 f"{block.name!r} works in place, and reads other elements of {load.buffer.name!r}",
                 "rfactor before reuse",
             )
-
-
-def _keeps_identity(edit: Edit, name: str, reducer: Reducer) -> None:
-    """See that parts without any element, which hold the identity, leave the total as it is."""
-    found = disturbed_by_identity(reducer)
-    if found is None:
-        return
-    met = "its identity with itself" if found.itself else f"{_shown(found.part)} with its identity"
-    raise edit.error(
-        f"the reducer of {name!r} combines {met} into {_shown(found.made)}, and parts of the "
-        "reduction that have no elements are combined so",
-        "an identity of finite numbers that leaves every value as it is, or a select in combine",
-    )
-
-
-def _shown(values: tuple[float, ...]) -> str:
-    return f"({', '.join(f'{value:g}' for value in values)})"
 
 
 def _reduction_below(edit: Edit, loop: For) -> Leaf:

@@ -11,6 +11,7 @@ from tdsl.ir.visit import loop_path, redirect
 from tdsl.scheduling.arguments import BlockArg, MultiplesArg
 from tdsl.scheduling.boxes import data_dimensions, is_rebuildable, own_nest
 from tdsl.scheduling.edit import Edit
+from tdsl.scheduling.identities import check_identity
 from tdsl.scheduling.padding import Axes, margins, operands, padded_axes, padded_copy
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.rewriting import allocated_around, fresh_name, index_names, top_child, writers
@@ -70,6 +71,9 @@ def pad_einsum(
     leaf = edit.leaf(block)
     nest = _contraction(edit, leaf)
     axes = padded_axes(edit, leaf.block, multiples)
+    reducer = leaf.block.reducer
+    if not unsafe and reducer is not None and not axes.padded.keys().isdisjoint(axes.reduced):
+        check_identity(edit, leaf.block.name, reducer, "the terms of a margin")
     rewrite = _Rewrite(edit, leaf.block, axes)
     body = _around(rewrite, edit.body, nest)
     canonical = next(x for x in leaves_below(edit.algorithm.body) if x.block is leaf.block)
