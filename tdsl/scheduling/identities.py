@@ -1,4 +1,4 @@
-"""Steps that combine the identity of a reducer with partial results: those must stay as they are."""
+"""The identity of a reducer, where a step combines it with partial results: those must stay."""
 
 from __future__ import annotations
 
