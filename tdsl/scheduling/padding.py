@@ -2,7 +2,8 @@
 
 A margin along a data axis may hold anything, as nothing of it is copied out. Along a reduction
 axis it must make every term one that changes no accumulator, to the bit: for sums of floats that is
--0.0, since adding +0.0 would turn a result of -0.0 into +0.0.
+-0.0, since adding +0.0 would turn a sum of -0.0, left by a product that underflows as it is added,
+into +0.0. A sum that starts at +0.0 and whose terms are never below zero is never -0.0.
 """
 
 from __future__ import annotations
@@ -15,7 +16,22 @@ from functools import reduce
 from tdsl.errors import ScheduleError
 from tdsl.ir.affine import tidy
 from tdsl.ir.build import add, ceildiv, const, is_const, logical_and, lt, minimum, mul
-from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Node, Select, Var
+from tdsl.ir.expr import (
+    Binary,
+    BinaryOp,
+    Buffer,
+    Cast,
+    Const,
+    Expr,
+    Fma,
+    Load,
+    Node,
+    Select,
+    Unary,
+    UnaryOp,
+    Var,
+)
+from tdsl.ir.interp_values import fma
 from tdsl.ir.interval import Interval, interval
 from tdsl.ir.simplify import simplify, simplify_value
 from tdsl.ir.stmt import Block, IterKind, IterVar, Reducer, Write
@@ -171,27 +187,67 @@ def _neutral(
         for operand, value in zip(found, way, strict=True)
         if any(index is axis for index in operand.load.indices)
     }
-
-    def visit(e: Node) -> Node:
-        return filled.get(e) or map_children(e, visit)
-
-    for place, source in enumerate(block.sources):
-        term = visit(source)
-        assert isinstance(term, Expr)
-        if simplify_value(term) != _neutral_element(reducer, place):
-            return False
-    return True
+    return all(
+        _folded(source, filled) in _neutral_elements(block, reducer, place)
+        for place, source in enumerate(block.sources)
+    )
 
 
-def _neutral_element(reducer: Reducer, place: int) -> Expr:
+def _folded(source: Expr, filled: Mapping[Node, Expr]) -> Expr:
+    """A term with literals in the place of loads, and of what is computed from literals."""
+
+    def visit(n: Node) -> Node:
+        new = filled.get(n) or map_children(n, visit)
+        if not isinstance(new, Fma):
+            return new
+        operands = [simplify_value(e) for e in (new.a, new.b, new.c)]
+        numbers = [e.value for e in operands if isinstance(e, Const)]
+        return new if len(numbers) < 3 else const(fma(new.dtype)(*numbers), new.dtype)
+
+    term = visit(source)
+    assert isinstance(term, Expr)
+    return simplify_value(term)
+
+
+def _neutral_elements(block: Block, reducer: Reducer, place: int) -> tuple[Expr, ...]:
     """What leaves every accumulator as it is: -0.0 where floats are added, by any reducer."""
     identity = reducer.identity[place]
     operands = {reducer.left[place], reducer.right[place]}
     match reducer.combine[place]:
         case Binary(op=BinaryOp.ADD, a=a, b=b) if identity.dtype.is_float and {a, b} == operands:
-            return const(-0.0, identity.dtype)
+            zero, negative = const(0.0, identity.dtype), const(-0.0, identity.dtype)
+            starts = block.init is not None and block.init.writes[place].value == zero
+            never_negative = starts and _is_never_below_zero(block.sources[place])
+            return (negative, zero) if never_negative else (negative,)
         case _:
-            return identity
+            return (identity,)
+
+
+def _is_never_below_zero(e: Expr) -> bool:
+    """Whether a float is a zero of either sign, more than that, or a NaN, whatever is loaded.
+
+    A sum of such terms that starts at +0.0 stays above -0.0, also where it is rounded together with
+    a product: +0.0 + -0.0 is +0.0, and all else that is added is positive before it is rounded.
+    """
+    match e:
+        case Const(value=value):
+            return value >= 0
+        case Cast(a=a) if not a.dtype.is_float:
+            return a.dtype.min == 0
+        case Unary(op=UnaryOp.ABS):
+            return True
+        case Binary(op=BinaryOp.MUL, a=a, b=b) if a == b:
+            return True
+        case Fma(a=a, b=b, c=c):
+            return _is_never_below_zero(Binary(BinaryOp.MUL, a, b)) and _is_never_below_zero(c)
+        case Binary(op=BinaryOp.MAX, a=a, b=b):
+            return _is_never_below_zero(a) or _is_never_below_zero(b)
+        case Binary(op=BinaryOp.ADD | BinaryOp.MUL | BinaryOp.MIN, a=a, b=b) | Select(a=a, b=b):
+            return _is_never_below_zero(a) and _is_never_below_zero(b)
+        case Unary(op=UnaryOp.SQRT, a=a) | Cast(a=a):
+            return _is_never_below_zero(a)
+        case _:
+            return False
 
 
 def padded_copy(

@@ -83,6 +83,33 @@ def test_negative_zeros_infinities_and_nans_stay(reduce):
     assert got.tobytes() == wanted.tobytes()
 
 
+@pytest.mark.parametrize(
+    "term",
+    [
+        lambda x, y: td.abs(x),
+        lambda x, y: x * x,
+        lambda x, y: td.maximum(x, 0.0) * td.abs(y),
+        lambda x, y: x * x + y * y,
+        lambda x, y: td.sqrt(td.maximum(0.0, y)) + x * x * td.abs(y),
+    ],
+    ids=["abs", "square", "product", "two squares", "sum"],
+)
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_sums_of_what_is_never_below_zero_stay(term, dtype):
+    """Margins add +0.0 to sums of zeros of both signs, of what underflows, overflows or is NaN."""
+    x, y = (td.placeholder((49, 3), dtype, name=name) for name in "AB")
+    k = td.reduce_axis(3, name="k")
+    c = td.compute((49,), lambda i: td.sum(term(x[i, k], y[i, k]), axis=k), name="C")
+    s = scheduled(td.func("sums", [x, y], [c]))
+    s.pad_einsum("C", (1, 8))
+    odd = np.array([-0.0, 0.0, -1e-7, 1e-7, np.inf, -np.inf, np.nan], dtype)
+    a, b = (np.repeat(n.reshape(-1, 1), 3, axis=1) for n in np.meshgrid(odd, odd))
+    b[:, 1] = 0.0
+    got, wanted = td.build(s)(a, b), td.build(td.Schedule(s.func))(a, b)
+    assert not np.signbit(wanted[~np.isnan(wanted)]).any()
+    assert got.tobytes() == wanted.tobytes()
+
+
 def _row(reduce, dtype, source=lambda x: x):
     a = td.placeholder((3, 5), dtype, name="A")
     k = td.reduce_axis(5, name="k")

@@ -171,7 +171,41 @@ MARGINS = [
     (td.sum, "float32", lambda x: x, "-0.0"),
     (td.sum, "int32", lambda x: x, "0"),
     (td.sum, "int32", lambda x: x - 1, "1"),
-    (td.sum, "float32", lambda x: x * x, None),  # -0.0 * -0.0 is 0.0, and so is 0.0 * 0.0
+    (td.sum, "float32", lambda x: x * 2.0 + x * 3.0, "-0.0"),
+    # margins make these terms +0.0, which changes no sum of terms that are never below zero
+    *(
+        (td.sum, "float32", source, "-0.0")
+        for source in (
+            td.abs,
+            lambda x: x * x,
+            lambda x: td.sqrt(td.abs(x)) * 2.0,
+            lambda x: td.abs(x) + x * x,
+            lambda x: td.abs(x) + td.sqrt(td.abs(x)),
+            lambda x: td.abs(x) * (td.abs(x) + 1.0),
+            lambda x: td.minimum(x * x, td.abs(x)),
+            lambda x: td.maximum(x * x, x - 1.0),
+            lambda x: td.maximum(x - 1.0, x * x),
+            lambda x: td.select(x > 1.0, td.abs(x), x * x),
+        )
+    ),
+    (td.sum, "float64", lambda x: td.cast(x * x, "float32"), "-0.0"),
+    (td.sum, "uint8", lambda x: td.cast(x, "float32"), "0"),
+    # what may be below zero may be so little that it is rounded to -0.0 as it is added
+    *(
+        (td.sum, "float32", source, None)
+        for source in (
+            lambda x: td.abs(x) * (x + 1.0),
+            lambda x: x * x + x,
+            lambda x: x * (x + 1.0) + td.abs(x),
+            lambda x: td.minimum(x * x, x + 1.0),
+            lambda x: td.minimum(x + 1.0, x * x),
+            lambda x: x * x * td.maximum(x + 1.0, -1.0),
+            lambda x: td.select(x > 1.0, td.abs(x) * (x + 1.0), x * x),
+            lambda x: td.select(x < 1.0, x * x, td.sqrt(x + 1.0) - 1.0),
+        )
+    ),
+    (td.sum, "int8", lambda x: td.cast(td.abs(x), "float32"), None),  # abs(-128) is -128
+    (td.reducer(identity=-0.0, combine=lambda a, b: a + b), "float32", td.abs, None),
     (td.prod, "float32", lambda x: x, "1"),
     (td.prod, "int32", lambda x: x, "1"),
     (td.max, "float32", lambda x: x, "-inf"),
