@@ -25,6 +25,7 @@ from tdsl.lower.bodies import with_body
 from tdsl.lower.facts import Facts, in_range, not_negative, program_facts
 from tdsl.lower.loop_bounds import greatest, least
 from tdsl.lower.relax_guards import is_private
+from tdsl.lower.told import anchored
 from tdsl.target import Target
 
 _LONG_ROW = 8  # vectors: padding then takes an eighth of the storage at most
@@ -117,8 +118,12 @@ def _boxes(alloc: Alloc, facts: Facts, outer: tuple[For, ...]) -> list[_Box]:
     accesses = _accesses(alloc.body, alloc.buffer, facts, {})
     around = _ranges(outer)
     private = is_private(alloc, in_loop=bool(outer))
+    fixed = None if alloc.layout is None else anchored(alloc.layout)
     boxes = []
     for d, extent in enumerate(alloc.buffer.shape):
+        if fixed is not None and fixed[d]:
+            boxes.append(_Box(index(0), extent))
+            continue
         box = _tight(d, accesses, facts, around) if private else None
         boxes.append(box or _whole(d, extent, accesses, facts, around))
     return boxes

@@ -33,7 +33,7 @@ from tdsl.ir.stmt import Alloc, For, Guard, Leaf, LoopKind, Program, Scope, Stmt
 from tdsl.ir.visit import block_reads, free_vars, map_block, map_children, substitute, walk
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import Facts, holds, implied, in_range, not_negative, program_facts
-from tdsl.lower.told import told, unbounded
+from tdsl.lower.told import anchored, told, unbounded
 from tdsl.target import Target
 
 
@@ -76,13 +76,14 @@ def is_private(alloc: Alloc, *, in_loop: bool) -> bool:
 
 
 def _folded_dimensions(alloc: Alloc) -> frozenset[int]:
-    """Dimensions that the place of an element does not tell.
+    """Dimensions that the place of an element does not tell, or along which storage cannot grow.
 
     Along these, elements outside the logical shape share their places with elements in use.
     """
     if alloc.layout is None:
         return frozenset()
-    return frozenset(d for d, known in enumerate(told(alloc.layout, unbounded)) if not known)
+    known, fixed = told(alloc.layout, unbounded), anchored(alloc.layout)
+    return frozenset(d for d in range(len(known)) if fixed[d] or not known[d])
 
 
 def relax_guards(program: Program, target: Target) -> Program:
@@ -107,9 +108,17 @@ def _relax(leaf: Leaf, place: _Place) -> Leaf:
         return leaf
     kept = tuple(g for g in leaf.guards if g not in dropped)
     facts = place.facts.given(*(g.cond for g in kept))
-    safety = _Safety(facts, place, mapping, _untouched(dropped, facts, place))
+    safety = _Safety(place, mapping, _untouched(dropped, facts, place))
+    where = leaf.block.where
+    inner, known = safety, facts
+    if where is not None:
+        runs = substitute(where, mapping)
+        inner, known = safety.under(runs), facts.given(runs)
     try:
-        block = map_block(leaf.block, lambda e: safety.rewrite(e, facts))
+        block = map_block(
+            leaf.block,
+            lambda e: safety.rewrite(e, facts) if e is where else inner.rewrite(e, known),
+        )
     except _Unsafe:
         return leaf
     return dataclasses.replace(leaf, block=block, guards=kept)
@@ -180,12 +189,20 @@ class _Unsafe(Exception):  # noqa: N818 - caught in this file: the guard stays
 
 @dataclass(frozen=True, slots=True)
 class _Safety:
-    """Makes the loads of a block safe at instances that its guards used to exclude."""
+    """Makes the loads of a block safe at instances that its guards used to exclude.
 
-    facts: Facts
+    `varied`: an index without these is in bounds, for a legitimate instance loads it too.
+    """
+
     place: _Place
     mapping: Mapping[Var, Expr]
     varied: frozenset[Var] | None
+
+    def under(self, cond: Expr) -> _Safety:
+        """The same where a condition holds: legitimate instances may lack it and load nothing."""
+        if self.varied is None or not free_vars(cond) & self.varied:
+            return self
+        return dataclasses.replace(self, varied=None)
 
     def rewrite(self, e: Expr, facts: Facts) -> Expr:
         match e:
@@ -193,10 +210,11 @@ class _Safety:
                 return self._load(e, facts)
             case Select(cond=cond, a=a, b=b):
                 known = substitute(cond, self.mapping)
+                arm = self.under(known)
                 new = (
                     self.rewrite(cond, facts),
-                    self.rewrite(a, facts.given(known)),
-                    self.rewrite(b, facts.given(Unary(UnaryOp.NOT, known))),
+                    arm.rewrite(a, facts.given(known)),
+                    arm.rewrite(b, facts.given(Unary(UnaryOp.NOT, known))),
                 )
                 return e if new == (cond, a, b) else Select(*new)
             case _:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tdsl.ir.affine import Affine, linear
-from tdsl.ir.expr import Binary, BinaryOp, Const, Expr
+from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Var
 from tdsl.ir.stmt import Layout
-from tdsl.ir.visit import walk
+from tdsl.ir.visit import free_vars, walk
 
 # How many integers lie between the least and the greatest value of an expression; None: unknown.
 Span = Callable[[Expr], int | None]
@@ -30,6 +30,40 @@ def told(layout: Layout, span: Span) -> list[bool]:
         layout: where elements are stored.
         span: how far the indices of the elements in question reach, and expressions of them.
     """
+    known = _known(layout, span)
+    return [i in known or span(i) == 1 for i in layout.inputs]
+
+
+def anchored(layout: Layout) -> list[bool]:
+    """For each dimension, whether elements may share other places if the storage began elsewhere.
+
+    Rings turn with their storage. Stored at `[i // 4]`, elements 3 and 4 are apart, and share a
+    place in storage that begins at 3.
+    """
+    known = _known(layout, unbounded)
+    fixed = [output for output in layout.outputs if not _turns_along(output, known)]
+    return [any(i in free_vars(output) for output in fixed) for i in layout.inputs]
+
+
+def _turns_along(e: Expr, known: set[Expr]) -> bool:
+    """Whether a part of a place is made of sums, and remainders of sums, that the place tells."""
+    if e in known and (_is_sum(e) or (isinstance(e, Binary) and _is_turn_of_sum(e))):
+        return True
+    if isinstance(e, Binary):
+        return _turns_along(e.a, known) and _turns_along(e.b, known)
+    return isinstance(e, Const)
+
+
+def _is_turn_of_sum(e: Binary) -> bool:
+    return e.op is BinaryOp.FLOORMOD and isinstance(e.b, Const) and _is_sum(e.a)
+
+
+def _is_sum(e: Expr) -> bool:
+    return all(isinstance(atom, Var) for atom in linear(e).terms)
+
+
+def _known(layout: Layout, span: Span) -> set[Expr]:
+    """The expressions of indices whose values the place of an element tells."""
     parts = [n for output in layout.outputs for n in walk(output) if isinstance(n, Binary)]
     turns = [n for n in parts if n.op is BinaryOp.FLOORMOD]
     quotients = {(n.a, n.b): n for n in parts if n.op is BinaryOp.FLOORDIV}
@@ -42,7 +76,7 @@ def told(layout: Layout, span: Span) -> list[bool]:
         }
         found |= {atom for e in known for atom in _atoms_told(e, known, span)}
         if found <= known:
-            return [i in known or span(i) == 1 for i in layout.inputs]
+            return known
         known |= found
 
 
