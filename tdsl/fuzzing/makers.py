@@ -156,7 +156,7 @@ def random_step(draw: Draw, s: Schedule, among: frozenset[str] | None = None) ->
         for name, (weight, _) in known.items()
         if among is None or name in among
     }
-    for _ in range(_REDRAWN):
+    for _ in range(_REDRAWN if weights else 0):
         step = known[draw.weighted(weights)][1](seen)
         if step is not None:
             return step

@@ -7,22 +7,47 @@ from dataclasses import dataclass, field
 from math import prod
 
 from tdsl.errors import ScheduleError
+from tdsl.fuzzing.device_steps import NO_DEVICE, Take, bind_and_stage
 from tdsl.fuzzing.draw import Draw
-from tdsl.fuzzing.makers import random_step
+from tdsl.fuzzing.makers import makers, random_step, swarm
 from tdsl.fuzzing.step import Step
 from tdsl.ir.stmt import For, LoopKind
 from tdsl.lang.func import Func
 from tdsl.schedules.rules.tiles import register_tile
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.loops import Loop
+from tdsl.target import TargetKind
 
-MOST_STEPS = 14
+_LEAST_STEPS, _MOST_STEPS = 5, 14
+_BEFORE_BINDING, _AFTER_BINDING = 6, 3  # steps on a device, at most
 _TRIES = 3
 _MOST_COPIES = 256  # of a body in straight-line code: more would only time the code generator
-_NO_THREADS = {"parallel", "split_k", "wavefront"}
-_GROUPS = ("group.x", "group.y", "group.z")
-_LOCALS = ("local.x", "local.y", "local.z")
-_MOST_ITEMS = 64  # of one work-group: every device has room for them
+
+
+class LeftTraceError(Exception):
+    """A refused step changed the schedule."""
+
+
+def attempt(s: Schedule, step: Step) -> ScheduleError | None:
+    """Do a step, or say why it is refused.
+
+    Raises:
+        LeftTraceError: it was refused, but the schedule is not as it was.
+    """
+    before = _state(s)
+    try:
+        step.apply(s)
+    except ScheduleError as error:
+        if before != _state(s):
+            detail = f"{step.source()} was refused but changed the schedule"
+            raise LeftTraceError(detail) from error
+        return error
+    return None
+
+
+def _state(s: Schedule) -> tuple[object, ...]:
+    """What a refused step must leave as it was. Trees are immutable: they are equal or replaced."""
+    return s.program, s.algorithm, s.numerics, tuple(s.trace)
 
 
 @dataclass
@@ -34,45 +59,58 @@ class Walk:
     refused: list[str] = field(default_factory=list)
 
     def take(self, step: Step) -> bool:
-        """Try a step.
-
-        Raises:
-            LeftTraceError: it was refused, but the schedule is not as it was.
-        """
-        s = self.schedule
-        before = (s.program, s.algorithm, len(s.trace))
-        try:
-            step.apply(s)
-        except ScheduleError as error:
-            if before != (s.program, s.algorithm, len(s.trace)):
-                detail = f"{step.source()} was refused but changed the schedule"
-                raise LeftTraceError(detail) from error
+        """Try a step; see `attempt`."""
+        if attempt(self.schedule, step) is not None:
             self.refused.append(step.primitive)
             return False
         self.steps.append(step)
         return True
 
 
-class LeftTraceError(Exception):
-    """A refused step changed the schedule."""
-
-
 def random_walk(func: Func, target: str, draw: Draw) -> Walk:
-    """A random schedule of 5 to 14 steps, or of as many as are legal; see `Walk.take`."""
+    """A random schedule of a function; see `random_steps` and `Walk.take`."""
     walk = Walk(Schedule(func, target))
-    on_device = target.startswith("opencl")
-    wanted = draw.integer(1, 6) if on_device else draw.integer(5, MOST_STEPS)
-    for _ in range(_TRIES * wanted):
-        if len(walk.steps) >= wanted:
-            break
-        step = random_step(draw, walk.schedule)
-        if step is None or (on_device and step.primitive in _NO_THREADS):
-            continue
-        if not grows_too_much(walk.schedule, step):
-            walk.take(step)
-    if on_device:
-        _bind(walk, draw)
+    random_steps(walk.schedule, draw, walk.take)
     return walk
+
+
+def random_steps(
+    s: Schedule, draw: Draw, take: Take, *, swarms: bool = False,
+    only: frozenset[str] | None = None,
+) -> None:  # fmt: skip
+    """Try steps until 5 to 14 are taken, or as many as are legal.
+
+    For a device there are fewer, in front of those that bind its loops and behind them.
+
+    Args:
+        s: the schedule.
+        draw: where choices come from.
+        take: tries a step, and says whether it is legal.
+        swarms: whether all steps are of a few primitives.
+        only: those that are drawn; None: all.
+    """
+    on_device = s.target.kind is TargetKind.OPENCL
+    least, most = (1, _BEFORE_BINDING) if on_device else (_LEAST_STEPS, _MOST_STEPS)
+    wanted = draw.integer(least, most)
+    among = swarm(draw) if swarms else only
+    if on_device:
+        among = (frozenset(makers()) if among is None else among) - NO_DEVICE
+    _take_some(s, draw, take, wanted, among)
+    if on_device:
+        bind_and_stage(s, draw, take)
+        _take_some(s, draw, take, draw.integer(0, _AFTER_BINDING), among)
+
+
+def _take_some(
+    s: Schedule, draw: Draw, take: Take, wanted: int, among: frozenset[str] | None
+) -> None:
+    taken = 0
+    for _ in range(_TRIES * wanted):
+        if taken >= wanted:
+            break
+        step = random_step(draw, s, among)
+        if step is not None and not grows_too_much(s, step):
+            taken += take(step)
 
 
 def grows_too_much(s: Schedule, step: Step) -> bool:
@@ -103,24 +141,3 @@ def _register_tile(s: Schedule, block: str) -> int:
     lanes = s.target.lanes(view.writes[0].buffer.dtype.bits)
     tile = register_tile(rows, columns, lanes, s.target)
     return tile.rows * tile.columns
-
-
-def _bind(walk: Walk, draw: Draw) -> None:
-    """Outer loops become work-groups, some inner ones work-items."""
-    for block in walk.schedule.blocks():
-        loops = walk.schedule.loops(block)
-        for loop, axis in zip(loops[: draw.integer(0, 2)], _GROUPS, strict=False):
-            if not walk.take(Step("bind", (walk.schedule.index.label(loop.var), axis))):
-                break
-        axes = list(_LOCALS)
-        items = 1
-        for loop in reversed(walk.schedule.loops(block)[1:]):
-            extent = loop.extent
-            if not axes or not isinstance(extent, int) or not draw.chance(0.7):
-                continue
-            if items * extent > _MOST_ITEMS:
-                continue
-            label = walk.schedule.index.label(loop.var)
-            if walk.take(Step("bind", (label, axes[0]))):
-                axes.pop(0)
-                items *= extent

@@ -98,6 +98,7 @@ class _Kernel:
         privates: private allocations, each with the local axes around it.
         shared, escaping: allocations that go to its top, and outside of it.
         places: where accesses of those go.
+        differing: variables that may have another value in another work-item.
     """
 
     program: Program
@@ -108,11 +109,13 @@ class _Kernel:
     shared: list[Alloc] = field(default_factory=list)
     escaping: list[Alloc] = field(default_factory=list)
     places: dict[Buffer, Place] = field(default_factory=dict)
+    differing: set[Var] = field(default_factory=set)
 
     def nest(self, s: Stmt) -> Stmt:
         """The kernel whose outermost bound loop is *s*."""
         body = self._peel(s)
         self.team = team_of(body)
+        self.differing = set(self.team.vars)
         allocs = [n for n in statements(body) if isinstance(n, Alloc)]
         self.privates = {a.buffer: frozenset() for a in allocs if a.scope in PRIVATE}
         inside = moved(self._stmt(body, {}, ()), self.places)
@@ -183,6 +186,8 @@ class _Kernel:
             case For(kind=LoopKind.SERIAL | LoopKind.UNROLLED):
                 return map_statements(s, lambda n: self._stmt(n, bound, conds))
             case Let() if not loads(s.value):
+                if free_vars(s.value) & self.differing:
+                    self.differing.add(s.var)
                 return dataclasses.replace(s, body=self._stmt(s.body, bound, conds))
             case If():
                 return self._if(s, bound, conds)
@@ -196,7 +201,7 @@ class _Kernel:
                 raise LoweringError("local loops depend on data that other work-items make")
 
     def _if(self, s: If, bound: dict[LoopKind, int], conds: tuple[Expr, ...]) -> Stmt:
-        if not free_vars(s.cond) & {*self.team.vars} and not loads(s.cond):
+        if not free_vars(s.cond) & self.differing and not loads(s.cond):
             return map_statements(s, lambda n: self._stmt(n, bound, conds))
         # work-items differ: the condition goes inside, where nobody waits for anybody
         if loads(s.cond):

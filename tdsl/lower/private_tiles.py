@@ -84,6 +84,8 @@ def _uses(
     match s:
         case Step():
             spread = s.spread
+        case For(extent=Const(value=count)) if count <= 0:
+            return  # what never runs needs no place
         case For(var=var, extent=extent):
             env = {**env, var: Interval(index(0), interval(sub(extent, 1), env).hi)}
         case Let(var=var, value=value) if value.dtype.is_integer and not loads(value):

@@ -27,6 +27,7 @@ def main() -> int:
         help="share of cases that are algorithms of the corpus (0.2; without a number: all)",
     )  # fmt: skip
     parser.add_argument("--judged", type=_share, default=0.3, help="share of refusals judged (0.3)")
+    parser.add_argument("--target", default="llvm", help="such as opencl (llvm)")
     parser.add_argument("--no-kernels", action="store_true", help="interpreter only")
     parser.add_argument(
         "--swarm", action="store_true", help="each case draws from a few primitives of its own",
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument("--case", help="run one case, such as 1.42 or matmul.1.42")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     given = parser.parse_args()
-    options = Options(not given.no_kernels, given.judged, given.swarm, given.only)
+    options = Options(not given.no_kernels, given.judged, given.swarm, given.only, given.target)
     folder = given.out or Path(tempfile.mkdtemp(prefix="tdsl-fuzz-"))
     with tempfile.TemporaryDirectory(prefix="tdsl-fuzz-cache-") as cache:
         os.environ["TDSL_CACHE_DIR"] = cache  # the compiler may have changed: no old objects
@@ -73,7 +74,7 @@ def one_case(seed: str, options: Options, folder: Path) -> int:
     """Run one case here and show it."""
     result = run_case(seed, options)
     assert result.case is not None
-    print(script(*result.case))
+    print(script(*result.case, options.target))
     if result.failure is None:
         print(f"# passed: {result.numerics}, {result.built}")
         return 0

@@ -12,7 +12,8 @@ Each case checks, at the algorithm's own sizes and, where these are symbolic, at
 - whose values each instance reads, at its own sizes (`flows`);
 - that the texts of the program, and the trace as JSON and as Python, give the schedule again;
 - the lowered program in the interpreter in three orders (with the first pass that is wrong), and
-  the machine code made of that very program, for two sets of data.
+  the machine code made of that very program, for two sets of data. What is lowered for an OpenCL
+  device is watched for work-items that conflict.
 
 Lowering and the closures of the interpreter are made once for a case and a size.
 """
@@ -27,18 +28,14 @@ import tdsl as td
 from tdsl.analysis import Numerics
 from tdsl.fuzzing.differences import Disagreement
 from tdsl.fuzzing.draw import Draw, RandomDraw
-from tdsl.fuzzing.makers import random_step, swarm
 from tdsl.fuzzing.step import Step
-from tdsl.fuzzing.walk import grows_too_much
+from tdsl.fuzzing.walk import LeftTraceError, attempt, random_steps
 from tests.fuzz import brute, flows, instructions, kernels, lowering, texts, witnesses
 from tests.fuzz.algorithms import Algorithm
 from tests.fuzz.named import algorithm_of
 from tests.fuzz.oracles import canonical_against_reference
 
 instructions.declare()
-
-MOST_STEPS = 14
-_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,7 @@ class Options:
     judged: float = 0.3  # share of refused steps that brute force judges
     swarm: bool = False  # each walk draws from a few primitives of its own
     only: frozenset[str] | None = None  # nothing but these is drawn
+    target: str = "llvm"
 
 
 @dataclass
@@ -87,37 +85,24 @@ class Result:
 def walk(s: td.Schedule, draw: Draw, result: Result, options: Options) -> list[Step]:
     """Apply random steps until enough are accepted; each refusal must leave no trace."""
     steps: list[Step] = []
-    wanted = draw.integer(5, MOST_STEPS)
-    among = swarm(draw) if options.swarm else options.only
-    for _ in range(_TRIES * wanted):
-        if len(steps) >= wanted:
-            break
-        step = random_step(draw, s, among)
-        if step is None or grows_too_much(s, step):
-            continue
-        before = _state(s)
+
+    def take(step: Step) -> bool:
+        result.case = (result.case[0], (*steps, step))
         started = time.perf_counter()
-        try:
-            result.case = (result.case[0], (*steps, step))
-            step.apply(s)
-        except td.ScheduleError as error:
-            if before != _state(s):
-                detail = f"{step.source()} was refused but changed the schedule"
-                raise CheckError("refusal", detail) from error
-            refusal = Refusal(step.primitive, error.reason)
-            result.refused.append(refusal)
-            if draw.chance(options.judged):
-                judge(s, step, result, refusal, error.witness)
-        else:
+        error = attempt(s, step)
+        if error is None:
             steps.append(step)
             result.accepted.append(step.primitive)
             result.seconds.append(time.perf_counter() - started)
+            return True
+        refusal = Refusal(step.primitive, error.reason)
+        result.refused.append(refusal)
+        if draw.chance(options.judged):
+            judge(s, step, result, refusal, error.witness)
+        return False
+
+    random_steps(s, draw, take, swarms=options.swarm, only=options.only)
     return steps
-
-
-def _state(s: td.Schedule) -> tuple[object, ...]:
-    """What a refused step must leave as it was. Trees are immutable: they are equal or replaced."""
-    return s.program, s.algorithm, s.numerics, tuple(s.trace)
 
 
 class CheckError(Exception):
@@ -162,7 +147,7 @@ def run_case(seed: str, options: Options) -> Result:
         result.kinds, result.symbolic = algorithm.kinds, algorithm.is_symbolic
         result.case = (algorithm, ())
         check_canonical(algorithm, seed)
-        s = td.Schedule(algorithm.func)
+        s = td.Schedule(algorithm.func, options.target)
         steps = walk(s, RandomDraw(f"{seed}/steps"), result, options)
         result.case = (algorithm, tuple(steps))
         result.numerics = s.numerics.value
@@ -171,6 +156,8 @@ def run_case(seed: str, options: Options) -> Result:
             result.built = check_kernel(s, algorithm, seed)
     except CheckError as fault:
         result.failure = (fault.oracle, fault.detail)
+    except LeftTraceError as fault:
+        result.failure = ("refusal", str(fault))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rpartition('/')[2]}:{last.name}"
@@ -209,33 +196,34 @@ def _raise(found: Disagreement | None) -> None:
         raise CheckError(found.oracle, found.detail)
 
 
-def replay(algorithm: Algorithm, steps: tuple[Step, ...], compiled: bool = True) -> str | None:
+def replay(
+    algorithm: Algorithm, steps: tuple[Step, ...], *, target: str = "llvm", compiled: bool = True
+) -> str | None:
     """The oracle that a case fails, or None; refused steps are left out."""
     try:
         check_canonical(algorithm, "replay")
-        s = td.Schedule(algorithm.func)
+        s = td.Schedule(algorithm.func, target)
         for step in steps:
-            before = _state(s)
-            try:
-                step.apply(s)
-            except td.ScheduleError:
-                if before != _state(s):
-                    return "refusal"
+            attempt(s, step)
         check_schedule(s, algorithm, "replay")
         if compiled:
             check_kernel(s, algorithm, "replay")
     except CheckError as fault:
         return fault.oracle
+    except LeftTraceError:
+        return "refusal"
     except Exception as error:  # noqa: BLE001 - as in run_case
         return f"exception {type(error).__name__}"
     return None
 
 
-def last_is_legal_but_refused(algorithm: Algorithm, steps: tuple[Step, ...]) -> bool:
+def last_is_legal_but_refused(
+    algorithm: Algorithm, steps: tuple[Step, ...], *, target: str = "llvm"
+) -> bool:
     """Whether the last of the steps is refused although brute force finds it legal."""
     if not steps:
         return False
-    s = td.Schedule(algorithm.func)
+    s = td.Schedule(algorithm.func, target)
     try:
         for step in steps[:-1]:
             step.apply(s)
@@ -250,7 +238,7 @@ def last_is_legal_but_refused(algorithm: Algorithm, steps: tuple[Step, ...]) -> 
     return False
 
 
-def script(algorithm: Algorithm, steps: tuple[Step, ...]) -> str:
+def script(algorithm: Algorithm, steps: tuple[Step, ...], target: str = "llvm") -> str:
     """The case as a Python script."""
     lines = [
         "import tdsl as td",
@@ -258,7 +246,7 @@ def script(algorithm: Algorithm, steps: tuple[Step, ...]) -> str:
         "",
         algorithm.source(),
         "",
-        "s = td.Schedule(f)",
+        "s = td.Schedule(f)" if target == "llvm" else f's = td.Schedule(f, "{target}")',
         *(step.source() for step in steps),
         "print(s)",
     ]

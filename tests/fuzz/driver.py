@@ -50,7 +50,7 @@ def fuzz(
             continue
         if result.failure is not None:
             save_failure(result, options, folder, report)
-        save_legal(result, folder)
+        save_legal(result, options, folder)
         if tally.cases % every == 0:
             report(f"{tally.cases} cases, {sum(tally.failures.values())} failures")
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,14 +58,15 @@ def fuzz(
     return tally
 
 
-def save_legal(result: Result, folder: Path) -> None:
+def save_legal(result: Result, options: Options, folder: Path) -> None:
     """Keep the steps that were refused although brute force found them legal."""
     for number, refusal in enumerate(r for r in result.refused if r.case is not None):
         assert refusal.case is not None
-        case = shrink(refusal.case, last_is_legal_but_refused, budget=_TRIALS_LEGAL)
+        still = partial(last_is_legal_but_refused, target=options.target)
+        case = shrink(refusal.case, still, budget=_TRIALS_LEGAL)
         path = folder / "refused_but_legal" / f"{refusal.primitive}_{result.seed}_{number}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"# refused: {refusal.reason}\n{script(*case)}")
+        path.write_text(f"# refused: {refusal.reason}\n{script(*case, options.target)}")
 
 
 def save_failure(
@@ -80,7 +81,7 @@ def save_failure(
     else:
         case = result.case and shrunk_here(result.case, options, oracle)
     if case is not None:
-        text += script(*case)
+        text += script(*case, options.target)
     path = folder / f"{oracle}_{result.seed}.py"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -91,10 +92,11 @@ def save_failure(
 def shrunk_here(case: Case, options: Options, oracle: str) -> Case:
     """A smaller case that fails in the same way."""
     compiled = options.compiled and oracle in ("kernel", "lowered", "exception")
-    wanted = replay(*case, compiled=compiled)
+    again = partial(replay, target=options.target, compiled=compiled)
+    wanted = again(*case)
     if wanted is None:
         return case
-    return shrink(case, lambda a, s: replay(a, s, compiled=compiled) == wanted)
+    return shrink(case, lambda a, s: again(a, s) == wanted)
 
 
 def shrunk_apart(result: Result, options: Options) -> Case | None:
@@ -108,7 +110,8 @@ def shrunk_apart(result: Result, options: Options) -> Case | None:
     limit = _LIMIT if wanted == "crash" else _ALONE
 
     def fails(algorithm: Algorithm, steps: tuple[Step, ...]) -> bool:
-        end = apart(replay, algorithm, steps, limit=limit)
+        again = partial(replay, target=options.target)
+        end = apart(again, algorithm, steps, limit=limit)
         return isinstance(end, Died) and end.end == wanted
 
     return shrink(found.case, fails, budget=_TRIALS_APART)

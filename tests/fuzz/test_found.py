@@ -1,6 +1,7 @@
 """Small cases that once failed: each must compute what its algorithm means, interpreted and built.
 
-`found/*.txt` are scripts as the fuzzer writes them, named after the symptom.
+`found/*.txt` are scripts as the fuzzer writes them, named after the symptom. Those that name a
+device are skipped, once they were interpreted, where there is none.
 """
 
 from __future__ import annotations
@@ -19,9 +20,21 @@ from tdsl.fuzzing.subject import has_maths
 from tdsl.ir.interp import CANONICAL, HOSTILE, IndexFault, interpret
 from tdsl.lang.bounds import evaluate
 from tdsl.lower import lower
+from tdsl.target import TargetKind
 from tests.fuzz.texts import round_trips
 
 FOUND = sorted((Path(__file__).parent / "found").glob("*.txt"))
+
+
+def extents_of(path):
+    """Sizes to run a case at: one of no iteration too, where it has sizes and assumes nothing."""
+    text = path.read_text()
+    if "td.sizes" not in text:
+        return (5,)
+    return (5, 1) if "assume=" in text else (5, 1, 0)
+
+
+CASES = [(path, extent) for path in FOUND for extent in extents_of(path)]
 
 
 def schedule_of(path):
@@ -53,9 +66,8 @@ def results_of(func, sizes):
 
 
 @pytest.mark.filterwarnings("ignore::tdsl.lower.LoweringWarning")
-@pytest.mark.parametrize("extent", [5, 1])
-@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
-def test_case_that_once_failed(path, extent, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("path", "extent"), CASES, ids=[f"{p.stem}-{n}" for p, n in CASES])
+def test_case_that_once_failed(path, extent, tmp_path, monkeypatch, request):
     monkeypatch.setenv("TDSL_CACHE_DIR", str(tmp_path))
     s = schedule_of(path)
     sizes = {v.name: extent + n for n, v in enumerate(s.func.sizes)}
@@ -67,7 +79,12 @@ def test_case_that_once_failed(path, extent, tmp_path, monkeypatch):
     assert round_trips(s) is None
     close = exact and not has_maths(s.func)
     lowered = lower(s.program, s.target).program
-    assert difference(expected, interpret(lowered, arrays, sizes), exact=close) is None
+    on_device = s.target.kind is TargetKind.OPENCL
+    for order in (CANONICAL, *HOSTILE) if on_device else (CANONICAL,):
+        found = interpret(lowered, arrays, sizes, order, detect_conflicts=on_device)
+        assert difference(expected, found, exact=close) is None
+    if on_device:
+        request.getfixturevalue("opencl")
     outer = {
         v.name for x in s.func.inputs for e in x.buffer.shape for v in [e] if e in s.func.sizes
     }

@@ -19,6 +19,7 @@ from tdsl.ir.interp import interpret
 from tests.fuzz import brute
 from tests.fuzz.case import Options, check_schedule, replay, run_case
 from tests.fuzz.draw import HypothesisDraw
+from tests.fuzz.driver import save_failure
 from tests.fuzz.generate import algorithms, random_algorithm
 from tests.fuzz.oracles import canonical_against_reference
 from tests.fuzz.shrink import shrink
@@ -46,8 +47,32 @@ def test_random_schedules_keep_the_meaning(chunk):
         assert result.failure is None, f"python -m tests.fuzz --case {result.seed}"
 
 
-def test_a_seed_always_gives_the_same_case():
-    one, two = (run_case("same.7", Options(compiled=False, judged=0.0)) for _ in range(2))
+@pytest.mark.usefixtures("own_cache", "opencl")
+@pytest.mark.parametrize("chunk", range(3))
+def test_random_schedules_for_a_device_keep_the_meaning(chunk):
+    bound = 0
+    for n in range(4):
+        options = Options(compiled=n == 0, judged=0.0, target="opencl")
+        result = run_case(f"device.{chunk}.{n}", options)
+        assert result.failure is None, f"python -m tests.fuzz --case {result.seed} --target opencl"
+        assert "parallel" not in result.accepted
+        bound += "bind" in result.accepted
+    assert bound > 0
+
+
+def test_a_failure_on_a_device_is_a_script_that_names_it(tmp_path):
+    options = Options(compiled=False, judged=0.0, target="opencl")
+    result = run_case("device.script", options)
+    result.failure = ("scheduled", "made up")
+    path = save_failure(result, options, tmp_path, lambda _: None)
+    assert 's = td.Schedule(f, "opencl")' in path.read_text()
+    assert replay(*result.case, target="opencl", compiled=False) is None
+
+
+@pytest.mark.parametrize("target", ["llvm", "opencl"])
+def test_a_seed_always_gives_the_same_case(target):
+    options = Options(compiled=False, judged=0.0, target=target)
+    one, two = (run_case("same.7", options) for _ in range(2))
     assert one.accepted == two.accepted
     assert one.case[0].source() == two.case[0].source()
     assert one.case[1] == two.case[1]

@@ -117,7 +117,7 @@ class Writer:
             case Broadcast(a=a):
                 return self.value(a)
             case Shuffle(vectors=vectors, picks=picks):
-                return self._picked(vectors, picks[k])
+                return self.picked(vectors, picks[k])
             case Load() if memory.is_by_lane(self.scope, e):
                 return memory.load_lane(self, e, k)
             case _ if e.lanes in VECTOR_LENGTHS:
@@ -139,7 +139,8 @@ class Writer:
             step = operators.infix("*", by, count, PRODUCT, base.dtype)
         return operators.infix("+", start, step, SUM, base.dtype)
 
-    def _picked(self, vectors: tuple[Expr, ...], pick: int) -> Value:
+    def picked(self, vectors: tuple[Expr, ...], pick: int) -> Value:
+        """The lane of several vectors in a row that a shuffle picks."""
         for v in vectors:
             if pick < v.lanes:
                 return self.lane(v, pick)
@@ -291,7 +292,7 @@ def _broadcast(w: Writer, e: Broadcast) -> Value:
 
 def _shuffle(w: Writer, e: Shuffle) -> Value:
     if len(e.picks) == 1:
-        return w.lane(e, 0)
+        return w.picked(e.vectors, e.picks[0])
     if e.dtype.is_bool:
         each = [w.lane(e, k) for k in range(e.lanes)]
         text = ", ".join(f"{v.at(LOGIC)} ? -1 : 0" for v in each)
