@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from types import FunctionType
 
+from tdsl.options import warn_of_unknown_switches
+
 if sys.platform != "linux":
     raise ImportError(f"tdsl runs on Linux (x86-64 and aarch64), not on {sys.platform}")
 
@@ -40,6 +42,8 @@ __all__ = sorted(_HOME)  # noqa: PLE0605 - the stub is the one list of public na
 # Loaded at once: as soon as anything imports the submodule, the name would stand for the module.
 from tdsl.errors import explained  # noqa: E402 - below the comment that is about both
 from tdsl.target import target as target  # noqa: E402 - the same
+
+warn_of_unknown_switches()
 
 
 def __getattr__(name: str) -> object:

@@ -2,8 +2,44 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import warnings
 from pathlib import Path
+
+PREFIX = "TDSL_"
+SWITCHES = (
+    "TDSL_CACHE_DIR",
+    "TDSL_DB",
+    "TDSL_DEBUG",
+    "TDSL_DUMP",
+    "TDSL_NUM_THREADS",
+    "TDSL_VERIFY",
+)
+_OTHERS = ("TDSL_PEERS", "TDSL_TUNE_MEMORY")  # between benchmarks, the tuner and their processes
+
+
+class SwitchWarning(UserWarning):
+    """A variable of the environment that looks like a switch of tdsl's and is none."""
+
+
+def unknown_switches() -> dict[str, str]:
+    """Variables that begin as tdsl's do and change nothing, with what was probably meant."""
+    own = {name.removeprefix(PREFIX): name for name in SWITCHES}
+    found = {}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in (*SWITCHES, *_OTHERS):
+            close = difflib.get_close_matches(name.removeprefix(PREFIX).upper(), own, n=1)
+            meant = f"did you mean {own[close[0]]}?" if close else f"it knows {', '.join(SWITCHES)}"
+            found[name] = meant
+    return found
+
+
+def warn_of_unknown_switches() -> None:
+    """Warn at the line that imports tdsl."""
+    for name, meant in unknown_switches().items():
+        text = f"{name} is set, which tdsl does not know: {meant}"
+        warnings.warn(text, SwitchWarning, stacklevel=3)
 
 
 def dump_dir() -> Path | None:

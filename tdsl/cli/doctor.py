@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from tdsl import options
 from tdsl.errors import TdslError
 
 EXTRAS = {
@@ -23,7 +24,6 @@ EXTRAS = {
     "jinja2": "report",
     "matplotlib": "report",
 }
-_SWITCHES = "TDSL_"
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,11 @@ def _extras() -> Finding:
 
 def _switches() -> Finding:
     """Variables of the environment that change what tdsl does."""
-    found = [f"{key}={value}" for key, value in os.environ.items() if key.startswith(_SWITCHES)]
-    return Finding("switches", ok=True, text=" ".join(sorted(found)) or "none are set (TDSL_*)")
+    found = [f"{k}={v}" for k, v in os.environ.items() if k.startswith(options.PREFIX)]
+    unknown = options.unknown_switches()
+    text = " ".join(sorted(found)) or f"none are set ({options.PREFIX}*)"
+    hint = "; ".join(f"{name} is none: {meant}" for name, meant in unknown.items())
+    return Finding("switches", ok=not unknown, text=text, hint=hint)
 
 
 _LOOKS: dict[str, Callable[[], Finding]] = {
