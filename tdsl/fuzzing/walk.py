@@ -11,6 +11,7 @@ from tdsl.fuzzing.device_steps import NO_DEVICE, Take, bind_and_stage
 from tdsl.fuzzing.draw import Draw
 from tdsl.fuzzing.makers import makers, random_step, swarm
 from tdsl.fuzzing.step import Step
+from tdsl.fuzzing.turns import is_sparse
 from tdsl.ir.stmt import For, LoopKind
 from tdsl.lang.func import Func
 from tdsl.schedules.rules.tiles import register_tile
@@ -22,6 +23,10 @@ _LEAST_STEPS, _MOST_STEPS = 5, 14
 _BEFORE_BINDING, _AFTER_BINDING = 6, 3  # steps on a device, at most
 _TRIES = 3
 _MOST_COPIES = 256  # of a body in straight-line code: more would only time the code generator
+
+_ROUNDING = frozenset(
+    ("split", "tile", "split_k", "split_scan", "tree_reduce", "wavefront", "tile_in_registers")
+)  # loops become longer than what they count
 
 
 class LeftTraceError(Exception):
@@ -114,7 +119,12 @@ def _take_some(
 
 
 def grows_too_much(s: Schedule, step: Step) -> bool:
-    """Whether a step makes so much straight-line code that it only times the code generator."""
+    """Whether a step only times the code generator, or the interpreter.
+
+    It makes too much straight-line code, or too many turns of loops for each that has work.
+    """
+    if step.primitive in _ROUNDING and is_sparse(s):
+        return True
     if step.primitive == "tile_in_registers":
         return _register_tile(s, str(step.args[0])) > _MOST_COPIES
     if step.primitive not in ("unroll", "unroll_and_jam", "vectorize"):

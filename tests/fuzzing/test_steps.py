@@ -12,6 +12,8 @@ from tdsl.fuzzing.campaign import Failure, Job
 from tdsl.fuzzing.draw import RandomDraw
 from tdsl.fuzzing.saved import saved_test
 from tdsl.fuzzing.step import Step, view
+from tdsl.fuzzing.turns import is_sparse, turns
+from tdsl.fuzzing.walk import grows_too_much
 from tdsl.scheduling.locations import Location
 from tests.fuzz import instructions
 
@@ -104,3 +106,18 @@ def test_a_saved_test_imports_the_combinators_it_calls(tmp_path):
     line = "from tdsl.schedules import combinators\n"
     assert line not in saved_test(plain, tmp_path).read_text()
     assert line in saved_test(combined, tmp_path).read_text()
+
+
+def test_loops_that_turn_for_nothing_are_split_no_further():
+    s = plain()
+    for name in ("D.i", "D.j"):
+        assert not grows_too_much(s, Step("split", (name, 5)))
+        s.split(name, 32)
+    # 1024 turns for each of the 16 points of D; C has 64
+    assert turns(s.program) == 32 * 32 + 64
+    assert not is_sparse(s)
+    s.split("D.io", 8)
+    assert turns(s.program) == 8 * 32 * 32 + 64
+    assert is_sparse(s)
+    assert grows_too_much(s, Step("split", ("D.jo", 5)))
+    assert not grows_too_much(s, Step("parallel", ("D.jo",)))
