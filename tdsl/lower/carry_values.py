@@ -45,21 +45,30 @@ def _visit(s: Stmt, facts: Facts, target: Target) -> Stmt:
     inner = facts
     if isinstance(s, For):
         if s.kind is LoopKind.SERIAL and is_straight(s.body):
-            return _relieved(s, facts, target, _ROUNDS)
+            return _relieved(s, facts, target, _Left(_ROUNDS, target.vector_registers // 2))
         inner = facts.inside(s)
     elif isinstance(s, If) and s.otherwise is None:
         inner = facts.given(s.cond)
     return map_statements(s, lambda n: _visit(n, inner, target))
 
 
-def _relieved(loop: For, facts: Facts, target: Target, rounds: int) -> Stmt:
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """Rounds that a loop may still be gone through, and registers that no round has taken."""
+
+    rounds: int
+    registers: int
+
+
+def _relieved(loop: For, facts: Facts, target: Target, left: _Left) -> Stmt:
     extent = loop.extent
-    if rounds == 0 or loop.parts or (isinstance(extent, Const) and int(extent.value) < _FEWEST):
+    if not left.rounds or loop.parts or (isinstance(extent, Const) and int(extent.value) < _FEWEST):
         return loop
-    plan = _plan(loop, target)
+    plan = _plan(loop, target, left.registers)
     if not plan.groups:
         return loop
-    nest = _rewritten(loop, plan, facts, target, rounds)
+    taken = sum(group.registers(target) for group in plan.groups.values())
+    nest = _rewritten(loop, plan, facts, target, _Left(left.rounds - 1, left.registers - taken))
     runs = lt(index(0), extent)
     return nest if holds(facts, runs) else If(runs, nest)
 
@@ -131,7 +140,8 @@ class _Plan:
     groups: dict[Hashable, _Group]
 
 
-def _plan(loop: For, target: Target) -> _Plan:
+def _plan(loop: For, target: Target, left: int) -> _Plan:
+    """What a loop carries in *left* registers."""
     below = list(statements(loop.body))
     stored = {n.buffer for n in below if isinstance(n, Store)}
     stored |= {n.buffer for n in below if isinstance(n, Alloc)}
@@ -139,7 +149,6 @@ def _plan(loop: For, target: Target) -> _Plan:
     shifts = Shifts(loop.var, unknown, stored)
     plan = _Plan(shifts, {})
     refused: set[Hashable] = set()
-    left = target.vector_registers // 2
     while True:
         found = _groups(loop.body, plan)
         open_ = [g for key, g in found.items() if key not in refused and g.gain() >= _GAIN]
@@ -296,14 +305,14 @@ def _as_expr(n: Node) -> Expr:
     return n
 
 
-def _rewritten(loop: For, plan: _Plan, facts: Facts, target: Target, rounds: int) -> Stmt:
+def _rewritten(loop: For, plan: _Plan, facts: Facts, target: Target, left: _Left) -> Stmt:
     carried = _Carried(loop, plan)
     body: Stmt = sequence([carried.redirected(loop.body), *carried.after])
     for var, value in reversed(carried.lets):
         body = Let(var, value, body)
     last = sub(loop.extent, 1)
     steady = replace(loop, body=body, extent=last) if carried.peeled else replace(loop, body=body)
-    pieces = [*carried.before, _relieved(steady, facts, target, rounds - 1)]
+    pieces = [*carried.before, _relieved(steady, facts, target, left)]
     if carried.peeled:
         pieces.append(fresh_copy(loop.body, {loop.var: last}))
     nest: Stmt = sequence(pieces)

@@ -177,3 +177,19 @@ def test_both_directions_of_a_stencil():
         check_every_pass(s.program, {})
         stores = [n for n in walk(lower(s.program, TARGET).program.body) if isinstance(n, Store)]
         assert stores
+
+
+def test_values_inside_of_carried_ones_take_the_registers_that_are_left():
+    """Products of neighbours are carried, then the neighbours; both stay for the whole loop."""
+    xs = [td.placeholder((14, 16), "float32", name=f"X{n}") for n in range(10)]
+
+    def total(i, j):
+        products = [x[i + k, j] * x[i + k + 1, j] for x in xs for k in (0, 1)]
+        return sum(products[1:], products[0])
+
+    s = td.Schedule(td.func("f", xs, [td.compute((12, 16), total, name="Y")]), TARGET)
+    s.vectorize("j", 16)
+    program, _ = carried(s.program)
+    kept = [n for n in walk(program.body) if isinstance(n, Alloc) and "carried" in n.buffer.name]
+    assert len(kept) == TARGET.vector_registers // 2
+    check_every_pass(s.program, {})
