@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from tdsl.ir.build import floordiv, floormod, index, product
+from tdsl.ir.affine import linear
+from tdsl.ir.build import floordiv, floormod, index, maximum, product
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.stmt import For, Let, LoopKind, Program, Stmt
 from tdsl.ir.visit import substitute
 from tdsl.lower.bodies import transform_statements, with_body
+from tdsl.lower.facts import Facts, not_negative, program_facts
 from tdsl.target import Target
 
 
@@ -26,7 +28,8 @@ def unfuse_serial(program: Program, target: Target) -> Program:
 def compute_parts(program: Program, target: Target) -> Program:
     """Compute the parts of the fused loops that are left from their variable."""
     del target
-    return with_body(program, transform_statements(program.body, _lets))
+    facts = program_facts(program)
+    return with_body(program, transform_statements(program.body, lambda s: _lets(s, facts)))
 
 
 def _nest(n: Stmt) -> Stmt:
@@ -53,13 +56,25 @@ def _without_single(loop: For) -> For:
     return dataclasses.replace(loop, parts=parts, body=substitute(loop.body, single))
 
 
-def _lets(n: Stmt) -> Stmt:
+def _lets(n: Stmt, facts: Facts) -> Stmt:
     if not isinstance(n, For) or not n.parts:
         return n
     body: Stmt = n.body
     for var, value in reversed(part_values(n)):
         body = Let(var, value, body)
-    return dataclasses.replace(n, body=body, parts=())
+    return dataclasses.replace(n, extent=_points(n, facts), body=body, parts=())
+
+
+def _points(loop: For, facts: Facts) -> Expr:
+    """How many iterations a fused loop has: none where several parts end before they begin.
+
+    An extent such as `2 * N - 1` is below zero for a tensor without elements, and the product of
+    two of them is not.
+    """
+    short = [p for p in loop.parts if not not_negative(facts, linear(p.extent))]
+    if len(short) < 2:
+        return loop.extent
+    return product([maximum(p.extent, 0) if p in short else p.extent for p in loop.parts])
 
 
 def part_values(loop: For) -> list[tuple[Var, Expr]]:
