@@ -8,11 +8,12 @@ else in the loop touches their buffer and the target has that many registers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.below import BELOW
 from tdsl.ir.build import index, lt, product
-from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
+from tdsl.ir.expr import Buffer, Checked, Expr, Extern, Load, Node, Ramp, Select, Var
 from tdsl.ir.stmt import (
     Alloc,
     Barrier,
@@ -26,7 +27,7 @@ from tdsl.ir.stmt import (
     Stmt,
     Store,
 )
-from tdsl.ir.visit import free_vars, map_children, statements, walk
+from tdsl.ir.visit import children, free_vars, map_children, statements, walk
 from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.facts import Facts, holds, in_range, program_facts
 from tdsl.lower.team import BOUND, LOCALS
@@ -286,17 +287,46 @@ _Places = dict[tuple[Buffer, tuple[Expr, ...]], tuple[Buffer, tuple[Expr, ...]]]
 
 
 def _redirected(s: Stmt, places: _Places) -> Stmt:
-    def visit(n: Node) -> Node:
-        new = map_children(n, visit)
-        if isinstance(n, Load | Store) and isinstance(new, Load | Store):
-            found = places.get((n.buffer, n.indices))
-            if found is not None:
-                slot, at = found
-                if isinstance(new, Store):
-                    return Store(slot, at, new.value)
-                return Load(slot, at)
-        return new
+    """A statement that accesses the slots.
 
-    result = visit(s)
-    assert isinstance(result, Stmt)
-    return result
+    Lanes that a mask leaves out hold anything in a slot, so a load keeps its mask unless its value
+    is stored under the same. A store keeps its own for what a value does beside being computed.
+    """
+
+    def visit(n: Node, stored: Expr | None) -> Node:
+        """`stored`: the mask under which values that *n* takes part in are stored."""
+        match n:
+            case Load():
+                found = places.get((n.buffer, n.indices))
+                if found is None:
+                    return map_children(n, lambda child: visit(child, None))
+                return Load(*found, None if n.mask == stored else n.mask)
+            case Let(var=var, value=value, body=body):
+                new = visit(value, _stored_under(var, body)), visit(body, None)
+                return Let(var, *cast("tuple[Expr, Stmt]", new))
+            case Store():
+                new_store = map_children(n, lambda child: visit(child, n.mask))
+                found = places.get((n.buffer, n.indices))
+                if found is None:
+                    return new_store
+                return Store(*found, new_store.value, n.mask if _has_effects(n.value) else None)
+            case _:
+                return map_children(n, lambda child: visit(child, stored))
+
+    return cast("Stmt", visit(s, None))
+
+
+def _stored_under(var: Var, body: Stmt) -> Expr | None:
+    """The mask of the stores of a name's value; None where that goes anywhere else as well."""
+    masks: set[Expr | None] = set()
+    for s in statements(body):
+        if isinstance(s, Store) and s.value is var:
+            masks.add(s.mask)
+        elif any(isinstance(e, Expr) and var in free_vars(e) for e in children(s)):
+            return None
+    return masks.pop() if len(masks) == 1 else None
+
+
+def _has_effects(value: Expr) -> bool:
+    """Whether evaluating a value where it is not stored could be seen."""
+    return any(isinstance(n, Checked | Extern) for n in walk(value))

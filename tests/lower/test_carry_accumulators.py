@@ -83,6 +83,17 @@ for k in N:
   for q in 2:
     y[ramp(m * 4, 1, 4)] = y[ramp(m * 4, 1, 4)] + broadcast(x[k], 4)
 """,
+    "lanes that another vector has where the mask holds, and zeros elsewhere": """
+for k in N:
+  y[ramp(0, 1, 4); ramp(0, 1, 4) < broadcast(3, 4)] = broadcast(x[k], 4)
+  y[ramp(4, 1, 4)] = y[ramp(4, 1, 4)] + y[ramp(0, 1, 4); ramp(0, 1, 4) < broadcast(3, 4)]
+""",
+    "an index that is out of range where nothing is stored": """
+for k in N:
+  y[ramp(0, 1, 4); ramp(0, 1, 4) < broadcast(3, 4)] = x[checked(ramp(0, 1, 4) // broadcast(3, 4) \
+* broadcast(9, 4), broadcast(N, 4), 1)]
+  y[ramp(4, 1, 4)] = y[ramp(0, 1, 4); ramp(0, 1, 4) < broadcast(3, 4)]
+""",
     "what is stored first": """
 for k in N:
   y[m] = x[k]
@@ -186,6 +197,15 @@ def test_only_a_loop_that_may_not_run_is_asked_first():
     for extent, count in (("N", 1), ("2", 0)):
         after = carried(f"for k in {extent}:\n  y[m] = y[m] + 1")
         assert sum(isinstance(n, If) for n in walk(after.body)) == count
+
+
+def test_a_sum_in_some_lanes_is_added_to_in_all_of_its_register():
+    some = "y[ramp(0, 1, 4); ramp(0, 1, 4) < broadcast(3, 4)]"
+    after = carried(f"for k in N:\n  {some} = {some} + broadcast(x[k], 4)")
+    (loop,) = [n for n in walk(after.body) if isinstance(n, For) and n.var.name == "k"]
+    slots = [n for n in walk(loop) if isinstance(n, Load | Store) and n.buffer.name != "x"]
+    assert len(slots) == 2
+    assert all(n.mask is None for n in slots)
 
 
 @pytest.mark.parametrize("stream", ["", " stream"])
