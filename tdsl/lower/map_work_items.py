@@ -19,7 +19,7 @@ from tdsl.ir.expr import Buffer, Const, Expr, Unary, UnaryOp, Var
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Seq, Stmt, Store
 from tdsl.ir.visit import free_vars, loads, statements, substitute
 from tdsl.lower.barriers import insert_barriers
-from tdsl.lower.bodies import map_statements, sequence, with_body
+from tdsl.lower.bodies import map_statements, sequence, transform_statements, with_body
 from tdsl.lower.conditions import NOTHING
 from tdsl.lower.move_accesses import Place, moved
 from tdsl.lower.private_tiles import own_tiles
@@ -46,8 +46,6 @@ def map_work_items(program: Program, target: Target) -> Program:
         LoweringError: the loops are bound in a way that no device can run.
     """
     del target
-    if not has_loops(program.body, BOUND):
-        return program
     return with_body(program, _host(program.body, program, ()))
 
 
@@ -57,7 +55,7 @@ def _host(s: Stmt, program: Program, around: tuple[For, ...]) -> Stmt:
         case For(kind=kind) if kind in BOUND:
             return _Kernel(program, around).nest(s)
         case _ if not has_loops(s, BOUND):
-            return s
+            return transform_statements(s, _alone)
         case For(kind=LoopKind.SERIAL | LoopKind.UNROLLED):
             return map_statements(s, lambda n: _host(n, program, (*around, s)))
         case For():
@@ -85,6 +83,17 @@ def _host(s: Stmt, program: Program, around: tuple[For, ...]) -> Stmt:
             )
         case _:
             return map_statements(s, lambda n: _host(n, program, around))
+
+
+def _alone(s: Stmt) -> Stmt:
+    """One work-item runs this: it shares with nobody, so that its own memory will do.
+
+    What a group shares is declared at the top of a kernel, and there may be loops around.
+    """
+    if not isinstance(s, Alloc) or s.scope is not Scope.SHARED:
+        return s
+    constant = all(isinstance(extent, Const) for extent in s.buffer.shape)
+    return dataclasses.replace(s, scope=Scope.STACK) if constant else s
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import pytest
 
 from tdsl import dtypes
 from tdsl.codegen.opencl import emit_module
-from tdsl.ir.build import add, const, floordiv, index, mul
+from tdsl.ir.build import add, const, floordiv, index, lt, mul
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -64,6 +64,11 @@ def operations(dtype):
         for op in (BinaryOp.SHL, BinaryOp.SHR, BinaryOp.FLOORDIV, BinaryOp.FLOORMOD):
             name = f"{op.name.lower()}_by_three"
             yield name, dtype, lambda a, b, _, op=op: Binary(op, a, three)
+        # C chooses between short integers as `int`, which has more leading zeros
+        yield (
+            "clz_of_a_choice", dtype,
+            lambda a, b, _: Unary(UnaryOp.CLZ, Select(lt(a, b), a, b)),
+        )  # fmt: skip
     for op in unary_operations(dtype):
         result = dtypes.bool_ if op in (UnaryOp.ISNAN, UnaryOp.ISINF) else dtype
         yield op.value, result, lambda a, b, _, op=op: Unary(op, a)

@@ -132,7 +132,7 @@ def binary(
 
 
 def _cut(v: Value) -> Value:
-    """The result of C's arithmetic on short integers, which happens in `int`, cut to its type."""
+    """The result of C's operators on short integers, which is an `int`, cut to its type."""
     if v.lanes > 1 or v.dtype.bits >= 32:
         return v
     return Value(f"({v.type}){v.at(UNARY)}", v.dtype, 1, UNARY)
@@ -207,7 +207,7 @@ def _extremum(op: BinaryOp, x: Value, y: Value) -> Value:
 
 
 def _overloaded(v: Value) -> Value:
-    """An operand of an overloaded function: its type must show in its text."""
+    """An operand of an overloaded function, or an arm: its type must show in its text."""
     plain = v.text.lstrip("-").isdigit()
     if v.lanes == 1 and plain and v.dtype is dtypes.int64:
         return Value(f"{v.text}L", v.dtype, 1, v.strength)
@@ -360,8 +360,10 @@ def choose(cond: Value, a: Value, b: Value) -> Value:
     """`cond ? a : b`; on vectors lane by lane."""
     if cond.lanes > 1:
         cond = remask(cond, a.bits if a.dtype.is_bool else width(a.dtype))
+    a, b = _overloaded(a), _overloaded(b)
     text = f"{cond.at(LOGIC)} ? {a.at(CHOICE + 1)} : {b.at(CHOICE)}"
-    return Value(text, a.dtype, max(a.lanes, cond.lanes), CHOICE, a.bits)
+    found = Value(text, a.dtype, max(a.lanes, cond.lanes), CHOICE, a.bits)
+    return _cut(found) if a.dtype.is_integer else found
 
 
 def cast(f: Functions, v: Value, to: DType) -> Value:

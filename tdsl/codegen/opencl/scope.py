@@ -48,6 +48,7 @@ class Scope:
     lines: list[str] = field(default_factory=list)
     depth: int = 1
     checks: bool = False
+    barriers: int = 0  # written so far
     shares_global: bool = False  # work-items exchange values through global memory
     data: set[Var] = field(default_factory=set)  # integer values that may wrap
     declaring: dict[str, str] = field(default_factory=dict)  # variables to be, with their types

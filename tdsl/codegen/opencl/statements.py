@@ -14,7 +14,7 @@ from tdsl.ir import stmt as ir
 from tdsl.ir.build import index
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Ramp, Var
 from tdsl.ir.stmt import LoopKind, Stmt
-from tdsl.ir.visit import statements, walk
+from tdsl.ir.visit import walk
 from tdsl.lower.team import PRIVATE
 
 
@@ -72,8 +72,9 @@ def _branch(scope: Scope, s: ir.Stmt) -> None:
 
     PoCL 3.0 loses what follows the last barrier of a side, unless a barrier ends it.
     """
+    before = scope.barriers
     emit(scope, s)
-    if any(isinstance(n, ir.Barrier) for n in statements(s)):
+    if scope.barriers > before:
         scope.line("barrier(CLK_LOCAL_MEM_FENCE);")
 
 
@@ -172,6 +173,7 @@ def declare_shared(scope: Scope, s: ir.Alloc) -> None:
 
 
 def _barrier(scope: Scope, _: ir.Barrier) -> None:
+    scope.barriers += 1
     fence = "CLK_LOCAL_MEM_FENCE"
     if scope.shares_global:
         fence += " | CLK_GLOBAL_MEM_FENCE"
