@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from tdsl.records.schema import median
 
 _WIDE = 2.0  # spreads that a difference must exceed
+_NORMAL = 1.4826  # the standard deviation of normal values, in median distances from their middle
+# All rounds of a session run one copy of a kernel's code on one set of arrays. Where these happen
+# to lie is in each ratio alike, so the rounds' spread does not show it: a gain below this may be
+# gone in the next process.
+_PLACEMENT = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +57,5 @@ def duel(contestant: Sequence[float], default: Sequence[float]) -> Duel:
     middle = median(ratios)
     spread = median(sorted(abs(ratio - middle) for ratio in ratios))
     # the median of n values wanders less than the values do, by the square root of n
-    noise = max(0.005, _WIDE * 1.4826 * spread / len(ratios) ** 0.5)
+    noise = max(_PLACEMENT, _WIDE * _NORMAL * spread / len(ratios) ** 0.5)
     return Duel(median(list(contestant)), median(list(default)), middle, noise)

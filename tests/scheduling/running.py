@@ -1,5 +1,6 @@
 """Run a schedule in the interpreter, in friendly and hostile orders, against its algorithm."""
 
+import re
 from textwrap import dedent
 
 import numpy as np
@@ -60,8 +61,8 @@ def nest(schedule):
 
 
 def text(block):
-    """A nest as it is printed, from one that is written indented."""
-    return dedent(block).strip()
+    """A nest as it is printed, from one that is written indented; `...` goes on with a line."""
+    return re.sub(r"\n *\.\.\. ", " ", dedent(block).strip())
 
 
 def shown(schedule, wanted, sizes=None):

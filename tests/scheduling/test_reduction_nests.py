@@ -135,11 +135,12 @@ FACTORED = {
             C.rf[ki, i] = 0
           for ko in 3:  # reduction
             for ki in 4:
-              if select(ko * 4 + ki < 10, A[ko * 4 + ki, i] > 3, false): C.rf[ki, i] += A[i, ko * 4 + ki]
+              if select(ko * 4 + ki < 10, A[ko * 4 + ki, i] > 3, false):
+              ... C.rf[ki, i] += A[i, ko * 4 + ki]
           C[i] = 0
           for r in 4:  # reduction
             C[i] += C.rf[r, i]
-        """,  # noqa: E501 - a nest as it is printed
+        """,
     ),
     "one of three": (
         boxes(), lambda s: s.rfactor("q"), """
@@ -196,11 +197,12 @@ FACTORED = {
                 if io * 2 + ii < 5: C.rf[ki, io * 2 + ii, j] = 0
               for ko in 3:  # reduction
                 for ki in 3:
-                  if io * 2 + ii < 5 and ko * 3 + ki < 7: C.rf[ki, io * 2 + ii, j] += A[io * 2 + ii, ko * 3 + ki] * B[ko * 3 + ki, j]
+                  if io * 2 + ii < 5 and ko * 3 + ki < 7:
+                  ... C.rf[ki, io * 2 + ii, j] += A[io * 2 + ii, ko * 3 + ki] * B[ko * 3 + ki, j]
               if io * 2 + ii < 5: C[io * 2 + ii, j] = 0
               for r in 3:  # reduction
                 if io * 2 + ii < 5: C[io * 2 + ii, j] += C.rf[r, io * 2 + ii, j]
-        """,  # noqa: E501 - a nest as it is printed
+        """,
     ),
     # an update factors as a whole: its target is unknown before the data are read
     "update": (
@@ -331,8 +333,9 @@ INITS = {
             for k in 3:  # reduction
               for ii in 2:
                 for ji in vectorized(4):
-                  if io * 2 + ii < 5 and jo * 4 + ji < 6: C[io * 2 + ii, jo * 4 + ji] += A[io * 2 + ii, k] * B[k, jo * 4 + ji]
-        """,  # noqa: E501 - a nest as it is printed
+                  if io * 2 + ii < 5 and jo * 4 + ji < 6:
+                  ... C[io * 2 + ii, jo * 4 + ji] += A[io * 2 + ii, k] * B[k, jo * 4 + ji]
+        """,
     ),
     # conditions on what is reduced are none of the init
     "two tails": (
@@ -345,8 +348,9 @@ INITS = {
             for ji in 3:
               for ko in 3:  # reduction
                 for ki in 2:  # reduction
-                  if ko * 2 + ki < 5 and jo * 3 + ji < 4: C[i, jo * 3 + ji] += A[i, ko * 2 + ki] * B[ko * 2 + ki, jo * 3 + ji]
-        """,  # noqa: E501 - a nest as it is printed
+                  if ko * 2 + ki < 5 and jo * 3 + ji < 4:
+                  ... C[i, jo * 3 + ji] += A[i, ko * 2 + ki] * B[ko * 2 + ki, jo * 3 + ji]
+        """,
     ),
     "fused": (
         matmul(3, 4, 5), lambda s: s.parallel(s.fuse("i", "j")), "C.i_j", """
