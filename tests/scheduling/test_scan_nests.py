@@ -106,8 +106,8 @@ def test_a_scan_of_symbolic_rows_in_blocks():
           for ti in 3:  # in order
             for i in M:
               if {at} < N:
-              ... S.s[{at}, i] = select(({at}) % 3 == 0, S.s.carry[({at}) // 3, i], S.s[{at} - 1, i])
-              ... + X[{at}, i]
+              ... S.s[{at}, i] = select(({at}) % 3 == 0, S.s.carry[({at}) // 3, i],
+              ... S.s[{at} - 1, i]) + X[{at}, i]
     """)
     for n in (0, 1, 3, 7):
         check(s, {"N": n, "M": 2})
