@@ -18,6 +18,7 @@ from tdsl.ir.expr import Buffer, Const, Expr, Var
 from tdsl.ir.stmt import Alloc, BlockKind, For, Guard, Leaf, LoopKind, Program, Stmt
 from tdsl.ir.visit import free_vars, leaves, substitute
 from tdsl.lower.bodies import map_statements, with_body
+from tdsl.lower.conditions import conjuncts
 from tdsl.lower.facts import implied
 from tdsl.lower.told import told
 from tdsl.target import Target
@@ -145,9 +146,12 @@ def _moves_with(leaf: Leaf, window: _Window) -> bool:
         window.outer: sub(window.outer, 1),
         window.inner: add(window.inner, window.step),
     }
-    for guard in leaf.guards:
-        now = list(implied(guard.cond))
-        then = list(implied(substitute(guard.cond, before)))
+    conds = [cond for guard in leaf.guards for cond in conjuncts(guard.cond)]
+    for cond in conds:
+        if free_vars(cond).isdisjoint(before):
+            continue
+        now = list(implied(cond))
+        then = list(implied(substitute(cond, before)))
         if not now or now != then:
             return False
     return True

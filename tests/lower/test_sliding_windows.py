@@ -1,11 +1,11 @@
 import pytest
 
 import tdsl as td
-from tdsl.ir.build import add, floordiv, floormod, index, mul
-from tdsl.ir.expr import Var
+from tdsl.ir.build import add, compare, conjunction, floordiv, floormod, index, lt, mul
+from tdsl.ir.expr import BinaryOp, Var
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import Alloc, For, Guard, Layout, Leaf
-from tdsl.ir.visit import replace_stmt, walk
+from tdsl.ir.visit import free_vars, replace_stmt, walk
 from tdsl.lower import lower
 from tdsl.lower.slide_windows import slide_windows
 from tests.lower.nests import PARALLEL, TARGET, check_every_pass, find, mark, replace
@@ -167,6 +167,33 @@ def test_windows_that_do_not_move_by_whole_rows_are_computed_each_time(make):
     program = make()
     assert guards_of(slid(program), "b") == ()
     check_every_pass(program, {})
+
+
+@pytest.mark.parametrize(
+    ("cond", "slides"),
+    [
+        ("row < 9", True),  # says the same of a row, whichever iteration computes it
+        ("row < 9 and H != 4", True),
+        ("r < 2", False),  # the last row is left to the next iteration
+        ("row < 9 and r != 2", False),
+    ],
+)
+def test_a_row_is_found_where_the_iteration_before_had_the_same_guards(cond, slides):
+    program = stencil()
+    leaf = next(n for n in walk(program.body) if isinstance(n, Leaf) and n.block.name == "b")
+    (H,) = program.sizes
+    row = leaf.bindings[0]
+    i, r = sorted(free_vars(row), key=lambda v: v.name != "i")
+    conds = {
+        "row < 9": lt(row, 9),
+        "r < 2": lt(r, 2),
+        "H != 4": compare(BinaryOp.NE, H, 4),
+        "r != 2": compare(BinaryOp.NE, r, 2),
+    }
+    guard = conjunction([conds[one] for one in cond.split(" and ")])
+    guarded = replace(leaf, guards=(Guard(guard),))
+    program = replace(program, body=replace_stmt(program.body, leaf, guarded))
+    assert (len(guards_of(slide_windows(program, TARGET), "b")) > 1) is slides
 
 
 def test_threads_do_not_find_what_the_iteration_before_has_computed():
