@@ -183,7 +183,7 @@ def test_a_row_is_found_where_the_iteration_before_had_the_same_guards(cond, sli
     leaf = next(n for n in walk(program.body) if isinstance(n, Leaf) and n.block.name == "b")
     (H,) = program.sizes
     row = leaf.bindings[0]
-    i, r = sorted(free_vars(row), key=lambda v: v.name != "i")
+    _, r = sorted(free_vars(row), key=lambda v: v.name != "i")
     conds = {
         "row < 9": lt(row, 9),
         "r < 2": lt(r, 2),
