@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tdsl.cli.locate import UsageError
-from tdsl.cli.tuning import check_writable
+from tdsl.cli.tuning import Db, check_writable
 
 if TYPE_CHECKING:
     from tdsl.records import Database, Workload
@@ -19,9 +19,6 @@ db_commands = typer.Typer(
     no_args_is_help=True, help="The database of measured schedules: list, show, export, import."
 )
 
-Path_ = Annotated[
-    Path | None, typer.Option("--db", help="The database (TDSL_DB, or the user's own).")
-]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Which = Annotated[str, typer.Argument(metavar="WORKLOAD", help="A name, or the start of a key.")]
 
@@ -46,7 +43,7 @@ def _one(db: Database, which: str) -> Workload:
 
 
 @db_commands.command("ls")
-def list_workloads(*, db: Path_ = None, as_json: Json = False) -> None:
+def list_workloads(*, db: Db = None, as_json: Json = False) -> None:
     """List the workloads, their trials and their best times.
 
     Example: tdsl db ls
@@ -86,7 +83,7 @@ def list_workloads(*, db: Path_ = None, as_json: Json = False) -> None:
 def show_records(
     workload: Which,
     *,
-    db: Path_ = None,
+    db: Db = None,
     as_json: Json = False,
     count: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 20,
 ) -> None:
@@ -114,7 +111,7 @@ def show_records(
 
 
 @db_commands.command("best")
-def show_best(workload: Which, *, db: Path_ = None, as_json: Json = False) -> None:
+def show_best(workload: Which, *, db: Db = None, as_json: Json = False) -> None:
     """Show what won a workload: the verdict, and the steps of the schedule.
 
     Example: tdsl db best matmul
@@ -153,7 +150,7 @@ def export_records(
         list[str] | None, typer.Argument(metavar="WORKLOAD...", help="Names or keys; else all.")
     ] = None,
     *,
-    db: Path_ = None,
+    db: Db = None,
     out: Annotated[Path | None, typer.Option("--out", help="A file; else standard output.")] = None,
 ) -> None:
     """Write records as lines of JSON.
@@ -187,7 +184,7 @@ def _some(db: Database, which: str) -> list[Workload]:
 def import_records(
     file: Annotated[str, typer.Argument(metavar="FILE", help="An export; - is standard input.")],
     *,
-    db: Path_ = None,
+    db: Db = None,
 ) -> None:
     """Add the records of an export; those that are known stay, damaged lines are skipped.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tdsl.cli.explaining import Chosen, Sizes, Target_, What, check_numbers, scheduled_for
-from tdsl.cli.tuning import check_writable
+from tdsl.cli.tuning import Db, check_writable
 from tdsl.target import TargetKind
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="The page (NAME.html in this folder).")
     ] = None,
-    db: Annotated[
-        Path | None, typer.Option("--db", help="The database (TDSL_DB, or the user's own).")
-    ] = None,
+    db: Db = None,
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Of the tuning run (all that there are).")
     ] = None,

@@ -28,20 +28,25 @@ What = Annotated[
         "sizes in a file, which is run; or an ONNX model, whose kernels are tuned in turn.",
     ),
 ]
+Sizes = Annotated[
+    str | None,
+    typer.Option(
+        "-s",
+        "--sizes",
+        help="Sizes: M x N x K for matmul; see --list for others. Of a model, "
+        "NAME=N for extents that have names.",
+    ),
+]
+Db = Annotated[Path | None, typer.Option("--db", help="The database (TDSL_DB, or the user's own).")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Threads of the kernels (all that there are).")
+]
 
 
 def tune(
     what: What = None,
     *,
-    sizes: Annotated[
-        str | None,
-        typer.Option(
-            "-s",
-            "--sizes",
-            help="Sizes: M x N x K for matmul; see --list for others. Of a model, "
-            "NAME=N for extents that have names.",
-        ),
-    ] = None,
+    sizes: Sizes = None,
     trials: Annotated[
         int, typer.Option(min=1, help="Trials of the workload, those in the database included.")
     ] = 64,
@@ -49,16 +54,11 @@ def tune(
         float | None, typer.Option(min=0.0, help="The most that the search takes.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same candidates.")] = 0,
-    db: Annotated[
-        Path | None, typer.Option("--db", help="The database (TDSL_DB, or the user's own).")
-    ] = None,
+    db: Db = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the winner to this schedule file.")
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, max=1024, help="Threads of the kernels (all that there are)."),
-    ] = None,
+    threads: Threads = None,
     search: Annotated[
         str, typer.Option(help="evolution (guided by a model) or random.")
     ] = "evolution",
@@ -79,7 +79,7 @@ def tune(
 
     Example: tdsl tune matmul -s 512x512x512 --trials 64 --out matmul.schedule
     """
-    from tdsl.autotune.report import LiveReport, summary
+    from tdsl.autotune.report import LiveReport
     from tdsl.autotune.tuning import tune as run
 
     if list_operators or what is None:
@@ -102,7 +102,13 @@ def tune(
         tune_model(Path(what), sizes, tuned, target=target, threads=threads, as_json=as_json)
         return
     task = task_for(what, sizes, target=target, threads=threads)
-    result = tuned(task)
+    _conclude(task, tuned(task), out, as_json=as_json)
+
+
+def _conclude(task: Task, result: TaskResult, out: Path | None, *, as_json: bool) -> None:
+    """Write the winner's file, and tell what came out."""
+    from tdsl.autotune.report import summary
+
     if out is not None and (result.verdict is not None or result.best is not None):
         result.schedule.save(out, task.location)
         result = replace(result, file=out)
