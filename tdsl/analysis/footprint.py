@@ -1,8 +1,8 @@
 """Which elements the accesses of a scheduled program walk over, in numbers.
 
 An index is summed up by its slopes: how far it moves when a loop takes one step. Quotients count
-as if they were linear, and an index that depends on data as if it could be anywhere. That is what
-predictions need; proofs are made of integer sets instead.
+as if they were linear, and an index that depends on data as if each look-up could be anywhere. That
+is what predictions need; proofs are made of integer sets instead.
 """
 
 from __future__ import annotations
@@ -77,18 +77,19 @@ class Touch:
         Whole lines; and in a cache of so many sets, lines at a distance that is a multiple of many
         powers of two share few of them, so that they need a larger one.
         """
+        reached = [_reached(slopes, levels) for slopes in self.slopes]
         extents = [
-            max(
-                1,
-                min(most, 1 + int(sum(abs(slopes.get(x.var, 0)) * (x.trips - 1) for x in levels))),
-            )
-            for slopes, most in zip(self.slopes, self.most, strict=True)
+            max(1, min(most, near * looks))
+            for (near, looks), most in zip(reached, self.most, strict=True)
         ]
         size = self.buffer.dtype.bytes
         row = len(extents) - 1
         while row and extents[row] == self.most[row]:
             row -= 1  # whole rows follow one another
         lines = -(-prod(extents[row:]) * size // LINE)
+        near, looks = reached[-1]
+        if looks > 1 and row == len(extents) - 1:  # each of them has lines of its own
+            lines = min(looks * -(-near * size // LINE), -(-self.most[row] * size // LINE))
         rows = prod(extents[:row])
         used = sets
         if rows > 1:
@@ -127,6 +128,13 @@ def touches(
                   tuple(most) or (1,))
         )  # fmt: skip
     return tuple(found)
+
+
+def _reached(slopes: Slopes, levels: tuple[Level, ...]) -> tuple[int, int]:
+    """How many elements of a dimension follow one that is looked up, and how many are looked up."""
+    moving = [(abs(slopes.get(level.var, 0)), level.trips) for level in levels]
+    near = 1 + int(sum(slope * (trips - 1) for slope, trips in moving if slope < _ANYWHERE))
+    return near, prod(trips for slope, trips in moving if slope >= _ANYWHERE)
 
 
 def _most(e: Expr, extents: Mapping[Var, int]) -> int:
@@ -205,7 +213,8 @@ def _sum(a: Slopes, b: Slopes, sign: int) -> Slopes:
 
 
 def _scaled(a: Slopes, factor: float) -> Slopes:
-    return {var: slope * factor for var, slope in a.items()}
+    far = _ANYWHERE  # where an index may be anywhere, so may a part of it
+    return {v: far if abs(slope) >= far else slope * factor for v, slope in a.items()}
 
 
 def _widest(a: Slopes, b: Slopes) -> Slopes:

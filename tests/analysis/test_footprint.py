@@ -148,15 +148,43 @@ def test_what_a_skew_adds_and_an_index_takes_away_is_no_move():
     assert [{v.name: slope for v, slope in s.items()} for s in read.slopes] == [{"t": 1}]
 
 
-def test_a_looked_up_index_moves_with_all_that_picks_it():
+def looked_up(index, table):
+    """The accesses of B[i, j] = A[index], where index is made of x[i, j]."""
     x = td.placeholder((64, 64), "int32", name="x")
-    a = td.placeholder((1000,), "float32", name="A")
-    b = td.compute((64, 64), lambda i, j: a[td.unchecked(x[i, j] % 1000)], name="B")
+    a = td.placeholder(table, "float32", name="A")
+    b = td.compute((64, 64), lambda i, j: a[index(x[i, j], j)], name="B")
     leaf, levels = leaf_of(td.func("f", [x, a], [b]), "i in 64:\n  j in 64:\n    B(i, j)\n", "B")
-    found = {t.buffer.name: t for t in touches(leaf, levels, {}, {})}
+    return levels, {t.buffer.name: t for t in touches(leaf, levels, {}, {})}
+
+
+def test_a_looked_up_index_moves_with_all_that_picks_it():
+    _, found = looked_up(lambda x, j: td.unchecked(x % 1000), (1000,))
     assert {var.name for var in found["A"].slopes[0]} == {"i", "j"}
-    assert found["A"].room((level(levels[1].var, 2),)) == 63 * LINE  # it may be anywhere
     assert [sorted(v.name for v in s) for s in found["x"].slopes] == [["i"], ["j"]]
+
+
+@pytest.mark.parametrize(
+    ("index", "table", "trips", "lines"),
+    [
+        # as many lines as are looked up, and no more than the table has: 4000 bytes
+        (lambda x, j: x % 1000, (1000,), (1, 1), 1),
+        (lambda x, j: x % 1000, (1000,), (1, 2), 2),
+        (lambda x, j: x % 1000, (1000,), (5, 7), 35),
+        (lambda x, j: x % 1000, (1000,), (8, 8), 63),
+        (lambda x, j: x % 4000 // 4, (1000,), (5, 7), 35),
+        # one element of a row, in one of its four lines
+        (lambda x, j: (j, x % 64), (64, 64), (1, 3), 3 * 3),
+        (lambda x, j: (j, x % 64), (64, 64), (1, 64), 64 * 4),
+    ],
+)
+def test_look_ups_take_as_many_lines_as_there_are_of_them(index, table, trips, lines):
+    def unchecked(x, j):
+        made = index(x, j)
+        return tuple(map(td.unchecked, made)) if isinstance(made, tuple) else td.unchecked(made)
+
+    levels, found = looked_up(unchecked, table)
+    few = tuple(level(x.var, n) for x, n in zip(levels, trips, strict=True))
+    assert found["A"].room(few) == lines * LINE
 
 
 def test_a_copy_inside_of_loops_is_chosen_from_by_those_inside_alone():

@@ -139,6 +139,7 @@ def test_indices_that_are_looked_up_may_be_anywhere():
     levels, by_name = touched(of(td.func("look", [x, table], [y])), "y")
     i, j = levels
     assert by_name["table"].room((i,)) == 64 * 64
+    assert by_name["table"].room((replace(i, trips=4), j)) == 4 * 64  # rows of one line
     assert by_name["table"].room((j,)) == 64
     assert by_name["table"].is_dense(j)
 
