@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 from tdsl.analysis.regions import needed_box
 from tdsl.errors import ScheduleError
-from tdsl.ir.build import floormod
-from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Node, Var
-from tdsl.ir.stmt import Alloc, For, Layout, Stmt
-from tdsl.ir.visit import accessed_buffers, free_vars, substitute, transform, walk
+from tdsl.ir.expr import Buffer, Const, Var
+from tdsl.ir.stmt import Alloc, For, Stmt
+from tdsl.ir.visit import accessed_buffers, free_vars
 from tdsl.scheduling.arguments import DimArg, LanesArg, MaybeLoopArg, StoredArg, TensorArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.index_map import IndexMap
 from tdsl.scheduling.layouts import clash
 from tdsl.scheduling.primitive import primitive
+from tdsl.scheduling.rings import folded, is_ring, plain_layout
 from tdsl.scheduling.tree import drop_alloc, leaves_below, own_vars, statements, swap
 
 
@@ -156,7 +155,7 @@ def fold_storage(
     if dim is not None and not 0 <= dim < buffer.rank:
         reason = f"{buffer.name!r} has {buffer.rank} dimensions, there is no dimension {dim}"
         raise edit.error(reason, "dimensions count from 0")
-    if alloc.layout is not None and _is_folded(edit, buffer, alloc):
+    if alloc.layout is not None and _shares_places(edit, buffer, alloc):
         raise _folded_already(edit, buffer)
     if dim is None or factor is None:
         dim, factor = _window(edit, buffer, alloc, dim, factor)
@@ -218,51 +217,12 @@ def _loops_around(edit: Edit, buffer: Buffer) -> tuple[For, ...]:
     return ()
 
 
-def _is_folded(edit: Edit, buffer: Buffer, alloc: Alloc) -> bool:
+def _shares_places(edit: Edit, buffer: Buffer, alloc: Alloc) -> bool:
+    """Whether a layout, of whatever form, has one place for two elements of those that are used."""
     assert alloc.layout is not None
     layout = IndexMap(alloc.layout.inputs, alloc.layout.outputs)
     boxes = (buffer.shape, needed_box(edit.program, buffer, alloc.body).extent)
     return all(clash(edit.program, layout, box) is not None for box in boxes)
-
-
-def plain_layout(buffer: Buffer) -> Layout:
-    """Row-major storage, as a layout."""
-    inputs = tuple(Var(name) for name in _names(buffer.rank))
-    return Layout(inputs, inputs)
-
-
-def _names(rank: int) -> list[str]:
-    return list("ijklmn"[:rank]) if rank <= len("ijklmn") else [f"i{d}" for d in range(rank)]
-
-
-def is_ring(layout: Layout, dim: int) -> bool:
-    """Whether a dimension reuses places already.
-
-    A ring in a ring would not be one: lowering moves the origin of what is stored, which turns a
-    ring, but changes which elements of a ring in a ring share a place.
-    """
-    at = layout.inputs[dim]
-    nodes = [n for output in layout.outputs for n in walk(output)]
-    rings = sum(_is_turn(n, at) for n in nodes)
-    return rings > 0 and rings == sum(n is at for n in nodes)
-
-
-def _is_turn(n: Node, at: Var) -> bool:
-    return isinstance(n, Binary) and n.op is BinaryOp.FLOORMOD and n.a is at
-
-
-def unfolded(layout: Layout, dim: int) -> Layout:
-    """A layout that is a ring along a dimension, without it."""
-    at = layout.inputs[dim]
-    outputs = tuple(transform(o, lambda n: at if _is_turn(n, at) else n) for o in layout.outputs)
-    return Layout(layout.inputs, cast("tuple[Expr, ...]", outputs))
-
-
-def folded(layout: Layout, dim: int, factor: int) -> Layout:
-    """A layout in which a dimension is a ring of *factor* places."""
-    folded: dict[Var, Expr] = {layout.inputs[dim]: floormod(layout.inputs[dim], factor)}
-    outputs = tuple(substitute(output, folded) for output in layout.outputs)
-    return Layout(layout.inputs, outputs)
 
 
 def _window(

@@ -14,8 +14,8 @@ from tdsl.scheduling.arguments import BlockArg, FactorArg, LoopArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
-from tdsl.scheduling.primitives.lifetimes import folded, is_ring, plain_layout, unfolded
 from tdsl.scheduling.primitives.shifts import delayed, walkable
+from tdsl.scheduling.rings import folded, is_ring, plain_layout, unfolded
 from tdsl.scheduling.tree import drop_alloc, leaves_below, map_leaves, own_vars, swap
 
 
