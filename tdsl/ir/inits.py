@@ -57,12 +57,18 @@ def reduction_vars(leaf: Leaf) -> set[Var]:
 
 
 def reduction_anchor(path: tuple[Stmt, ...]) -> Stmt:
-    """The outermost reduction loop on the path to a leaf, or the leaf where there is none."""
+    """The outermost reduction loop on the path to a leaf, or the leaf where there is none.
+
+    What an instruction runs holds its updates and nothing else: its outermost loop stands for all
+    of the reduction loops in it.
+    """
     leaf = path[-1]
     assert isinstance(leaf, Leaf)
     reduced = reduction_vars(leaf)
     for s in path:
-        if isinstance(s, For) and reduced.intersection(loop_vars(s)):
+        if isinstance(s, For) and (
+            s.kind is LoopKind.INSTRUCTION or reduced.intersection(loop_vars(s))
+        ):
             return s
     return leaf
 

@@ -64,6 +64,26 @@ def tiled(m=8, n=16, k=10):
     return s, io, ii
 
 
+@pytest.mark.parametrize("rows", [4, 8])
+def test_one_call_may_do_all_of_a_reduction(library, rows):
+    """What it adds to is set before it, as no loop of the reduction is left around it."""
+    s = scheduled(matmul(rows, 8, 5), "llvm")
+    _, ii = s.split("C.i", 4)
+    s.call_extern(ii, "test_tile_4x8")
+    assert nest(s) == (
+        f"for io in {rows // 4}:\n"
+        "  for ii in unrolled(4):\n"
+        "    for j in vectorized(8):\n"
+        "      C[io * 4 + ii, j] = 0\n"
+        "  for ii in instruction(4):  # test_tile_4x8\n"
+        "    for j in instruction(8):\n"
+        "      for k in instruction(5):  # reduction\n"
+        "        C[io * 4 + ii, j] += A[io * 4 + ii, k] * B[k, j]"
+    )
+    check(s)
+    assert "call void @test_tile_4x8" in td.build(s).source("llvm")
+
+
 def test_tiles_run_as_a_c_function(library, tmp_path):
     s, io, ii = tiled()
     s.call_extern(ii, "test_tile_4x8")
