@@ -25,7 +25,7 @@ from tdsl.lower.bodies import with_body
 from tdsl.lower.facts import Facts, in_range, not_negative, program_facts
 from tdsl.lower.loop_bounds import greatest, least
 from tdsl.lower.relax_guards import is_private
-from tdsl.lower.told import anchored
+from tdsl.lower.told import anchored, grows
 from tdsl.target import Target
 
 _LONG_ROW = 8  # vectors: padding then takes an eighth of the storage at most
@@ -118,15 +118,21 @@ def _boxes(alloc: Alloc, facts: Facts, outer: tuple[For, ...]) -> list[_Box]:
     accesses = _accesses(alloc.body, alloc.buffer, facts, {})
     around = _ranges(outer)
     private = is_private(alloc, in_loop=bool(outer))
-    fixed = None if alloc.layout is None else anchored(alloc.layout)
     boxes = []
     for d, extent in enumerate(alloc.buffer.shape):
-        if fixed is not None and fixed[d]:
-            boxes.append(_Box(index(0), extent))
-            continue
         box = _tight(d, accesses, facts, around) if private else None
-        boxes.append(box or _whole(d, extent, accesses, facts, around))
+        box = box or _whole(d, extent, accesses, facts, around)
+        fits = alloc.layout is None or _may_hold(alloc.layout, d, box, extent)
+        boxes.append(box if fits else _Box(index(0), extent))
     return boxes
+
+
+def _may_hold(layout: Layout, d: int, box: _Box, extent: Expr) -> bool:
+    """Whether storage of a box has the places that a layout gives to the whole dimension."""
+    if anchored(layout)[d]:
+        return False
+    more = linear(extent) - linear(box.extent)
+    return grows(layout)[d] or (more.is_constant and more.const >= 0)
 
 
 def _ranges(loops: Iterable[For]) -> dict[Var, Interval]:

@@ -33,7 +33,7 @@ from tdsl.ir.stmt import Alloc, For, Guard, Leaf, LoopKind, Program, Scope, Stmt
 from tdsl.ir.visit import block_reads, free_vars, map_block, map_children, substitute, walk
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import Facts, holds, implied, in_range, not_negative, program_facts
-from tdsl.lower.told import anchored, told, unbounded
+from tdsl.lower.told import anchored, grows, told, unbounded
 from tdsl.target import Target
 
 
@@ -82,8 +82,8 @@ def _folded_dimensions(alloc: Alloc) -> frozenset[int]:
     """
     if alloc.layout is None:
         return frozenset()
-    known, fixed = told(alloc.layout, unbounded), anchored(alloc.layout)
-    return frozenset(d for d in range(len(known)) if fixed[d] or not known[d])
+    known, fixed, free = told(alloc.layout, unbounded), anchored(alloc.layout), grows(alloc.layout)
+    return frozenset(d for d in range(len(known)) if fixed[d] or not (known[d] and free[d]))
 
 
 def relax_guards(program: Program, target: Target) -> Program:

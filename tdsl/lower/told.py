@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tdsl.ir.affine import Affine, linear
+from tdsl.ir.build import index
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Var
+from tdsl.ir.interval import Interval, constant_bounds
 from tdsl.ir.stmt import Layout
 from tdsl.ir.visit import free_vars, walk
 
@@ -43,6 +45,16 @@ def anchored(layout: Layout) -> list[bool]:
     known = _known(layout, unbounded)
     fixed = [output for output in layout.outputs if not _turns_along(output, known)]
     return [any(i in free_vars(output) for output in fixed) for i in layout.inputs]
+
+
+def grows(layout: Layout) -> list[bool]:
+    """For each dimension, whether there is storage for elements beyond the last: none below 0."""
+    env = {i: Interval(index(0), None) for i in layout.inputs}
+    least = [constant_bounds(output, env)[0] for output in layout.outputs]
+    turned = [
+        output for output, low in zip(layout.outputs, least, strict=True) if low is None or low < 0
+    ]
+    return [not any(i in free_vars(output) for output in turned) for i in layout.inputs]
 
 
 def _turns_along(e: Expr, known: set[Expr]) -> bool:

@@ -108,7 +108,8 @@ def test_guards_of_a_private_tile_are_dropped_and_its_rows_clamped():
     [
         ("i, j -> j, i", 0),
         ("i, j -> i, j // 4, j % 4", 0),
-        ("i, j -> i, 20 - j", 0),
+        ("i, j -> i, j + 1", 0),
+        ("i, j -> i, 6 - j", 1),  # column 7 would be below 0
         ("i, j -> i, (i + j) % 8", 1),  # column 8 is column 0
         ("i, j -> i * 7 + j", 1),  # column 7 is the next row's first
         ("i, j -> (i * 7 + j) // 4, (i * 7 + j) % 4", 1),

@@ -7,7 +7,7 @@ import pytest
 import tdsl as td
 from tdsl.analysis.witness import value_at
 from tdsl.ir.stmt import Layout
-from tdsl.lower.told import anchored, told, unbounded
+from tdsl.lower.told import anchored, grows, told, unbounded
 from tdsl.scheduling.index_map import as_index_map
 from tests.lower.nests import TARGET, check_every_pass
 
@@ -68,6 +68,19 @@ def test_storage_that_is_not_anchored_may_begin_anywhere(text):
     for begin in [(1, 0), (3, 0), (0, 1), (0, 2)]:
         if not any(by and f for by, f in zip(begin, fixed, strict=True)):
             assert shared(layout, begin) == shared(layout)
+
+
+@pytest.mark.parametrize(
+    ("text", "free"),
+    [
+        ("i, j -> 2 * i + j, j // 2", [True, True]),
+        ("i, j -> i, 6 - j", [True, False]),
+        ("i, j -> i, (6 - j) % 7", [True, True]),
+        ("i, j -> i // 2 - j, j", [False, False]),
+    ],
+)
+def test_storage_grows_where_places_are_counted_upwards(text, free):
+    assert grows(layout_of(text)) == free
 
 
 @pytest.mark.parametrize(
