@@ -101,14 +101,10 @@ def two_moments(
     bad: IslMap, sites: tuple[Site, Site], sizes: Sizes
 ) -> tuple[Moment, Moment, dict[str, int]] | None:
     """A pair of times out of a set of them, and the sizes; None where none stands up."""
-    try:
-        point = smallest(bad.wrap().flatten())
-    except Unknown:
-        return None
+    point = _point(bad.wrap().flatten(), sizes)
     if point is None:
         return None
-    params, times = point
-    env = sizes.values(params)
+    env, times = point
     split = bad.dim(isl().dim_type.in_)
     first = _moment(sites[0], times[:split], env)
     second = _moment(sites[1], times[split:], env)
@@ -124,14 +120,10 @@ def element_at(access: Access, env: Mapping[Var, int]) -> tuple[int, ...]:
 
 def moment(kind: str, bad: IslSet, site: Site, access: Access, sizes: Sizes) -> Witness | None:
     """One iteration out of a set of times of a leaf, and the element it accesses there."""
-    try:
-        point = smallest(bad)
-    except Unknown:
-        return None
+    point = _point(bad, sizes)
     if point is None:
         return None
-    params, times = point
-    env = sizes.values(params)
+    env, times = point
     at = _moment(site, times, env)
     if at is None:
         return None
@@ -148,14 +140,10 @@ def unwritten(
     sizes: Sizes,
 ) -> Witness | None:
     """A time of a reader and the element it reads, out of pairs of times and writer instances."""
-    try:
-        point = smallest(missing.wrap().flatten())
-    except Unknown:
-        return None
+    point = _point(missing.wrap().flatten(), sizes)
     if point is None:
         return None
-    params, values = point
-    env = sizes.values(params)
+    env, values = point
     split = missing.dim(isl().dim_type.in_)
     at = _moment(reader, values[:split], env)
     if at is None:
@@ -173,19 +161,24 @@ def unwritten(
 
 def never_run(bad: IslSet, block: Block, access: Access, sizes: Sizes) -> Witness | None:
     """An instance of a block out of a set, by its iteration variables, and its element."""
-    try:
-        point = smallest(bad)
-    except Unknown:
-        return None
+    point = _point(bad, sizes)
     if point is None:
         return None
-    params, values = point
-    env = sizes.values(params)
+    env, values = point
     at = env | dict(zip(block.vars, values, strict=False))
     first = {v.name: at[v] for v in block.vars}
     named = {v.name: n for v, n in env.items()}
     element = element_at(access, at)
     return Witness("coverage", access.buffer.name, element, first, {}, block.name, "", named)
+
+
+def _point(bad: IslSet, sizes: Sizes) -> tuple[dict[Var, int], tuple[int, ...]] | None:
+    """The sizes and the coordinates of a point of a set; None where none is found."""
+    try:
+        point = smallest(bad)
+    except Unknown:
+        return None
+    return None if point is None else (sizes.values(point[0]), point[1])
 
 
 def _moment(site: Site, times: Sequence[int], sizes: Mapping[Var, int]) -> Moment | None:
