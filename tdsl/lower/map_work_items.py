@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 from tdsl.errors import LoweringError
 from tdsl.ir.build import TRUE, conjunction, index
-from tdsl.ir.expr import Buffer, Const, Expr, Unary, UnaryOp, Var
+from tdsl.ir.expr import Buffer, Const, Expr, Load, Unary, UnaryOp, Var
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Seq, Stmt, Store
-from tdsl.ir.visit import free_vars, loads, statements, substitute
+from tdsl.ir.visit import free_vars, loads, statements, substitute, walk
 from tdsl.lower.barriers import insert_barriers
 from tdsl.lower.bodies import map_statements, sequence, transform_statements, with_body
 from tdsl.lower.conditions import NOTHING
@@ -188,7 +188,7 @@ class _Kernel:
                 return self._stmt(body, {**bound, kind: int(extent)}, conds)
             case Alloc():
                 return self._alloc(s, bound, conds)
-            case _ if not has_loops(s, LOCALS):
+            case _ if not has_loops(s, LOCALS) and not self._meets(s, bound):
                 return self._step(s, bound, conds)
             case Seq(body=body):
                 return sequence(self._stmt(child, bound, conds) for child in body)
@@ -201,8 +201,9 @@ class _Kernel:
             case If():
                 return self._if(s, bound, conds)
             case For():
+                held = "local loops" if has_loops(s, LOCALS) else "work that work-items wait for"
                 raise LoweringError(
-                    f"the {s.kind.value} loop {s.var.name!r} holds local loops",
+                    f"the {s.kind.value} loop {s.var.name!r} holds {held}",
                     hint=f"reorder the local loops outside {s.var.name!r}",
                     span=s.span,
                 )
@@ -223,13 +224,32 @@ class _Kernel:
             parts.append(self._stmt(s.otherwise, bound, (*conds, Unary(UnaryOp.NOT, s.cond))))
         return sequence(parts)
 
+    def _meets(self, s: Stmt, bound: dict[LoopKind, int]) -> bool:
+        """Whether what each work-item keeps is made beside what only the first of them writes.
+
+        One of its statements must wait for another then, so that they are steps of their own.
+        """
+        if isinstance(s, Store) or all(axis.kind in bound for axis in self.team.axes):
+            return False
+        written = {n.buffer for n in statements(s) if isinstance(n, Store)}
+        others = written - self.privates.keys()
+        return bool(self._kept(s)) and any(
+            isinstance(n, Load) and n.buffer in others for n in walk(s)
+        )
+
+    def _kept(self, s: Stmt) -> set[Buffer]:
+        """Private storage that *s* writes and that lives on after it."""
+        written = {n.buffer for n in statements(s) if isinstance(n, Store)}
+        own = {n.buffer for n in statements(s) if isinstance(n, Alloc)}
+        return (written & self.privates.keys()) - own
+
     def _step(self, s: Stmt, bound: dict[LoopKind, int], conds: tuple[Expr, ...]) -> Stmt:
         """What a work-item runs alone, and on which of them."""
         s = self._without_allocs(s, bound)
         axes = self.team.axes
         taking = [c for a in axes if a.kind in bound for c in idle(a, bound[a.kind])]
         first = [c for a in axes if a.kind not in bound for c in idle(a, 1)]
-        if first and any(isinstance(n, Store) and n.buffer in self.privates for n in statements(s)):
+        if first and self._kept(s):
             s = self._only_first(s, conjunction(first))
             first = []
         cond = conjunction([*conds, *taking, *first])
@@ -253,7 +273,7 @@ class _Kernel:
         if s.scope in PRIVATE:
             around = frozenset(a.var for a in self.team.axes if a.kind in bound)
             self.privates[s.buffer] = around
-            if len(around) == len(self.team.axes) and not has_loops(s.body, LOCALS):
+            if not has_loops(s.body, LOCALS):
                 return self._step(s, bound, conds)
             return dataclasses.replace(s, body=self._stmt(s.body, bound, conds))
         self._take(s, bound)

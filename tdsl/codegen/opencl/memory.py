@@ -8,9 +8,7 @@ from tdsl import dtypes
 from tdsl.codegen.opencl import operators
 from tdsl.codegen.opencl.scope import Scope, Space, Storage
 from tdsl.codegen.opencl.types import (
-    CHOICE,
     EQUALITY,
-    LOGIC,
     PRIMARY,
     SUM,
     UNARY,
@@ -80,9 +78,7 @@ def _scalar(w: Writer, buffer: Buffer, at: Value, mask: Value | None) -> Value:
     found = _element(w, stored, buffer.dtype, at)
     if mask is None:
         return found
-    zero = literal(0, buffer.dtype)
-    text = f"{mask.at(LOGIC)} ? {found.at(CHOICE + 1)} : {zero.text}"
-    return Value(text, buffer.dtype, 1, CHOICE)
+    return operators.choose(mask, found, literal(0, buffer.dtype))
 
 
 def _element(w: Writer, stored: Storage, dtype: DType, at: Value) -> Value:
