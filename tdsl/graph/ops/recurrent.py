@@ -244,52 +244,16 @@ class LinearAttention(Op):
         batch, steps, columns = static(q)
         depth, width = columns // self.heads, static(v)[2] // self.states
         group = self.heads // self.states
-        t = scan_axis(steps, name="t")
         shape = (batch, self.states, depth, width)
-
-        def wide(x: Value) -> Value:
-            return cast(x, "float32")
-
-        def step(t: Any, prev: Mapping[str, Previous]) -> dict[str, object]:
-            def faded(b: Value, h: Value, d: Value, e: Value) -> Value:
-                if decay is None:
-                    return prev["s"][b, h, d, e]
-                each = static(decay)[2] != self.states
-                rate = decay[b, t, h * depth + d if each else h]
-                return prev["s"][b, h, d, e] * m.exp(wide(rate))
-
-            state = compute(shape, faded, name="faded")
-            found: Tensor | None = None
-            if beta is not None:
-                r = reduce_axis(depth, name="r")
-                found = compute(
-                    (batch, self.states, width),
-                    lambda b, h, e: reduce.sum(
-                        state[b, h, r, e] * wide(k[b, t, h * depth + r]), axis=r
-                    ),
-                    name="found",
-                )
-
-            def value(b: Value, h: Value, e: Value) -> Value:
-                own = wide(v[b, t, h * width + e])
-                if found is None or beta is None:
-                    return own
-                share = beta[b, t, h if static(beta)[2] > 1 else 0]
-                return wide(share) * (own - found[b, h, e])
-
-            return {
-                "s": lambda b, h, d, e: (
-                    state[b, h, d, e] + wide(k[b, t, h * depth + d]) * value(b, h, e)
-                )
-            }
-
-        states = {"s": (shape, lambda b, h, d, e: wide(first[b, h, d, e]))}
-        out = scan(t, states=states, step=step, name=f"{name}.scan")["s"]
+        t = scan_axis(steps, name="t")
+        states = {"s": (shape, lambda b, h, d, e: _wide(first[b, h, d, e]))}
+        run = _Memory(k, v, decay, beta, shape)
+        out = scan(t, states=states, step=run.step, name=f"{name}.scan")["s"]
         d = reduce_axis(depth, name="d")
 
         def read(b: Value, s: Value, h: Value, e: Value) -> Value:
             key = h if group == 1 else h // group
-            return reduce.sum(wide(q[b, s, h * depth + d]) * out[s, b, key, d, e], axis=d)
+            return reduce.sum(_wide(q[b, s, h * depth + d]) * out[s, b, key, d, e], axis=d)
 
         seen = compute((batch, steps, self.heads, width), read, name=f"{name}.read")
         made = compute(
@@ -303,3 +267,51 @@ class LinearAttention(Op):
             name=f"{name}.state",
         )
         return made, last
+
+
+def _wide(x: Value) -> Value:
+    return cast(x, "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """The state of linear attention: keys times values [batch, states, depth, width]."""
+
+    keys: Tensor
+    values: Tensor
+    decay: Tensor | None
+    beta: Tensor | None
+    shape: tuple[int, int, int, int]
+
+    def step(self, t: Any, prev: Mapping[str, Previous]) -> dict[str, object]:
+        """The state after step t: it fades, then a key's value is added."""
+        batch, states, depth, width = self.shape
+
+        def faded(b: Value, h: Value, d: Value, e: Value) -> Value:
+            if self.decay is None:
+                return prev["s"][b, h, d, e]
+            each = static(self.decay)[2] != states
+            rate = self.decay[b, t, h * depth + d if each else h]
+            return prev["s"][b, h, d, e] * m.exp(_wide(rate))
+
+        state = compute(self.shape, faded, name="faded")
+        found: Tensor | None = None
+        if self.beta is not None:
+            r = reduce_axis(depth, name="r")
+            found = compute(
+                (batch, states, width),
+                lambda b, h, e: reduce.sum(state[b, h, r, e] * self._key(b, t, h, r), axis=r),
+                name="found",
+            )
+
+        def value(b: Value, h: Value, e: Value) -> Value:
+            own = _wide(self.values[b, t, h * width + e])
+            if found is None or self.beta is None:
+                return own
+            share = self.beta[b, t, h if static(self.beta)[2] > 1 else 0]
+            return _wide(share) * (own - found[b, h, e])
+
+        return {"s": lambda b, h, d, e: state[b, h, d, e] + self._key(b, t, h, d) * value(b, h, e)}
+
+    def _key(self, b: Value, t: Any, h: Value, d: Value) -> Value:
+        return _wide(self.keys[b, t, h * self.shape[2] + d])
