@@ -28,6 +28,7 @@ from tdsl.ir.stmt import (
 from tdsl.ir.visit import leaves
 from tests.analysis.asking import accepted, refused
 from tests.analysis.nests import schedule
+from tests.analysis.test_refusals import sums
 
 
 def pointwise():
@@ -38,11 +39,7 @@ def pointwise():
 
 
 def summed():
-    x = td.placeholder((4, 3), "float32", name="X")
-    k = td.reduce_axis(3, name="k")
-    t = td.compute((4,), lambda i: td.sum(x[i, k], axis=k), name="T")
-    y = td.compute((4,), lambda i: t[i] * 2.0, name="Y")
-    return td.func("f", [x], [y]).program
+    return sums("T")
 
 
 def updated(inout=False):

@@ -34,11 +34,11 @@ def scattered():
     return td.func("f", [b, at], [d]).program
 
 
-def sums():
+def sums(name="R"):
     """Sums of rows that a result reads: nothing but the result has to be complete."""
     x = td.placeholder((4, 3), "float32", name="X")
     k = td.reduce_axis(3, name="k")
-    r = td.compute((4,), lambda i: td.sum(x[i, k], axis=k), name="R")
+    r = td.compute((4,), lambda i: td.sum(x[i, k], axis=k), name=name)
     y = td.compute((4,), lambda i: r[i] * 2.0, name="Y")
     return td.func("f", [x], [y]).program
 

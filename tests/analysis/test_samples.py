@@ -21,7 +21,7 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
-from tests.analysis.test_values import reducer
+from tests.analysis.test_values import OPERATIONS, reducer
 
 F32 = as_dtype("float32")
 a, b = Var("a", F32), Var("b", F32)
@@ -33,20 +33,8 @@ def same(one, two):
 
 
 BINARY = {
-    BinaryOp.ADD: operator.add,
-    BinaryOp.SUB: operator.sub,
-    BinaryOp.MUL: operator.mul,
+    **OPERATIONS,
     BinaryOp.TRUEDIV: lambda x, y: x / y if y else math.nan,
-    BinaryOp.FLOORDIV: lambda x, y: x // y if y else 0,
-    BinaryOp.FLOORMOD: lambda x, y: x % y if y else 0,
-    BinaryOp.MIN: min,
-    BinaryOp.MAX: max,
-    BinaryOp.LT: operator.lt,
-    BinaryOp.LE: operator.le,
-    BinaryOp.GT: operator.gt,
-    BinaryOp.GE: operator.ge,
-    BinaryOp.EQ: operator.eq,
-    BinaryOp.NE: operator.ne,
     BinaryOp.AND: lambda x, y: int(x) & int(y),
     BinaryOp.OR: lambda x, y: int(x) | int(y),
     BinaryOp.XOR: lambda x, y: int(x) ^ int(y),
