@@ -10,7 +10,7 @@ from tdsl.ir.visit import children
 from tdsl.lang.bounds import evaluate
 from tdsl.scheduling import Schedule
 
-_MOST_TURNS_A_POINT = 64
+_MOST_TURNS_A_POINT = 32
 _SIZE = 4  # of each symbolic size: rounding up is worst at small ones
 
 

@@ -25,7 +25,16 @@ _TRIES = 3
 _MOST_COPIES = 256  # of a body in straight-line code: more would only time the code generator
 
 _ROUNDING = frozenset(
-    ("split", "tile", "split_k", "split_scan", "tree_reduce", "wavefront", "tile_in_registers")
+    (
+        "split",
+        "tile",
+        "split_k",
+        "split_scan",
+        "tree_reduce",
+        "wavefront",
+        "tile_in_registers",
+        "compute_with",
+    )
 )  # loops become longer than what they count
 
 
