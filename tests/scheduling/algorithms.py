@@ -40,6 +40,18 @@ def blur(h="H", w="W"):
     return td.func("blur", [a], [y])
 
 
+def rows(m=4, n=10, op=td.sum, dtype="float32", where=None):
+    """C[i] reduces row i of A, or what of it `where(a, i, k)` chooses."""
+    a = td.placeholder((m, n), dtype, name="A")
+    k = td.reduce_axis(n, name="k")
+    c = td.compute(
+        (m,),
+        lambda i: op(a[i, k], axis=k, where=None if where is None else where(a, i, k)),
+        name="C",
+    )
+    return td.func("rows", [a], [c])
+
+
 def histogram(n=1000, bins=8, dtype="int32"):
     x = td.placeholder((n,), "int32", name="X")
     zero = td.placeholder((bins,), dtype, name="zero")

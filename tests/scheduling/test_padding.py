@@ -9,6 +9,7 @@ import tdsl as td
 from tdsl.scheduling import load_schedule, replay
 from tests.scheduling.algorithms import increment, matmul
 from tests.scheduling.running import check, inputs_of, nest, scheduled
+from tests.scheduling.test_padding_nests import rows
 
 
 def built(s, sizes=None):
@@ -110,17 +111,10 @@ def test_sums_of_what_is_never_below_zero_stay(term, dtype):
     assert got.tobytes() == wanted.tobytes()
 
 
-def _row(reduce, dtype, source=lambda x: x):
-    a = td.placeholder((3, 5), dtype, name="A")
-    k = td.reduce_axis(5, name="k")
-    b = td.compute((3,), lambda i: reduce(source(a[i, k]), axis=k), name="B")
-    return td.func("f", [a], [b])
-
-
 @pytest.mark.parametrize("reduce", [td.sum, td.prod, td.max, td.min])
 @pytest.mark.parametrize("dtype", ["float32", "int8", "uint16", "float16"])
 def test_margins_of_every_reduction(reduce, dtype):
-    s = scheduled(_row(reduce, dtype))
+    s = scheduled(rows(reduce, dtype))
     s.pad_einsum("B", (2, 4))
     s.split("B.k", 4, tail="exact")
     built(s)
@@ -128,7 +122,7 @@ def test_margins_of_every_reduction(reduce, dtype):
 
 def test_margins_of_truths():
     for reduce in (td.any, td.all):
-        s = scheduled(_row(reduce, "int32", lambda x: x > 3))
+        s = scheduled(rows(reduce, "int32", lambda x: x > 3))
         if reduce is td.all:
             with pytest.raises(td.ScheduleError, match="leave the all as it is"):
                 s.pad_einsum("B", (1, 4))

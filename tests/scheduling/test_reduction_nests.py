@@ -3,20 +3,8 @@
 import pytest
 
 import tdsl as td
-from tests.scheduling.algorithms import histogram, matmul
+from tests.scheduling.algorithms import histogram, matmul, rows
 from tests.scheduling.running import check, nest, scheduled, text
-
-
-def rows(m=4, n=10, dtype="float32", where=None):
-    a = td.placeholder((m, n), dtype, name="A")
-    k = td.reduce_axis(n, name="k")
-    condition = None if where is None else where(a, k)
-    c = td.compute(
-        (m,),
-        lambda i: td.sum(a[i, k], axis=k, where=None if where is None else condition(i)),
-        name="C",
-    )
-    return td.func("rows", [a], [c])
 
 
 def boxes():
@@ -87,7 +75,7 @@ FACTORED = {
         """,
     ),
     "only loop under a condition": (
-        rows(where=lambda a, k: lambda i: k <= i), lambda s: s.rfactor("k"), """
+        rows(where=lambda a, i, k: k <= i), lambda s: s.rfactor("k"), """
         for i in 4:
           alloc C.rf: f32[10, 4]
           for k in 10:
@@ -98,7 +86,7 @@ FACTORED = {
         """,
     ),
     "where": (
-        rows(where=lambda a, k: lambda i: k <= i), lambda s: s.rfactor(split(s, "k", 4, 1)), """
+        rows(where=lambda a, i, k: k <= i), lambda s: s.rfactor(split(s, "k", 4, 1)), """
         for i in 4:
           alloc C.rf: f32[4, 4]
           for ki in 4:
@@ -112,7 +100,7 @@ FACTORED = {
         """,
     ),
     "where without a tail": (
-        rows(where=lambda a, k: lambda i: k <= i), lambda s: s.rfactor(split(s, "k", 5, 1)), """
+        rows(where=lambda a, i, k: k <= i), lambda s: s.rfactor(split(s, "k", 5, 1)), """
         for i in 4:
           alloc C.rf: f32[5, 4]
           for ki in 5:
@@ -127,7 +115,7 @@ FACTORED = {
     ),
     # A[ko * 4 + ki, i] may lie outside, so it is asked for inside the guard only
     "where on data": (
-        rows(10, 10, "int32", where=lambda a, k: lambda i: a[k, i] > 3),
+        rows(10, 10, dtype="int32", where=lambda a, i, k: a[k, i] > 3),
         lambda s: s.rfactor(split(s, "k", 4, 1)), """
         for i in 10:
           alloc C.rf: i32[4, 10]

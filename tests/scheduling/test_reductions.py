@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import tdsl as td
-from tests.scheduling.algorithms import histogram, increment, matmul
+from tests.scheduling.algorithms import histogram, increment, matmul, rows
 from tests.scheduling.running import check, scheduled
 
 
@@ -13,21 +13,10 @@ def dot(n=50, dtype="float32", op=td.sum):
     return td.func("reduce", [x], [r])
 
 
-def rows(m=4, n=30, op=td.sum, dtype="float32", where=None):
-    a = td.placeholder((m, n), dtype, name="A")
-    k = td.reduce_axis(n, name="k")
-    c = td.compute(
-        (m,),
-        lambda i: op(a[i, k], axis=k, where=None if where is None else where(i, k)),
-        name="C",
-    )
-    return td.func("rows", [a], [c])
-
-
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("op", [td.sum, td.max, td.min, td.argmax, td.argmin])
 def test_rfactor_of_either_part(which, op):
-    s = scheduled(rows(op=op))
+    s = scheduled(rows(n=30, op=op))
     parts = s.split("k", 8)
     assert s.rfactor(parts[which]) == "C.rf"
     assert s.blocks() == ("C.rf", "C")
@@ -47,7 +36,7 @@ def test_rfactor_labels_floats_and_not_integers():
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_rfactor_puts_the_new_dimension_where_asked(axis):
-    s = scheduled(rows(5))
+    s = scheduled(rows(5, 30))
     ko, _ = s.split("k", 8)
     s.rfactor(ko, axis)
     shape = next(b for b in s.index.allocs if b.name == "C.rf").shape
@@ -73,7 +62,7 @@ def test_rfactor_of_a_fused_loop():
 
 
 def test_rfactor_respects_where():
-    s = scheduled(rows(6, 6, where=lambda i, k: k <= i))
+    s = scheduled(rows(6, 6, where=lambda a, i, k: k <= i))
     s.rfactor(s.split("k", 4)[1])
     check(s)
 
@@ -172,7 +161,7 @@ def test_default_schedules_leave_such_a_reducer_in_order():
 
 
 def test_rfactor_of_a_data_loop_lists_the_reduction_loops():
-    s = scheduled(rows())
+    s = scheduled(rows(n=30))
     with pytest.raises(td.ScheduleError, match="one of 'k'"):
         s.rfactor("i")
 
