@@ -30,10 +30,9 @@ def _stmt(n: Node, target: Target) -> Node:
     match n:
         case Store() if not _calls(n):
             return n
-        case Store(mask=mask) if mask is not None and mask.lanes == 1 and _calls(n.value):
+        case Store(mask=mask) if mask is not None and mask.lanes == 1:
             # what stands in front of the store must not run where the store does not
-            then = _stmt(dataclasses.replace(n, mask=None), target)
-            return If(mask, cast("Stmt", then))
+            return _stmt(If(mask, dataclasses.replace(n, mask=None)), target)
         case Store(atomic=True):
             return _inside(n, target)
         case Store():
@@ -121,8 +120,6 @@ def _guarded(arm: Expr, cond: Expr) -> Expr:
 
 def _inside(s: Store, target: Target) -> Stmt:
     """An atomic update: what depends on the element itself must be computed at each attempt."""
-    if not _calls(s.value):
-        return s
 
     def is_own(e: Expr) -> bool:
         return any(isinstance(n, Load) and n.buffer is s.buffer for n in walk(e))

@@ -29,6 +29,9 @@ from tdsl.ir.expr import (
 from tdsl.ir.stmt import For, Let, Part, Program
 from tdsl.ir.visit import free_vars, walk
 
+# Literals beyond this one are those of hash functions and random numbers, which mean to wrap.
+LARGEST = 1 << 32
+
 # Steps of one proof. Goals about tiles and halos take fewer than twenty.
 FUEL = 160
 
@@ -114,6 +117,8 @@ def is_index(e: Expr) -> bool:
     if isinstance(e, Var | Const):
         return True
     found = list(walk(e))
+    if any(isinstance(n, Const) and abs(n.value) > LARGEST for n in found):
+        return False
     data = [n for n in found if isinstance(n, Load | Extern)]
     if not data:
         return True

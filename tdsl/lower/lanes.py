@@ -30,6 +30,7 @@ from tdsl.ir.expr import (
     Unary,
 )
 from tdsl.ir.visit import walk
+from tdsl.lower.facts import LARGEST
 
 _WIDEST_RAMP = 1 << 30  # steps of a ramp that are handled in 32 bits
 _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
@@ -179,7 +180,11 @@ def _divide_ramp(op: BinaryOp, a: Expr, b: Expr) -> Expr | None:
 
 
 def _is_index(e: Expr) -> bool:
-    return not any(isinstance(n, Load | Cast | Bitcast) for n in walk(e))
+    """Whether *e* is arithmetic of indices, which does not wrap."""
+    return not any(
+        isinstance(n, Load | Cast | Bitcast) or (isinstance(n, Const) and abs(n.value) > LARGEST)
+        for n in walk(e)
+    )
 
 
 def any_lane(mask: Expr) -> Expr:
@@ -207,8 +212,10 @@ def _end_lane(mask: Expr, *, first: bool) -> Expr | None:
                     b=Broadcast(a=x)) if op in _PREFIX and stride != 0:  # fmt: skip
             if (_PREFIX[op] == (int(stride) > 0)) is not first:
                 return None
-            lane = int(base) + (0 if first else int(stride) * (lanes - 1))
-            return Binary(op, const(lane, start.dtype), x)
+            last = int(base) + int(stride) * (lanes - 1)
+            if not start.dtype.min <= last <= start.dtype.max:
+                return None  # narrow lanes wrap
+            return Binary(op, const(int(base) if first else last, start.dtype), x)
         case scalar if scalar.lanes == 1:
             return scalar
         case _:

@@ -12,9 +12,9 @@ from tdsl import dtypes
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Load, Node, Select, Unary, UnaryOp, Var
 from tdsl.ir.stmt import Alloc, For, If, Prefetch, Program, Stmt, Store
-from tdsl.ir.visit import loads, map_children
+from tdsl.ir.visit import map_children
 from tdsl.lower.bodies import with_body
-from tdsl.lower.facts import Facts, not_negative, program_facts
+from tdsl.lower.facts import Facts, is_index, not_negative, program_facts
 from tdsl.target import Target
 
 
@@ -58,7 +58,7 @@ def _visit(n: Node, facts: Facts) -> Node:
             return _load(n, facts)
         case Select(cond=cond, a=a, b=b):
             return _select(n, cond, a, b, facts)
-        case Binary(op=op, a=a, b=b) if op.compares and a.dtype is dtypes.INDEX and not loads(n):
+        case Binary(op=op, a=a, b=b) if op.compares and is_index(a) and is_index(b):
             one, two = tidied(a, facts), tidied(b, facts)
             return n if one is a and two is b else Binary(op, one, two)
         case _:

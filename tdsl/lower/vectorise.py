@@ -103,6 +103,8 @@ def _vectorise_loop(loop: For, facts: Facts, registers: frozenset[Buffer]) -> St
     if not isinstance(loop.extent, Const):
         return _as_scalar(loop, "its extent is not constant")
     lanes = int(loop.extent.value)
+    if lanes < 1:
+        return Seq(())
     if lanes == 1:
         return fresh_copy(loop.body, {loop.var: index(0)})
     try:

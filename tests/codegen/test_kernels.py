@@ -1,5 +1,6 @@
 """Kernels from text: parallel regions, temporaries, checks, atomics, streams, foreign functions."""
 
+import ctypes
 import mmap
 
 import numpy as np
@@ -27,6 +28,18 @@ def run(text, arrays, sizes=(), where="llvm"):
 
 def values(*shape):
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def before_forbidden_memory(values, dtype):
+    """An array behind whose end a read ends the process."""
+    page = mmap.PAGESIZE
+    memory = mmap.mmap(-1, 2 * page)
+    end = ctypes.c_void_p(np.frombuffer(memory, np.int8).ctypes.data + page)
+    assert ctypes.CDLL(None).mprotect(end, ctypes.c_size_t(page), ctypes.c_int(0)) == 0
+    size = len(values) * np.dtype(dtype).itemsize
+    array = np.ndarray(len(values), dtype, memory, page - size)
+    array[:] = values
+    return array
 
 
 def test_parallel_loop_captures_what_it_uses():
@@ -151,16 +164,24 @@ func kernel(A: f32[N], p: i32[16]) -> C: f32[16], D: f32[N]:
     D[checked(i64(p[i]), N, 2)] = 1
 """)
     loaded, _ = build(program, flat=True)
-    page = 1 << 12
-    with mmap.mmap(-1, 2 * page) as memory:
-        # an empty array at the very end of what may be read
-        block = np.frombuffer(memory, np.float32)
-        empty = block[len(block) :]
-        p, c = np.zeros(16, np.int32), np.ones(16, np.float32)
-        code, context = call(loaded["kernel"], [empty, p, c, empty], (0,))
-        assert (code, context.error_info[0]) == (2, 1)
-        assert not c.any()
-        del block, empty
+    empty = before_forbidden_memory([], np.float32)
+    p, c = np.zeros(16, np.int32), np.ones(16, np.float32)
+    code, context = call(loaded["kernel"], [empty, p, c, empty], (0,))
+    assert (code, context.error_info[0]) == (2, 1)
+    assert not c.any()
+
+
+def test_row_of_an_empty_tensor_touches_no_memory():
+    program = parse("""
+func kernel(A: f32[N, 40], p: i32[1]) -> C: f32[16]:
+  for i in vectorized(16):
+    C[i] = A[checked(i64(p[0]), N, 1), 2 * i]
+""")
+    loaded, text = build(program, flat=True)
+    assert "gather" not in text  # neighbours are loaded together
+    empty = before_forbidden_memory([], np.float32)
+    code, _ = call(loaded["kernel"], [empty, np.zeros(1, np.int32), np.ones(16, np.float32)], (0,))
+    assert code == 2
 
 
 def test_atomic_updates_lose_nothing():
@@ -195,6 +216,21 @@ func kernel(k: i32[64]) -> C: f32[3], S: i32[1]:
     )
     assert list(got["C"]) == [np.flatnonzero(keys == b).max() for b in range(3)]
     assert got["S"][0] == keys.sum()
+
+
+def test_atomic_update_of_masked_lanes_reads_no_index():
+    program = parse("""
+func kernel(p: i32[N]) -> C: i32[4]:
+  for b in 4:
+    C[b] = 0
+  for i in vectorized(16):
+    if i < N:
+      C[checked(i64(p[i]), 4, 1)] = C[checked(i64(p[i]), 4, 1)] + 1 atomic
+""")
+    loaded, _ = build(program, flat=True)
+    p, c = before_forbidden_memory([0, 3, 3], np.int32), np.ones(4, np.int32)
+    assert call(loaded["kernel"], [p, c], (3,))[0] == 0
+    assert list(c) == [1, 0, 0, 2]
 
 
 @pytest.mark.parametrize("offset", range(5))

@@ -102,3 +102,21 @@ def test_evenly_spaced_lanes_are_a_ramp():
     assert as_ramp(mul(whole, lanes(3))) == Ramp(index(0), index(3), 8)
     repeated = floordiv(walk, lanes(2))
     assert as_ramp(repeated) is repeated
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16"])
+def test_some_lanes_of_narrow_integers_that_wrap(dtype):
+    a = td.placeholder((4, 32), "int32", name="A")
+
+    def chosen(i, j):  # where i is 0, the load would lie in front of its row
+        wrapped = td.cast(j * 3100 + 200, dtype)
+        return td.select((i >= 1) & (wrapped < 60), a[i - 1, 2 * j], -1)
+
+    b = td.compute((4, 16), chosen, name="B")
+    s = td.Schedule(td.func("wrapped", [a], [b]))
+    s.vectorize("j")
+    values = np.arange(128, dtype=np.int32).reshape(4, 32)
+    lanes = (np.arange(16) * 3100 + 200).astype(dtype) < 60
+    wanted = np.full((4, 16), -1)
+    wanted[1:] = np.where(lanes, values[:-1, ::2], -1)
+    assert np.array_equal(td.build(s)(values), wanted)

@@ -30,3 +30,17 @@ def test_some_lane_of_any_mask_is_found(lanes):
 def test_an_expression_of_no_known_kind_is_not_rebuilt():
     with pytest.raises(AssertionError):
         rebuild(Load(Buffer("x", dtypes.int64, ()), ()), [])
+
+
+@pytest.mark.parametrize("op", [BinaryOp.LT, BinaryOp.GE])
+@pytest.mark.parametrize("stride", [100, -100])
+@pytest.mark.parametrize("bound", [0, 1, 44, 45, 100, 101, 200, 201, 255])
+def test_some_lane_of_narrow_integers_that_wrap_is_found(op, stride, bound):
+    lanes, dtype = 3, dtypes.uint8
+    walk = Ramp(const(200, dtype), const(stride, dtype), lanes)
+    found = any_lane(Binary(op, walk, Broadcast(const(bound, dtype), lanes)))
+    y = Buffer("y", dtypes.bool_, (index(1),))
+    program = Program("f", (Param(y, Role.OUT),), (), (), Store(y, (index(0),), found))
+    values = [(200 + n * stride) % 256 for n in range(lanes)]
+    wanted = any(value < bound if op is BinaryOp.LT else value >= bound for value in values)
+    assert interpret(program, {}, {})["y"][0] == wanted

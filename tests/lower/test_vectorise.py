@@ -301,6 +301,17 @@ func f(A: f32[4]) -> C: f32[1]:
     assert allocated(after.body)
 
 
+def test_loop_without_iterations_does_nothing():
+    after = check("""
+func f(A: f32[4]) -> C: f32[4]:
+  for i in 4:
+    C[i] = A[i]
+  for j in vectorized(0):
+    C[j] = 0
+""")
+    assert len(stores(after)) == 1
+
+
 def test_register_tile_becomes_one_slot_per_vector():
     after = check("""
 func f(A: f32[2, 16]) -> C: f32[2, 16]:

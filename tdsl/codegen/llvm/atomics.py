@@ -12,17 +12,23 @@ from tdsl.ir.visit import map_children
 
 def store_atomic(f: Frame, s: Store) -> None:
     """Write the loop; the value's own loads of the element see what is there at that moment."""
+    if s.mask is None:
+        _store(f, s)
+        return
+    with f.builder.when(f.value(s.mask)):  # the index is read from memory, too
+        _store(f, s)
+
+
+def _store(f: Frame, s: Store) -> None:
     (index,) = s.indices
     old = Var("old", s.buffer.dtype)
     updated = _with_old(s.value, s, old)
-    mask = None if s.mask is None else f.value(s.mask)
-    with f.under(mask):
-        place = f.value(index)
-        mask = memory.where_something_is(f, index, mask)
-    if mask is None:
+    place = f.value(index)
+    some = memory.where_something_is(f, index, None)
+    if some is None:
         _update(f, s, updated, old, place)
     else:
-        with f.builder.when(mask):
+        with f.builder.when(some):
             _update(f, s, updated, old, place)
 
 

@@ -81,7 +81,8 @@ def _load(f: Frame, e: Load, mask: Value | None) -> Value:
     found = pattern(index)
     active = LaneMask((), (True,) * index.lanes) if e.mask is None else lane_mask(e.mask)
     if found is not None and active is not None:
-        value = _load_apart(f, e.buffer, base, found, active)
+        some = where_something_is(f, index, None)
+        value = _load_apart(f, e.buffer, base, found, active, some)
         if value is not None:
             return value
     return gather(f, e, base, mask)
@@ -164,9 +165,12 @@ def _load_reversed(
 
 
 def _load_apart(
-    f: Frame, buffer: Buffer, base: Value, found: Pattern, mask: LaneMask
+    f: Frame, buffer: Buffer, base: Value, found: Pattern, mask: LaneMask, some: Value | None
 ) -> Value | None:
-    """Lanes at known distances, by whole vectors between the first and the last; None: too far."""
+    """Lanes at known distances, by whole vectors between the first and the last; None: too far.
+
+    `some`: whether there is anything to load at all (None: there is).
+    """
     b, active = f.builder, mask.lanes
     wanted = [offset for offset, on in zip(found.offsets, active, strict=True) if on]
     if not wanted:
@@ -175,6 +179,7 @@ def _load_apart(
     if len(runs.starts) > _WIDE:
         return None
     given = [f.value(condition) for condition in mask.given]
+    given += [] if some is None else [some]
     inside = reduce(partial(b.binary, "and"), given) if given else None
     start, span = f.value(found.base), max(wanted) - min(wanted) + 1
     parts = []

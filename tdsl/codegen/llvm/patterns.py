@@ -9,7 +9,8 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tdsl.ir.build import add, index, mul, sub
+from tdsl import dtypes
+from tdsl.ir.build import add, const, index, mul, sub
 from tdsl.ir.expr import Binary, BinaryOp, Broadcast, Cast, Const, Expr, Ramp
 
 
@@ -62,6 +63,16 @@ def lane_mask(e: Expr) -> LaneMask | None:
 
 def pattern(e: Expr) -> Pattern | None:
     """The lanes of an index vector as one base and literal distances, None where they are not."""
+    found = _pattern(e)
+    if found is None or e.dtype is dtypes.INDEX:
+        return found
+    if not (found.is_known and e.dtype.is_integer):
+        return None
+    return Pattern(found.base, tuple(int(const(n, e.dtype).value) for n in found.offsets))
+
+
+def _pattern(e: Expr) -> Pattern | None:
+    """The same of lanes that do not wrap; those of narrow integers do."""
     match e:
         case Broadcast(a=Const(value=value), count=lanes):
             return Pattern(index(0), (int(value),) * lanes)
