@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tdsl.ir.build import TRUE, conjunction
-from tdsl.ir.expr import Expr, Var
+from tdsl.ir.expr import Checked, Expr, Load, Node, Var
 from tdsl.ir.stmt import If, Leaf, Let, Prefetch, Program, Seq, Stmt, Store, Write
-from tdsl.ir.visit import substitute
+from tdsl.ir.visit import map_children, substitute
 from tdsl.lower.bodies import sequence, transform_statements, with_body
 from tdsl.target import Target
 
@@ -45,6 +45,32 @@ def _fetches(leaf: Leaf) -> Iterator[Stmt]:
         yield Prefetch(fetch.buffer, tuple(substitute(i, mapping) for i in fetch.indices))
 
 
+def _reading_its_place(write: Write) -> Expr:
+    """The value of an atomic update, which reads its element by the very index that is written.
+
+    The two checks of an index from data have a number each, and code generation must find the
+    element again: a plain load of it would miss what others did since.
+    """
+    place = tuple(map(_unnumbered, write.indices))
+
+    def visit(n: Node) -> Node:
+        new = map_children(n, visit)
+        if not isinstance(new, Load) or new.buffer is not write.buffer:
+            return new
+        is_own = tuple(map(_unnumbered, new.indices)) == place
+        return Load(new.buffer, write.indices) if is_own else new
+
+    value = visit(write.value)
+    assert isinstance(value, Expr)
+    return value
+
+
+def _unnumbered(n: Node) -> Node:
+    """An index whose checks are told by what they check alone."""
+    new = map_children(n, _unnumbered)
+    return Checked(new.index, new.extent) if isinstance(new, Checked) else new
+
+
 def _stores(leaf: Leaf, mapping: dict[Var, Expr]) -> Stmt:
     writes = [
         Write(
@@ -54,7 +80,8 @@ def _stores(leaf: Leaf, mapping: dict[Var, Expr]) -> Stmt:
     ]
     if len(writes) == 1:
         (one,) = writes
-        return Store(one.buffer, one.indices, one.value, None, leaf.atomic, leaf.stream)
+        value = _reading_its_place(one) if leaf.atomic else one.value
+        return Store(one.buffer, one.indices, value, None, leaf.atomic, leaf.stream)
     values = [Var(f"{write.buffer.name}.value", write.value.dtype) for write in writes]
     stores: Stmt = Seq(
         tuple(

@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 import tdsl as td
+from tdsl.codegen.opencl.stages import Stages
+from tdsl.ir.expr import Load
+from tdsl.ir.stmt import Store
+from tdsl.ir.visit import statements, walk
+from tdsl.lower import lower
 
 
 def check(schedule):
@@ -60,3 +65,18 @@ def test_atomic_updates_of_what_nobody_else_has(opencl, dtype):
     s.split_scan("S.s.t", 3)
     s.atomic("S.s.sum")
     check(s)
+
+
+@pytest.mark.parametrize("target", ["llvm", "opencl"])
+def test_an_atomic_update_reads_its_element_by_the_index_that_it_writes(target):
+    base, X = td.placeholder((6,), "int32", name="base"), td.placeholder((8,), "int32", name="X")
+    at, i = td.placeholder((8,), "int64", name="at"), td.reduce_axis(8, name="i")
+    U = td.update(base, over=i, at=(at[i],), value=X[i], op="add", name="U")
+    s = td.Schedule(td.func("f", [base, X, at], [U]), target)
+    s.atomic("U")
+    program = lower(s.program, s.target).program
+    (update,) = (n for n in statements(program.body) if isinstance(n, Store) and n.atomic)
+    read = [n for n in walk(update.value) if isinstance(n, Load) and n.buffer is update.buffer]
+    assert read == [Load(update.buffer, update.indices)]
+    if target == "opencl":
+        assert "atomic_add(U + " in Stages(s.program, s.target).module.source
