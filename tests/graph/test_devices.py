@@ -7,7 +7,6 @@ import tdsl as td
 from tdsl.errors import LoweringError
 from tests.graph.nets import encoder
 from tests.graph.onnx_models import ModelBuilder, assert_close, random_feeds
-from tests.opencl.conftest import opencl  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("opencl")
 
