@@ -217,8 +217,6 @@ EQUIVALENT: dict[str, str] = {
         "asked of another position only"
     ),
     "tdsl/lower/move_accesses.py: removed_branch: if not places: -> if False:": _FAST_PATH,
-    "tdsl/lower/map_work_items.py: removed_branch: "
-    "if not has_loops(program.body, BOUND): -> if False:": _FAST_PATH,
     "tdsl/lower/promote_registers.py: swapped_arguments: "
     "Load(store.buffer, store.indices) -> Load(store.indices, store.buffer)": (
         "nothing of it is asked for but its mask, and it has none"
@@ -231,12 +229,9 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/tidy_indices.py: dropped_union: Const | Var -> Const": (
         "a variable is as short as it gets, which is found below"
     ),
-    "tdsl/lower/transpose_blocks.py: swapped_comparison: int(key.stride.value) > 0 -> "
-    "int(key.stride.value) >= 0": "short strides make no block",
     "tdsl/lower/transpose_blocks.py: removed_branch: if not isinstance(n, Stmt): -> if False:": (
         "expressions come out as they are"
     ),
-    "tdsl/lower/expand_maths.py: removed_branch: if not _calls(s.value): -> if False:": _FAST_PATH,
     "tdsl/lower/maths/formula.py: forgotten_filter: for n in walk(e) if isinstance(n, Var) -> "
     "for n in walk(e)": "only variables are asked for",
     "tdsl/lower/packing.py: mixed_up_junction: v in seen and op in _CUTS -> "
@@ -288,11 +283,6 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/lower/bodies.py: dropped_union: Load | Store -> Load": _NAMES_A_TYPE,
     "tdsl/lower/bodies.py: removed_branch: if STATEMENTS[type(s)] is None: -> if False:": (
         _FAST_PATH
-    ),
-    "tdsl/lower/carry_accumulators.py: mixed_up_junction: "
-    "isinstance(n, Load | Store) and isinstance(new, Load | Store) -> "
-    "isinstance(n, Load | Store) or isinstance(new, Load | Store)": (
-        "what is rebuilt is of the kind that it was"
     ),
     "tdsl/lower/conditions.py: removed_branch: "
     "if not any(map(_may_settle, walk(e))): -> if False:": _FAST_PATH,
