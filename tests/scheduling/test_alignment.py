@@ -87,3 +87,14 @@ def test_a_single_element_has_no_dimension_to_align():
     s = scheduled(td.func("f", [a], [c]))
     with pytest.raises(td.ScheduleError, match="'B' is a single element"):
         s.align("B", 4)
+
+
+def test_a_tensor_of_nine_dimensions_is_aligned():
+    shape = (1, 1, 1, 1, 1, 1, 1, 2, 3)
+    A = td.placeholder(shape, "int32", name="A")
+    B = td.compute(shape, lambda *at: A[at] + 1, name="B")
+    C = td.compute(shape, lambda *at: B[at] * 2, name="C")
+    s = scheduled(td.func("deep", [A], [C]))
+    s.align("B", 4)
+    assert storage(s) == (*shape[:-1], 4)
+    check(s)

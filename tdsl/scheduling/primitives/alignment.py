@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from tdsl.analysis.regions import needed_box
 from tdsl.ir.build import ceildiv, mul
-from tdsl.ir.expr import Expr, Var
-from tdsl.ir.stmt import Layout
+from tdsl.ir.expr import Expr
 from tdsl.scheduling.arguments import DimArg, FactorArg, TensorArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.index_map import IndexMap
 from tdsl.scheduling.layouts import image
 from tdsl.scheduling.primitive import primitive
+from tdsl.scheduling.rings import plain_layout
 from tdsl.scheduling.tree import swap
 
 
@@ -51,7 +51,7 @@ def align(
             f"{buffer.name!r} is an argument or a result, row-major by contract",
             "cache_read or cache_write makes a copy that can be aligned",
         )
-    layout = alloc.layout or _plain(buffer.rank)
+    layout = alloc.layout or plain_layout(buffer)
     shape = layout.shape or image(
         IndexMap(layout.inputs, layout.outputs), needed_box(edit.program, buffer, alloc.body).extent
     )
@@ -67,9 +67,3 @@ def align(
     new = (*shape[:place], rounded, *shape[place + 1 :])
     changed = replace(alloc, layout=replace(layout, shape=new))
     edit.commit(swap(edit.body, alloc, changed), unsafe=unsafe)
-
-
-def _plain(rank: int) -> Layout:
-    """Row-major storage, as a layout."""
-    inputs = tuple(Var(name) for name in "ijklmnop"[:rank])
-    return Layout(inputs, inputs)
