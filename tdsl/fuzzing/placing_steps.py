@@ -241,7 +241,7 @@ def set_scope(v: View) -> Step | None:
 
 
 def transform_layout(v: View) -> Step | None:
-    """Dimensions swapped, rotated, or one of them cut in two."""
+    """Dimensions swapped, rotated, or one of them cut in two; now and then elements meet."""
     buffers = {a.tensor: a.buffer for b in v.blocks for a in b.accesses if a.buffer.rank}
     inner = {a.tensor for b in v.blocks for a in b.accesses if a.scope is not None}
     if not buffers:
@@ -250,7 +250,7 @@ def transform_layout(v: View) -> Step | None:
     names = list("abcd"[: buffers[name].rank])
     outputs = list(names)
     factor = v.draw.integer(2, 4)
-    match v.draw.integer(0, 3):
+    match v.draw.integer(0, 4):
         case 0 if len(names) > 1:
             outputs = v.draw.shuffled(names)
         case 1:
@@ -261,12 +261,34 @@ def transform_layout(v: View) -> Step | None:
             chosen = v.draw.choice(names)
             outputs = [f"{chosen} % {factor}", *outputs]
             outputs[names.index(chosen) + 1] = f"{chosen} // {factor}"
+        case 3:
+            outputs = _meeting(v, names)
         case _:
             outputs = [*names[1:], names[0]]
     options: Options = ()
     if v.draw.chance(0.15):
         options = (("pad", tuple(v.draw.integer(0, 2) for _ in outputs)),)
     return Step("transform_layout", (name, f"{', '.join(names)} -> {', '.join(outputs)}"), options)
+
+
+def _meeting(v: View, names: list[str]) -> list[str]:
+    """Places that some elements may share: legal for those that are not alive at a time."""
+    one, other = v.draw.choice(names), v.draw.choice(names)
+    factor, turn = v.draw.integer(2, 8), v.draw.integer(1, 8)
+    rest = [n for n in names if n not in (one, other)]
+    place = v.draw.choice(
+        [
+            f"{one} * {factor} + {other}",
+            f"({one} + {other}) % {turn}",
+            f"{one} // {factor}",
+            f"{one} % {turn}",
+            f"{factor} - {one}",
+            f"{one} + {other}",
+            "0",
+        ]
+    )
+    kept = [n for n in dict.fromkeys((one, other)) if v.draw.chance(0.5) or n not in place]
+    return [*rest, place, *(n for n in kept if n not in place or v.draw.chance(0.5))]
 
 
 def _stored_in_loops(v: View) -> list[str]:

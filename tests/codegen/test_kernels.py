@@ -1,8 +1,5 @@
 """Kernels from text: parallel regions, temporaries, checks, atomics, streams, foreign functions."""
 
-import ctypes
-import mmap
-
 import numpy as np
 import pytest
 
@@ -13,6 +10,7 @@ from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.vectorise import vectorise
 from tdsl.target import target
 from tests.codegen.machine import build, call, run_program
+from tests.guarded import guarded
 
 HOST = target("llvm")
 
@@ -28,18 +26,6 @@ def run(text, arrays, sizes=(), where="llvm"):
 
 def values(*shape):
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-def before_forbidden_memory(values, dtype):
-    """An array behind whose end a read ends the process."""
-    page = mmap.PAGESIZE
-    memory = mmap.mmap(-1, 2 * page)
-    end = ctypes.c_void_p(np.frombuffer(memory, np.int8).ctypes.data + page)
-    assert ctypes.CDLL(None).mprotect(end, ctypes.c_size_t(page), ctypes.c_int(0)) == 0
-    size = len(values) * np.dtype(dtype).itemsize
-    array = np.ndarray(len(values), dtype, memory, page - size)
-    array[:] = values
-    return array
 
 
 def test_parallel_loop_captures_what_it_uses():
@@ -164,7 +150,7 @@ func kernel(A: f32[N], p: i32[16]) -> C: f32[16], D: f32[N]:
     D[checked(i64(p[i]), N, 2)] = 1
 """)
     loaded, _ = build(program, flat=True)
-    empty = before_forbidden_memory([], np.float32)
+    empty = guarded(np.empty(0, np.float32))
     p, c = np.zeros(16, np.int32), np.ones(16, np.float32)
     code, context = call(loaded["kernel"], [empty, p, c, empty], (0,))
     assert (code, context.error_info[0]) == (2, 1)
@@ -179,7 +165,7 @@ func kernel(A: f32[N, 40], p: i32[1]) -> C: f32[16]:
 """)
     loaded, text = build(program, flat=True)
     assert "gather" not in text  # neighbours are loaded together
-    empty = before_forbidden_memory([], np.float32)
+    empty = guarded(np.empty(0, np.float32))
     code, _ = call(loaded["kernel"], [empty, np.zeros(1, np.int32), np.ones(16, np.float32)], (0,))
     assert code == 2
 
@@ -228,7 +214,7 @@ func kernel(p: i32[N]) -> C: i32[4]:
       C[checked(i64(p[i]), 4, 1)] = C[checked(i64(p[i]), 4, 1)] + 1 atomic
 """)
     loaded, _ = build(program, flat=True)
-    p, c = before_forbidden_memory([0, 3, 3], np.int32), np.ones(4, np.int32)
+    p, c = guarded(np.array([0, 3, 3], np.int32)), np.ones(4, np.int32)
     assert call(loaded["kernel"], [p, c], (3,))[0] == 0
     assert list(c) == [1, 0, 0, 2]
 

@@ -157,10 +157,17 @@ class Algorithm:
         )
 
     def arrays(self, seed: int = 0) -> Arrays:
-        """Random arguments. Odd seeds give many equal indices, half of them nothing but zeros."""
+        """Random arguments.
+
+        Odd seeds give many equal indices, half of them nothing but zeros, and many integers at the
+        ends of their range.
+        """
         rng = np.random.default_rng(seed + 1)
         values = {d.name: d.value for d in self.dims}
         return {x.name: _array(rng, x, values, seed) for x in self.inputs}
+
+
+_AT_AN_END = 0.4  # share of the integers of odd seeds
 
 
 def _array(rng: np.random.Generator, x: Input, dims: dict[str, int], seed: int) -> np.ndarray:
@@ -176,4 +183,8 @@ def _array(rng: np.random.Generator, x: Input, dims: dict[str, int], seed: int) 
     if dtype.is_float:
         return rng.normal(size=shape).astype(dtype.numpy)
     low, high = (0, 200) if dtype.min == 0 else (-100, 100)
-    return rng.integers(low, high, shape).astype(dtype.numpy)
+    data = rng.integers(low, high, shape).astype(dtype.numpy)
+    if seed % 2 == 0:
+        return data
+    ends = np.array([dtype.min, dtype.max, dtype.max - 1, 0], dtype.numpy)
+    return np.where(rng.random(shape) < _AT_AN_END, rng.choice(ends, shape), data)

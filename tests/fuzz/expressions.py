@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from tdsl.fuzzing.draw import Draw
 from tests.fuzz.algorithms import Extent
 
-INTEGERS = ("int32", "int64", "int8", "uint8", "int16", "uint32")
-FLOATS = ("float32", "float64", "float16")
+INTEGERS = ("int32", "int64", "int8", "uint8", "int16", "uint16", "uint32", "uint64")
+FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from tdsl.fuzzing.draw import Draw, RandomDraw
 from tests.fuzz import ordered
 from tests.fuzz.algorithms import Algorithm, Dim
 from tests.fuzz.draw import HypothesisDraw
+from tests.fuzz.expressions import INTEGERS
 from tests.fuzz.grammar import FAMILIES, Builder, finish
 from tests.fuzz.products import products
 
@@ -28,10 +29,9 @@ def _dims(draw: Draw) -> list[Dim]:
 
 def _dtypes(draw: Draw) -> list[str]:
     if draw.chance(0.3):
-        return [draw.weighted({"float32": 6, "float64": 2, "float16": 1})]
-    pool = ["int32", "int64", "int8", "uint8", "int16", "uint32"]
+        return [draw.weighted({"float32": 6, "float64": 2, "float16": 1, "bfloat16": 1})]
     count = draw.weighted({1: 6, 2: 3})
-    weights = dict(zip(pool, (6, 2, 1, 1, 1, 1), strict=True))
+    weights = dict.fromkeys(INTEGERS, 1) | {"int32": 6, "int64": 2}
     return [draw.weighted(weights) for _ in range(count)]
 
 

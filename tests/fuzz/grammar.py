@@ -19,7 +19,9 @@ _WIDE = {
     "int16": "int32",
     "bool": "int32",
     "uint8": "uint32",
+    "uint16": "uint32",
     "float16": "float32",
+    "bfloat16": "float32",
 }
 
 

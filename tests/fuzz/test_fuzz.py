@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -84,7 +87,23 @@ def test_grammar_covers_every_family_and_symbolic_sizes():
     assert {"scan", "update", "gather", "user reducer", "matmul", "reshape"} <= set(kinds)
     assert sum(a.is_symbolic for a in made) >= 0.2 * len(made)
     dtypes = {x.dtype for a in made for x in a.inputs}
-    assert {"int32", "float32", "int8", "uint8"} <= dtypes
+    assert {"int32", "float32", "int8", "uint8", "uint64"} <= dtypes
+
+
+@pytest.mark.parametrize(("at_end", "outside"), [(True, 5), (False, -1)])
+def test_what_a_kernel_touches_beside_an_argument_ends_the_process(at_end, outside):
+    tried = f"""
+import ctypes, numpy as np
+from tests.guarded import guarded
+for shape in [(5,), (0,), (5000,)]:
+    assert guarded(np.full(shape, 3, np.int32), at_end={at_end}).sum() == 3 * shape[0]
+array = guarded(np.zeros(5, np.int32), at_end={at_end})
+print("made", flush=True)
+ctypes.c_int32.from_address(array.ctypes.data + 4 * {outside}).value
+"""
+    command = [sys.executable, "-c", tried]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (ended.stdout, ended.returncode) == ("made\n", -signal.SIGSEGV)
 
 
 def test_every_primitive_is_drawn():

@@ -1,0 +1,34 @@
+"""Arrays beside pages that may not be touched: an access outside of them ends the process."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from typing import Any
+
+import numpy as np
+
+_PAGE = mmap.PAGESIZE
+_NOTHING = 0  # PROT_NONE
+
+
+def guarded(array: np.ndarray[Any, Any], *, at_end: bool = True) -> np.ndarray[Any, Any]:
+    """A contiguous copy that ends where memory may not be touched, or else begins behind such.
+
+    The other side is forbidden too, after what is left of a page.
+    """
+    room = max(1, -(-array.nbytes // _PAGE)) * _PAGE
+    memory = mmap.mmap(-1, room + 2 * _PAGE)
+    begin = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for page in (begin, begin + _PAGE + room):
+        _forbid(page)
+    offset = _PAGE + (room - array.nbytes if at_end else 0)
+    copy = np.ndarray(array.shape, array.dtype, memory, offset)
+    copy[...] = array
+    return copy
+
+
+def _forbid(page: int) -> None:
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    if protect(ctypes.c_void_p(page), ctypes.c_size_t(_PAGE), ctypes.c_int(_NOTHING)):
+        raise OSError(ctypes.get_errno(), "mprotect")
