@@ -60,6 +60,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(compute_parts, "nothing asks for ranges of fused loops any more"),
     Pass(settle_conditions, "copies know their index"),
     Pass(tidy_indices, "copies know their index"),
+    Pass(select_to_mask, "what an arm knows of a copy has taken clamps off its loads"),
     Pass(join_dimensions, "a lane's quotient and remainder would make a gather of every load"),
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(carry_accumulators, "indices are final, and still tell elements apart by dimension"),

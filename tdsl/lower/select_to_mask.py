@@ -15,6 +15,7 @@ from tdsl.ir.expr import Checked, Const, Expr, Load, Node, Select, Unary, UnaryO
 from tdsl.ir.stmt import For, If, Let, Prefetch, Program, Stmt, Store
 from tdsl.ir.visit import children, map_children, walk
 from tdsl.lower.bodies import with_body
+from tdsl.lower.conditions import conjuncts
 from tdsl.lower.facts import Facts, in_range, program_facts
 from tdsl.target import Target
 
@@ -87,7 +88,8 @@ class _Masker:
         new = map_children(e, lambda n: self._node(n, conds))
         if not conds or e in self.certain or self._is_safe(new):
             return new
-        mask = conjunction(list(conds))
+        known = () if new.mask is None else tuple(conjuncts(new.mask))
+        mask = conjunction([cond for cond in conds if cond not in known])
         return dataclasses.replace(new, mask=logical_and(mask, new.mask or TRUE))
 
     def _is_safe(self, load: Load) -> bool:

@@ -374,3 +374,25 @@ func kernel(A: {dtype}[N]) -> C: {dtype}[N]:
     for where in ("llvm", "llvm -mcpu=x86-64-v3"):
         got = run_program(program, {"A": a}, (29,), where, flat=True)
         assert (got["C"] == a).all()
+
+
+@pytest.mark.parametrize("wide_lanes", [4, 8, 32])
+@pytest.mark.parametrize(("wide", "narrow"), [("i64", "i32"), ("i64", "u8"), ("i32", "i16")])
+@pytest.mark.parametrize(
+    "test", ["== broadcast(0, {n})", "> broadcast({n} - 2, {n})", "== broadcast(2, {n})"]
+)
+def test_one_lane_of_a_vector_that_is_cut_is_stored_and_nothing_beside_it(
+    wide_lanes, wide, narrow, test
+):
+    n = wide_lanes
+    mask = f"ramp(0, 1, {n}) " + test.format(n=n)
+    text = f"""
+func kernel(A: {wide}[{n}]) -> C: {narrow}[{n}]:
+  C[ramp(0, 1, {n})] = {narrow}(broadcast(7, {n}))
+  C[ramp(0, 1, {n}); {mask}] = {narrow}(A[ramp(0, 1, {n})])
+"""
+    a = np.arange(1, n + 1, dtype={"i64": np.int64, "i32": np.int32}[wide])
+    lanes = np.arange(n)
+    on = lanes == 0 if "(0" in test else lanes > n - 2 if ">" in test else lanes == 2
+    got = run(text, {"A": a})["C"]
+    assert got.tolist() == np.where(on, a, 7).tolist()

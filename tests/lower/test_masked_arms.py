@@ -1,7 +1,11 @@
+import numpy as np
+import pytest
+
 import tdsl as td
 from tdsl.ir.expr import Load
 from tdsl.ir.visit import walk
 from tdsl.lower.pipeline import lower
+from tests.guarded import guarded
 
 
 def test_loads_in_arms_of_vector_selects_keep_their_masks():
@@ -21,3 +25,24 @@ def test_loads_in_arms_of_vector_selects_keep_their_masks():
     loads = [n for n in walk(lowered.body) if isinstance(n, Load)]
     assert len(loads) == 12
     assert all(load.mask is not None for load in loads)
+
+
+@pytest.mark.parametrize("order", [("i", "j"), ("j", "i")])
+def test_loads_in_arms_keep_inside_though_a_copy_decides_their_clamps(order):
+    """In the copies for i = 2 and 3 the arm is taken where j + 3 < n alone."""
+    n = td.sizes("n")
+    x = td.placeholder((n,), "int32", name="x")
+
+    def value(i, j):
+        at = x[td.minimum(j + 3, n - 1)]
+        return td.select((i < 2) | (j + 3 < n), at * (at + 1) + (at >> 3), 0)
+
+    s = td.Schedule(td.func("f", [x], [td.compute((4, n), value, name="y")], assume=["n >= 4"]))
+    s.reorder(*order)
+    s.unroll("i")
+    kernel = td.build(s)
+    given = guarded(np.arange(1024, dtype=np.int32))  # fills a page to its end
+    at = given[np.minimum(np.arange(1024) + 3, 1023)]
+    whole = at * (at + 1) + (at >> 3)
+    rest = np.where(np.arange(1024) + 3 < 1024, whole, 0)
+    assert np.array_equal(kernel(given), [whole, whole, rest, rest])

@@ -14,6 +14,7 @@ from tdsl.codegen.llvm.patterns import (
     Windows,
     as_ramp,
     lane_mask,
+    literal_lanes,
     pattern,
     windows,
 )
@@ -34,6 +35,7 @@ from tdsl.ir.visit import walk
 _WIDE = 4  # what lies at known distances is read as up to so many vectors
 _ZEROS_BYTES = 256  # a masked-off scalar or vector read goes to this many zeros
 _STREAM_ALIGN = 16  # narrower non-temporal stores fall apart into scalars
+_WIDEST_REGISTER = 512  # bits
 
 
 def load(f: Frame, e: Load) -> Value:
@@ -269,7 +271,11 @@ def _store_at(
     if index.lanes == 1:
         _store_here(f, s, base, start, stored, None)
     elif stride == 1:
-        _store_here(f, s, base, start, stored, mask)
+        on = None if mask is None or s.mask is None else literal_lanes(s.mask)
+        if on is not None and _has_lone_lane(on, s.buffer.dtype.bits):
+            _store_lanes(f, s, base, start, stored, on)
+        else:
+            _store_here(f, s, base, start, stored, mask)
     elif stride == -1 and mask is None:
         lanes = lane_count(stored.type)
         first = b.binary("sub", start, literal(lanes - 1, start.type))
@@ -303,6 +309,28 @@ def _store_here(
         _store_streaming(f, buffer, stored, address, align)
     else:
         b.store(stored, address, align, buffer)
+
+
+def _has_lone_lane(on: Sequence[bool], bits: int) -> bool:
+    """Whether a literal mask leaves one lane of a register.
+
+    LLVM 22 makes a scalar store of that one for x86, and where the vector was cut to narrower
+    elements it stores the lane as wide as it was before: it overwrites what lies behind.
+    """
+    wide = _WIDEST_REGISTER // bits
+    return any(sum(on[n : n + wide]) == 1 for n in range(0, len(on), wide))
+
+
+def _store_lanes(
+    f: Frame, s: Store, base: Value, start: Value, stored: Value, on: Sequence[bool]
+) -> None:
+    """Some lanes of a vector, one by one."""
+    b = f.builder
+    type_ = memory_type(s.buffer.dtype)
+    for lane, is_on in enumerate(on):
+        if is_on:
+            address = b.address(base, b.binary("add", start, literal(lane, start.type)), type_)
+            b.store(b.extract(stored, lane, type_), address, s.buffer.dtype.bytes, s.buffer)
 
 
 def _store_streaming(f: Frame, buffer: Buffer, stored: Value, address: Value, align: int) -> None:

@@ -11,7 +11,22 @@ from dataclasses import dataclass
 
 from tdsl import dtypes
 from tdsl.ir.build import add, const, index, mul, sub
-from tdsl.ir.expr import Binary, BinaryOp, Broadcast, Cast, Const, Expr, Ramp
+from tdsl.ir.expr import (
+    Binary,
+    BinaryOp,
+    Broadcast,
+    Cast,
+    Checked,
+    Const,
+    Expr,
+    Extern,
+    Load,
+    Ramp,
+    Var,
+)
+from tdsl.ir.interp_exprs import ExprCompiler
+from tdsl.ir.interp_memory import Memory
+from tdsl.ir.visit import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,14 @@ def lane_mask(e: Expr) -> LaneMask | None:
             return LaneMask((), tuple(map(_TESTS[op], one.offsets, two.offsets)))
         case _:
             return None
+
+
+def literal_lanes(mask: Expr) -> tuple[bool, ...] | None:
+    """The lanes of a mask made of literals alone."""
+    if any(isinstance(n, Var | Load | Extern | Checked) for n in walk(mask)):
+        return None
+    lanes = ExprCompiler(Memory(detect=False), {}, {}).vector(mask, mask.lanes)
+    return tuple(bool(lane) for lane in lanes([]))
 
 
 def pattern(e: Expr) -> Pattern | None:
