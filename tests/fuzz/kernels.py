@@ -14,7 +14,7 @@ from tdsl.fuzzing.differences import Disagreement, difference
 from tdsl.fuzzing.subject import has_maths
 from tdsl.lower import LoweringWarning
 from tests.fuzz import lowering
-from tests.fuzz.algorithms import Algorithm
+from tests.fuzz.algorithms import Algorithm, Arrays
 from tests.fuzz.oracles import canonical_results, known_sizes
 from tests.guarded import guarded
 
@@ -39,27 +39,38 @@ def build(s: td.Schedule) -> Kernel | str:
 def against_canonical(
     kernel: Kernel, s: td.Schedule, algorithm: Algorithm, data: int
 ) -> Disagreement | None:
-    """A kernel's results against the unscheduled program's, bit for bit where it is exact.
-
-    Memory behind each array may not be touched, or memory in front of it.
-    """
+    """A kernel's results against the unscheduled program's, bit for bit where it is exact."""
     arrays, expected = canonical_results(algorithm, data)
-    given = {name: guarded(array, at_end=data % 2 == 0) for name, array in arrays.items()}
+    free = _free_sizes(algorithm)
+    found = run_guarded(kernel, arrays, expected, free, at_end=data % 2 == 0)
+    exact = s.numerics is Numerics.EXACT and not has_maths(algorithm.func)
+    wrong = difference(expected, found, exact=exact, narrowest=algorithm.narrowest)
+    return Disagreement("kernel", wrong) if wrong else None
+
+
+def run_guarded(
+    kernel: Kernel, arrays: Arrays, expected: Arrays, sizes: dict[str, int], *, at_end: bool
+) -> Arrays:
+    """A kernel's results where memory behind each array may not be touched, or in front of it.
+
+    Args:
+        kernel: takes *arrays*, and *sizes* as keywords.
+        arrays: arguments, not changed.
+        expected: results of the shapes and types that the kernel's have.
+        sizes: those that no argument's shape fixes.
+        at_end: whether what lies behind is forbidden.
+    """
+    given = {name: guarded(array, at_end=at_end) for name, array in arrays.items()}
     # results that are arguments (inout) are changed in place
     made = {
-        t.name: guarded(expected[t.name], at_end=data % 2 == 0)
-        for t in algorithm.func.outputs
-        if t.name not in given
+        name: guarded(array, at_end=at_end) for name, array in expected.items() if name not in given
     }
     for array in made.values():
         array.fill(_UNWRITTEN)
     out = tuple(made.values())
     options = {"out": out[0] if len(out) == 1 else out} if out else {}
-    kernel(*given.values(), **_free_sizes(algorithm), **options)
-    found = given | made
-    exact = s.numerics is Numerics.EXACT and not has_maths(algorithm.func)
-    wrong = difference(expected, found, exact=exact, narrowest=algorithm.narrowest)
-    return Disagreement("kernel", wrong) if wrong else None
+    kernel(*given.values(), **sizes, **options)
+    return given | made
 
 
 def _free_sizes(algorithm: Algorithm) -> dict[str, int]:
