@@ -51,6 +51,7 @@ def interpret(
     detect_conflicts: bool = False,
     *,
     externs: Mapping[str, Callable[..., Any]] | None = None,
+    both_arms: bool = False,
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Run *program* and return its OUT and INOUT parameters by name.
 
@@ -63,6 +64,8 @@ def interpret(
         order: how concurrent loops run.
         detect_conflicts: watch every element with shadow memory.
         externs: Python functions for `Extern` symbols.
+        both_arms: selects evaluate the arm that they do not take, too, as code for processors does
+            (unless it calls a function or checks an index): its loads must stay inside.
 
     Raises:
         IndexFault: a checked index was out of range (all others were clamped and computed).
@@ -70,7 +73,9 @@ def interpret(
         ConflictError: two iterations of a concurrent loop conflict.
         TdslError: arrays or sizes that do not fit the program.
     """
-    interpreter = Interpreter(program, arrays, sizes, detect_conflicts, externs=externs)
+    interpreter = Interpreter(
+        program, arrays, sizes, detect_conflicts, externs=externs, both_arms=both_arms
+    )
     return interpreter.run(arrays, order)
 
 
@@ -86,6 +91,7 @@ class Interpreter:
         detect_conflicts: bool = False,
         *,
         externs: Mapping[str, Callable[..., Any]] | None = None,
+        both_arms: bool = False,
     ) -> None:
         """Arguments and errors are those of `interpret`."""
         self._program = program
@@ -94,6 +100,7 @@ class Interpreter:
         self._known = _sizes(program, arrays, sizes or {})
         self._detect = detect_conflicts
         self._externs = externs or {}
+        self._both_arms = both_arms
         self._compiled: dict[bool, _Compiled] = {}
 
     @deep_recursion()
@@ -116,7 +123,7 @@ class Interpreter:
     def _compile(self, arrays: Mapping[str, np.ndarray[Any, Any]], *, pauses: bool) -> _Compiled:
         program, known = self._program, dict(self._known)
         memory = Memory(self._detect)
-        exprs = ExprCompiler(memory, known, self._externs)
+        exprs = ExprCompiler(memory, known, self._externs, both_arms=self._both_arms)
         for param in program.params:
             found = _parameter(param, arrays, exprs, self._detect)
             memory.parameters[param.buffer] = found

@@ -36,6 +36,7 @@ from tdsl.ir.foreign import as_python
 from tdsl.ir.instruction import PREFIX, instruction_of
 from tdsl.ir.interp_memory import Code, Frame, Memory
 from tdsl.ir.interp_values import Scalar
+from tdsl.ir.visit import walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,11 @@ class ExprCompiler:
         memory: Memory,
         constants: Mapping[Var, int],
         externs: Mapping[str, Callable[..., Any]],
+        *,
+        both_arms: bool = False,
     ) -> None:
         self.memory = memory
+        self.both_arms = both_arms
         self.constants = constants
         self.externs = externs
         self.slots: dict[Var, int] = {}
@@ -227,17 +231,22 @@ class ExprCompiler:
                 return None
 
     def _select(self, e: Select) -> Code:
+        both = self.both_arms and not any(
+            isinstance(n, Extern | Checked) for arm in (e.a, e.b) for n in walk(arm)
+        )
         if e.lanes == 1:
             cond, a, b = self.code(e.cond), self.code(e.a), self.code(e.b)
+            if both:
+                return lambda f: (b(f), a(f))[bool(cond(f))]
             return lambda f: a(f) if cond(f) else b(f)
         lanes = e.lanes
         conds, first, second = (self.vector(x, lanes) for x in (e.cond, e.a, e.b))
 
         def select(f: Frame) -> list[Scalar]:
             taken = conds(f)
-            if all(taken):
+            if all(taken) and not both:
                 return cast("list[Scalar]", first(f))
-            if not any(taken):
+            if not any(taken) and not both:
                 return cast("list[Scalar]", second(f))
             picked = zip(taken, first(f), second(f), strict=True)
             return [x if c else y for c, x, y in picked]

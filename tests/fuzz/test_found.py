@@ -82,7 +82,7 @@ def test_case_that_once_failed(path, extent, tmp_path, monkeypatch, request):
     lowered = lower(s.program, s.target).program
     on_device = s.target.kind is TargetKind.OPENCL
     for order in (CANONICAL, *HOSTILE) if on_device else (CANONICAL,):
-        found = interpret(lowered, arrays, sizes, order, detect_conflicts=on_device)
+        found = interpret(lowered, arrays, sizes, order, on_device, both_arms=not on_device)
         assert difference(expected, found, exact=close) is None
     if on_device:
         request.getfixturevalue("opencl")

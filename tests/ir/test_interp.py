@@ -101,6 +101,29 @@ def test_select_evaluates_only_the_arm_taken():
     assert got["y"].tolist() == [7, 1, 2]
 
 
+ARMS = {
+    "y[i] = select(i >= 1, x[i - 1], 7)": False,
+    "y[i] = select(i >= 1, x[max(i - 1, 0)], 7)": True,
+    "y[i] = select(i >= 1, x[i - 1; i >= 1], 7)": True,
+    "y[i] = select(i >= 1, x[checked(i - 1, N, 0)], 7)": True,  # one of such arms is taken
+    "y[ramp(0, 1, 4)] = select(ramp(0, 1, 4) >= broadcast(1, 4), x[ramp(-1, 1, 4)], broadcast(7, 4))": False,
+    "y[ramp(0, 1, 4)] = select(broadcast(i >= 0, 4), broadcast(7, 4), x[ramp(1, 1, 4)])": False,
+    "y[ramp(0, 1, 4)] = select(broadcast(i < 0, 4), x[ramp(1, 1, 4)], broadcast(7, 4))": False,
+}
+
+
+@pytest.mark.parametrize(("store", "stays_inside"), ARMS.items())
+def test_both_arms_are_evaluated_on_request(store, stays_inside):
+    text = f"func f(x: i32[N]) -> y: i32[N]:\n  for i in N:\n    {store}\n"
+    arrays = {"x": np.arange(4, dtype=np.int32)}
+    if stays_inside:
+        expected = interpret(program(text), arrays)["y"]
+        assert interpret(program(text), arrays, both_arms=True)["y"].tolist() == expected.tolist()
+    else:
+        with pytest.raises(MemoryFault):
+            interpret(program(text), arrays, both_arms=True)
+
+
 def test_several_writes_see_the_values_before_all_of_them():
     text = """\
 func swap(inout a: i32[N], inout b: i32[N]):
