@@ -311,7 +311,23 @@ class ExprCompiler:
         if e.mask is None:
             return load
         mask, nothing = self.code(e.mask), values.zero(e.dtype)
-        return lambda f: load(f) if mask(f) else nothing
+        first = self._looked_up(e) if self.both_arms else []
+        if not first:
+            return lambda f: load(f) if mask(f) else nothing
+
+        def load_after(f: Frame) -> Scalar:
+            for look_up in first:
+                look_up(f)
+            return cast("Scalar", load(f)) if mask(f) else nothing
+
+        return load_after
+
+    def _looked_up(self, e: Load) -> list[Code]:
+        """The loads of an index, which is computed whatever the mask says."""
+        inner = [n for i in e.indices for n in walk(i) if isinstance(n, Load) and n.lanes == 1]
+        return [
+            self.code(n) for n in inner if not any(isinstance(x, Checked | Extern) for x in walk(n))
+        ]
 
     def _vector_load(self, e: Load, lanes: int) -> Code:
         """One scalar load for each lane whose mask is set."""

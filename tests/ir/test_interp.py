@@ -106,6 +106,8 @@ ARMS = {
     "y[i] = select(i >= 1, x[max(i - 1, 0)], 7)": True,
     "y[i] = select(i >= 1, x[i - 1; i >= 1], 7)": True,
     "y[i] = select(i >= 1, x[checked(i - 1, N, 0)], 7)": True,  # one of such arms is taken
+    "y[i] = x[i64(x[i - 1]); i >= 1]": False,  # an index is computed before its mask is asked
+    "y[i] = x[i64(x[i - 1; i >= 1]); i >= 1]": True,
     "y[ramp(0, 1, 4)] = select(ramp(0, 1, 4) >= broadcast(1, 4), x[ramp(-1, 1, 4)], broadcast(7, 4))": False,
     "y[ramp(0, 1, 4)] = select(broadcast(i >= 0, 4), broadcast(7, 4), x[ramp(1, 1, 4)])": False,
     "y[ramp(0, 1, 4)] = select(broadcast(i < 0, 4), x[ramp(1, 1, 4)], broadcast(7, 4))": False,

@@ -46,3 +46,15 @@ def test_loads_in_arms_keep_inside_though_a_copy_decides_their_clamps(order):
     whole = at * (at + 1) + (at >> 3)
     rest = np.where(np.arange(1024) + 3 < 1024, whole, 0)
     assert np.array_equal(kernel(given), [whole, whole, rest, rest])
+
+
+def test_look_ups_in_arms_have_the_mask_of_what_they_index():
+    n = td.sizes("n")
+    at = td.placeholder((n,), "int64", name="at")
+    x = td.placeholder((1024,), "int32", name="x")
+    y = td.compute((n,), lambda i: td.select(i + 3 < n, x[at[i + 3]], 0), name="y")
+    s = td.Schedule(td.func("f", [at, x], [y], assume=["n >= 4"]))
+    s.split("i", 2)
+    given = guarded(np.arange(512, dtype=np.int64))  # fills a page to its end
+    found = td.build(s)(given, np.arange(1024, dtype=np.int32))
+    assert found.tolist() == [*range(3, 512), 0, 0, 0]
