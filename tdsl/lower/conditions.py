@@ -33,9 +33,13 @@ def conjuncts(cond: Expr) -> Iterator[Expr]:
             yield cond
 
 
-def settle(s: Stmt, facts: Facts, judge: Judge) -> Stmt:
-    """Fold the conditions in *s* on which the judge decides; *s* itself where there is none."""
-    settled = _Settler(judge).stmt(s, facts)
+def settle(s: Stmt, facts: Facts, judge: Judge, *, eager: bool = True) -> Stmt:
+    """Fold the conditions in *s* on which the judge decides; *s* itself where there is none.
+
+    With `eager`, loads may be made though the arm that they are in is not taken, or though the mask
+    of what they index is false, so that they must stay inside without either.
+    """
+    settled = _Settler(judge, eager).stmt(s, facts)
     assert isinstance(settled, Stmt)
     return settled
 
@@ -53,6 +57,7 @@ class _Settler:
     """
 
     judge: Judge
+    eager: bool
     certain: Facts | None = None
 
     def stmt(self, n: Node, facts: Facts) -> Node:
@@ -123,6 +128,9 @@ class _Settler:
                 return self._select(e, cond, a, b, facts)
             case Load(mask=Expr() as mask):
                 return self._load(e, mask, facts)
+            case Load() if self.eager and self.certain is not None:
+                outside = dataclasses.replace(self, certain=None)
+                return map_children(e, lambda child: outside.stmt(child, self.certain or facts))
             case Binary(op=op, a=a) if op.compares or a.dtype.is_bool:
                 return self.cond(e, facts)
             case Binary(op=BinaryOp.MIN | BinaryOp.MAX, a=a, b=b) if e.dtype.is_integer:
@@ -136,7 +144,7 @@ class _Settler:
             return self.expr(a, facts)
         if new == FALSE:
             return self.expr(b, facts)
-        inner = _Settler(self.judge, self.certain or facts)
+        inner = dataclasses.replace(self, certain=self.certain or facts)
         arms = (
             inner.expr(a, facts.given(new)),
             inner.expr(b, facts.given(Unary(UnaryOp.NOT, new))),
@@ -150,7 +158,8 @@ class _Settler:
         if new == FALSE or (self.certain is not None and self.cond(mask, facts) == FALSE):
             return const(0, e.dtype)
         known = facts.given(new)
-        indices = tuple(self.expr(i, known) for i in e.indices)
+        inner = dataclasses.replace(self, certain=self.certain or facts) if self.eager else self
+        indices = tuple(inner.expr(i, known) for i in e.indices)
         if new is mask and all(a is b for a, b in zip(indices, e.indices, strict=True)):
             return e
         return Load(e.buffer, indices, None if new == TRUE else new)

@@ -25,7 +25,7 @@ from tdsl.lower.passes import Pass, inits
 from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.relax_guards import relax_guards
 from tdsl.lower.select_to_mask import select_to_mask
-from tdsl.lower.settle_conditions import settle_conditions
+from tdsl.lower.settle_conditions import settle_conditions, settle_guards
 from tdsl.lower.split_breakpoints import split_breakpoints
 from tdsl.lower.tidy_indices import tidy_indices
 from tdsl.lower.tighten_loops import tighten_loops
@@ -43,7 +43,7 @@ OPENCL_PIPELINE: tuple[Pass, ...] = (
     Pass(apply_layouts, "a layout maps compacted indices"),
     Pass(expand_blocks, "loops and conditions are all that is left"),
     Pass(split_breakpoints, "parts of a balanced split get loops of their own"),
-    Pass(settle_conditions, "guards that always hold must not make versions"),
+    Pass(settle_guards, "guards that always hold must not make versions; before masks"),
     Pass(tidy_indices, "bindings were put in the place of variables"),
     Pass(tighten_loops, "conditions that are bounds of loops need no version either"),
     Pass(select_to_mask, "a mask is a condition that partitioning can settle"),
@@ -55,7 +55,6 @@ OPENCL_PIPELINE: tuple[Pass, ...] = (
     Pass(unroll, "extents are as constant as they get"),
     Pass(settle_conditions, "copies know their index"),
     Pass(tidy_indices, "copies know their index"),
-    Pass(select_to_mask, "what an arm knows of a copy has taken clamps off its loads"),
     Pass(join_dimensions, "a lane's quotient and remainder would make a gather of every load"),
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(carry_accumulators, "indices are final, and still tell elements apart by dimension"),

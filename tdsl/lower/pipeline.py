@@ -25,7 +25,7 @@ from tdsl.lower.promote_registers import promote_registers
 from tdsl.lower.relax_guards import relax_guards
 from tdsl.lower.select_to_mask import select_to_mask
 from tdsl.lower.select_updates import select_updates
-from tdsl.lower.settle_conditions import settle_conditions
+from tdsl.lower.settle_conditions import settle_conditions, settle_guards
 from tdsl.lower.slide_windows import slide_windows
 from tdsl.lower.split_breakpoints import split_breakpoints
 from tdsl.lower.split_first_steps import split_first_steps
@@ -47,7 +47,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(apply_layouts, "a layout maps compacted indices"),
     Pass(expand_blocks, "loops and conditions are all that is left"),
     Pass(split_breakpoints, "parts of a balanced split get loops of their own"),
-    Pass(settle_conditions, "guards that always hold must not make versions"),
+    Pass(settle_guards, "guards that always hold must not make versions; before masks"),
     Pass(tidy_indices, "bindings were put in the place of variables"),
     Pass(tighten_loops, "conditions that are bounds of loops need no version either"),
     Pass(select_updates, "conditions that are bounds have gone; before selects get their masks"),
@@ -60,7 +60,6 @@ PIPELINE: tuple[Pass, ...] = (
     Pass(compute_parts, "nothing asks for ranges of fused loops any more"),
     Pass(settle_conditions, "copies know their index"),
     Pass(tidy_indices, "copies know their index"),
-    Pass(select_to_mask, "what an arm knows of a copy has taken clamps off its loads"),
     Pass(join_dimensions, "a lane's quotient and remainder would make a gather of every load"),
     Pass(vectorise, "conditions that are left on lanes become masks"),
     Pass(carry_accumulators, "indices are final, and still tell elements apart by dimension"),

@@ -10,7 +10,7 @@ generation turns slots into stack cells that LLVM's SROA makes values of.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tdsl.errors import LoweringError
 from tdsl.ir.build import const, index
@@ -25,7 +25,7 @@ from tdsl.ir.expr import (
     Select,
     Shuffle,
 )
-from tdsl.ir.stmt import Alloc, For, Prefetch, Program, Scope, Seq, Stmt, Store
+from tdsl.ir.stmt import Alloc, For, If, Prefetch, Program, Scope, Seq, Stmt, Store
 from tdsl.ir.visit import children, free_vars, map_children, walk
 from tdsl.lower.bodies import with_body
 from tdsl.lower.lanes import widen
@@ -203,11 +203,18 @@ class _Promotion:
             match new:
                 case Load():
                     return _load(new, _lanes_of(new.indices[0], alloc), by_element)
-                case Store():
-                    return _store(new, _lanes_of(new.indices[0], alloc), by_element)
+                case Store(mask=mask):
+                    lanes = _lanes_of(new.indices[0], alloc)
+                    if mask is None or mask.lanes > 1 or not self._reads_memory(n):
+                        return _store(new, lanes, by_element)
+                    # what stands under one condition loads nothing where that does not hold
+                    return If(mask, _store(replace(new, mask=None), lanes, by_element))
                 case _:
                     return Seq(())
         return new
+
+    def _reads_memory(self, n: Node) -> bool:
+        return any(isinstance(x, Load) and x.buffer not in self._open for x in walk(n))
 
     def _split(self, alloc: Alloc) -> Stmt:
         slots = self._slots[id(alloc)]

@@ -15,7 +15,6 @@ from tdsl.ir.expr import Checked, Const, Expr, Load, Node, Select, Unary, UnaryO
 from tdsl.ir.stmt import For, If, Let, Prefetch, Program, Stmt, Store
 from tdsl.ir.visit import children, map_children, walk
 from tdsl.lower.bodies import with_body
-from tdsl.lower.conditions import conjuncts
 from tdsl.lower.facts import Facts, in_range, program_facts
 from tdsl.target import Target
 
@@ -42,7 +41,7 @@ def _visit(n: Node, facts: Facts) -> Node:
 
 def _over_children(s: Stmt, facts: Facts, inner: Facts) -> Node:
     own = [child for child in children(s) if isinstance(child, Expr)]
-    if not any(_chooses(n) for e in own for n in walk(e)):
+    if not any(isinstance(n, Select) for e in own for n in walk(e)):
         return map_children(s, lambda n: _visit(n, inner) if isinstance(n, Stmt) else n)
     certain = frozenset(load for e in own for load in _certain(e))
     masker = _Masker(facts, certain)
@@ -51,22 +50,12 @@ def _over_children(s: Stmt, facts: Facts, inner: Facts) -> Node:
     )
 
 
-def _chooses(n: Node) -> bool:
-    return isinstance(n, Select) or (isinstance(n, Load) and n.mask is not None)
-
-
 def _certain(e: Node) -> Iterator[Load]:
     """Loads that are made whatever the selects choose."""
-    match e:
-        case Select(cond=cond):
-            yield from _certain(cond)
-        case Load(mask=Expr() as mask):
-            yield from _certain(mask)
-        case _:
-            if isinstance(e, Load):
-                yield e
-            for child in children(e):
-                yield from _certain(child)
+    if isinstance(e, Load) and e.mask is None:
+        yield e
+    for child in (e.cond,) if isinstance(e, Select) else children(e):
+        yield from _certain(child)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,16 +84,11 @@ class _Masker:
         return e if (test, a, b) == parts else Select(test, a, b)
 
     def _load(self, e: Load, conds: tuple[Expr, ...]) -> Expr:
-        # compiled code computes an index before it asks the mask
-        around = conds if e.mask is None else (*conds, e.mask)
-        indices = tuple(self.expr(i, around) for i in e.indices)
-        mask = None if e.mask is None else self.expr(e.mask, conds)
-        new = e if (indices, mask) == (e.indices, e.mask) else Load(e.buffer, indices, mask)
+        new = map_children(e, lambda n: self._node(n, conds))
         if not conds or e in self.certain or self._is_safe(new):
             return new
-        known = () if mask is None else tuple(conjuncts(mask))
-        wanted = dict.fromkeys(c for cond in conds for c in conjuncts(cond) if c not in known)
-        return Load(e.buffer, indices, logical_and(conjunction(list(wanted)), mask or TRUE))
+        mask = conjunction(list(conds))
+        return dataclasses.replace(new, mask=logical_and(mask, new.mask or TRUE))
 
     def _is_safe(self, load: Load) -> bool:
         known = self.facts if load.mask is None else self.facts.given(load.mask)
