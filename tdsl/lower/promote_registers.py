@@ -204,8 +204,9 @@ class _Promotion:
                 case Load():
                     return _load(new, _lanes_of(new.indices[0], alloc), by_element)
                 case Store(mask=mask):
+                    assert isinstance(n, Store)
                     lanes = _lanes_of(new.indices[0], alloc)
-                    if mask is None or mask.lanes > 1 or not self._reads_memory(n):
+                    if mask is None or mask.lanes > 1 or not self._reads_memory(n.value):
                         return _store(new, lanes, by_element)
                     # what stands under one condition loads nothing where that does not hold
                     return If(mask, _store(replace(new, mask=None), lanes, by_element))
@@ -213,8 +214,8 @@ class _Promotion:
                     return Seq(())
         return new
 
-    def _reads_memory(self, n: Node) -> bool:
-        return any(isinstance(x, Load) and x.buffer not in self._open for x in walk(n))
+    def _reads_memory(self, value: Expr) -> bool:
+        return any(isinstance(n, Load) and n.buffer not in self._open for n in walk(value))
 
     def _split(self, alloc: Alloc) -> Stmt:
         slots = self._slots[id(alloc)]
