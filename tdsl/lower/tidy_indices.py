@@ -12,7 +12,7 @@ from tdsl import dtypes
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Load, Node, Select, Unary, UnaryOp, Var
 from tdsl.ir.stmt import Alloc, For, If, Prefetch, Program, Stmt, Store
-from tdsl.ir.visit import map_children
+from tdsl.ir.visit import loads, map_children
 from tdsl.lower.bodies import with_body
 from tdsl.lower.facts import Facts, is_index, not_negative, program_facts
 from tdsl.target import Target
@@ -67,7 +67,8 @@ def _visit(n: Node, facts: Facts) -> Node:
 
 def _load(e: Load, facts: Facts) -> Expr:
     known = facts if e.mask is None else facts.given(e.mask)
-    indices = tuple(tidied(i, known) for i in e.indices)
+    # an index is computed where the mask does not hold, too: what it loads must be there
+    indices = tuple(tidied(i, facts if loads(i) else known) for i in e.indices)
     mask = None if e.mask is None else _visit(e.mask, facts)
     assert mask is None or isinstance(mask, Expr)
     if mask is e.mask and all(a is b for a, b in zip(indices, e.indices, strict=True)):
@@ -76,8 +77,8 @@ def _load(e: Load, facts: Facts) -> Expr:
 
 
 def _select(e: Select, cond: Expr, a: Expr, b: Expr, facts: Facts) -> Expr:
-    arms = _visit(a, facts.given(cond)), _visit(b, facts.given(Unary(UnaryOp.NOT, cond)))
-    new = (_visit(cond, facts), *arms)
+    # an arm is computed where it is not taken, too: its loads know no more than what is around
+    new = (_visit(cond, facts), _visit(a, facts), _visit(b, facts))
     if new[0] is cond and new[1] is a and new[2] is b:
         return e
     return Select(*(n for n in new if isinstance(n, Expr)))
