@@ -118,21 +118,23 @@ def _boxes(alloc: Alloc, facts: Facts, outer: tuple[For, ...]) -> list[_Box]:
     accesses = _accesses(alloc.body, alloc.buffer, facts, {})
     around = _ranges(outer)
     private = is_private(alloc, in_loop=bool(outer))
+    layout = alloc.layout
+    places = [] if layout is None else list(zip(anchored(layout), grows(layout), strict=True))
     boxes = []
     for d, extent in enumerate(alloc.buffer.shape):
         box = _tight(d, accesses, facts, around) if private else None
         box = box or _whole(d, extent, accesses, facts, around)
-        fits = alloc.layout is None or _may_hold(alloc.layout, d, box, extent)
+        fits = not places or _may_hold(*places[d], box, extent)
         boxes.append(box if fits else _Box(index(0), extent))
     return boxes
 
 
-def _may_hold(layout: Layout, d: int, box: _Box, extent: Expr) -> bool:
+def _may_hold(is_anchored: bool, may_grow: bool, box: _Box, extent: Expr) -> bool:
     """Whether storage of a box has the places that a layout gives to the whole dimension."""
-    if anchored(layout)[d]:
+    if is_anchored:
         return False
     more = linear(extent) - linear(box.extent)
-    return grows(layout)[d] or (more.is_constant and more.const >= 0)
+    return may_grow or (more.is_constant and more.const >= 0)
 
 
 def _ranges(loops: Iterable[For]) -> dict[Var, Interval]:

@@ -53,7 +53,8 @@ def is_nothing(s: Stmt) -> bool:
 class _Settler:
     """`certain`: in an arm of a select, the facts that hold whichever arm is taken.
 
-    Vector code evaluates both arms, so what an arm may assume must not take masks off its loads.
+    With `eager` also in the index of a masked load: those that hold whatever the mask says.
+    Compiled code evaluates both arms: what one may assume must not take masks off its loads.
     """
 
     judge: Judge
