@@ -51,7 +51,8 @@ def _storage(buffer: Buffer, layout: Layout) -> Buffer:
         shape = tuple(image)
     else:
         shape = tuple(_larger(a, b) for a, b in zip(layout.shape, image, strict=True))
-    return dataclasses.replace(buffer, shape=shape)
+    # what is packed lies row after row, however the argument may that it was packed from
+    return dataclasses.replace(buffer, shape=shape, strided=False)
 
 
 def _image(buffer: Buffer, output: Expr, env: Mapping[Var, Interval]) -> Expr:
@@ -64,7 +65,9 @@ def _image(buffer: Buffer, output: Expr, env: Mapping[Var, Interval]) -> Expr:
         )
     if most is not None:
         return index(most + 1)
-    return (linear(hi) + 1).expr()
+    last = linear(hi)
+    # of sizes of 0 nothing is stored, and that is not less than nothing: M - 1 + N - 1
+    return (last + max(1, -last.const)).expr()
 
 
 def _larger(given: Expr, needed: Expr) -> Expr:

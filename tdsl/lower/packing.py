@@ -35,7 +35,7 @@ def packing_program(program: Program, param: Param, target: Target) -> Program:
     assert param.layout is not None
     number = program.params.index(param)
     storage = physical_params(program, target)[number].buffer
-    source = dataclasses.replace(param.buffer, strided=False)
+    source = param.buffer
     packed = Buffer(f"{source.name}.packed", source.dtype, storage.shape)
     panels = _panels(param.layout)
     if panels is None:

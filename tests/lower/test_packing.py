@@ -57,6 +57,33 @@ def test_other_layouts_are_packed_element_by_element():
     np.testing.assert_array_equal(kernel(x), x)
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (0, 1), (1, 1), (3, 5)])
+def test_symbolic_arguments_are_packed_at_any_size(shape):
+    M, N = td.sizes("M N")
+    X = td.placeholder((M, N), "int32", name="X")
+    Y = td.compute((M, N), lambda i, j: X[i, j] + 1, name="Y")
+    s = td.Schedule(td.func("next", [X], [Y]))
+    s.transform_layout("X", "i, j -> 2 * j, i + j", prepacked=True)
+    kernel = td.build(s)
+    x = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+    sizes = dict(zip("MN", shape, strict=True))
+    np.testing.assert_array_equal(kernel(kernel.pack("X", x), **sizes), x + 1)
+
+
+@pytest.mark.parametrize("layout", ["i, j -> j // 64, i, j % 64", "i, j -> i + j, j"])
+def test_arguments_of_any_strides_are_packed_as_they_lie(layout):
+    X = td.placeholder((7, 130), "float32", name="X", strides="any")
+    Y = td.compute((7, 130), lambda i, j: X[i, j], name="Y")
+    s = td.Schedule(td.func("copy", [X], [Y]))
+    s.transform_layout("X", layout, prepacked=True)
+    s.vectorize("Y.j", 8)
+    kernel = td.build(s)
+    turned = RNG.standard_normal((130, 7)).astype(np.float32).T
+    for x in (turned, turned[::-1, ::-1], np.broadcast_to(turned[:1], (7, 130)), turned.copy()):
+        np.testing.assert_array_equal(kernel(x), x)
+        np.testing.assert_array_equal(kernel(kernel.pack("X", x)), x)
+
+
 @pytest.mark.parametrize("pin", pins(FOLDER / "pack_argument.txt"), ids=lambda pin: pin.title)
 @pytest.mark.parametrize("size", [3, 21])
 def test_what_is_written_down_puts_elements_where_the_layout_says(pin, size):
