@@ -138,16 +138,17 @@ class Shifts:
         if not any(steps):
             fixed = e.lanes > 1
             return Place(Motion.FIXED if fixed else Motion.SAME, e, weight=weight)
-        lanes = e.lanes
-        along = lanes > 1 and not any(steps[:-1]) and isinstance(e.indices[-1], Ramp)
-        if along and steps[-1] % lanes == 0 and 0 < steps[-1] <= _FAR * lanes:
+        lanes, step = e.lanes, steps[-1]
+        wide = [d for d, i in enumerate(e.indices) if i.lanes > 1]  # two of them are a diagonal
+        along = wide == [len(steps) - 1] and not any(steps[:-1])
+        if along and step % lanes == 0 and 0 < step <= _FAR * lanes:
             shift = forms[-1].const
             key = (e.buffer, lanes, Motion.LANES, *forms[:-1], forms[-1] - shift)
-            return Place(Motion.LANES, self._number(key), shift, steps[-1], weight)
+            return Place(Motion.LANES, self._number(key), shift, step, weight)
         dim = next(d for d, step in enumerate(steps) if step)
         shift = forms[dim].const // steps[dim]
         rest = (form - shift * step for form, step in zip(forms, steps, strict=True))
-        key = (e.buffer, lanes, Motion.TURNS, *rest)
+        key = (e.buffer, tuple(i.lanes for i in e.indices), Motion.TURNS, *rest)
         return Place(Motion.TURNS, self._number(key), shift, weight=weight)
 
     def _plain(self, i: Expr, form: Affine) -> bool:
@@ -208,5 +209,7 @@ def _head(e: Expr) -> Hashable:
             return fn
         case Cast(type=to) | Bitcast(type=to):
             return (type(e).__name__, to.code)
+        case Broadcast(count=lanes):
+            return (type(e).__name__, lanes)
         case _:
             return type(e).__name__

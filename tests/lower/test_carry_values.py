@@ -179,6 +179,40 @@ def test_both_directions_of_a_stencil():
         assert stores
 
 
+def test_lanes_along_a_diagonal_are_no_run():
+    """X[l, 8 i + l + 1] is one column, but not one lane, beside X[l, 8 i + l]."""
+    x = td.placeholder((8, 80), "float32", name="X")
+    value = lambda i, j: td.exp(x[j, i * 8 + j]) + td.exp(x[j, i * 8 + j + 1])  # noqa: E731
+    s = td.Schedule(td.func("f", [x], [td.compute((8, 8), value, name="Y")]), TARGET)
+    s.vectorize("j")
+    check_every_pass(s.program, {})
+
+
+def test_rows_and_columns_with_one_corner_are_different_values():
+    """Both begin at X[k, k]: one goes down from there, the other to the right."""
+    x = td.placeholder((32, 32), "float32", name="X")
+    k = td.reduce_axis(20, name="k")
+    value = lambda j: td.exp(x[k + j, k]) - td.exp(x[k + 1, k + 1 + j])  # noqa: E731
+    y = td.compute((8,), lambda j: td.sum(value(j), axis=k), name="Y")
+    s = td.Schedule(td.func("f", [x], [y]), TARGET)
+    s.reorder("k", "j")
+    s.vectorize("j")
+    check_every_pass(s.program, {})
+
+
+def test_vectors_of_two_lengths_repeat_values_of_their_own():
+    a = td.placeholder((21,), "float32", name="A")
+    b = td.placeholder((20, 8), "float32", name="B")
+    p = td.compute((20, 4), lambda i, j: td.exp(a[i]) * b[i, j], name="P")
+    q = td.compute((20, 8), lambda i, j: td.exp(a[i + 1]) * b[i, j], name="Q")
+    s = td.Schedule(td.func("f", [a, b], [p, q]), TARGET)
+    for name in ("P", "Q"):
+        s.vectorize(s.loops(name)[1])
+    s.compute_with("Q", at="P.i")
+    check_every_pass(s.program, {})
+    td.build(s)
+
+
 def test_values_inside_of_carried_ones_take_the_registers_that_are_left():
     """Products of neighbours are carried, then the neighbours; both stay for the whole loop."""
     xs = [td.placeholder((14, 16), "float32", name=f"X{n}") for n in range(10)]
