@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from tdsl.ir import build
 from tdsl.ir.affine import Affine, linear
+from tdsl.ir.build import conjuncts
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Var
-from tdsl.ir.frames import conjuncts
 from tdsl.ir.stmt import Leaf
 
 

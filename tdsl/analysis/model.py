@@ -25,7 +25,6 @@ from tdsl.ir.frames import (
     NotAffine,
     Sizes,
     budget,
-    conjuncts,
     isl,
     operands,
 )
@@ -133,9 +132,7 @@ def _sites(
 
 def levels_of(loop: For) -> tuple[Level, ...]:
     """The levels of a loop: itself, or its parts where it is fused."""
-    if loop.parts:
-        return tuple(Level(p.var, p.extent, loop.kind) for p in loop.parts)
-    return (Level(loop.var, loop.extent, loop.kind),)
+    return tuple(Level(level.var, level.extent, loop.kind) for level in loop.levels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +205,7 @@ class Models:
         known = self._instances.get(block)
         if known is not None:
             return known
-        wheres = [] if block.where is None else conjuncts(block.where)
+        wheres = [] if block.where is None else build.conjuncts(block.where)
         exprs = [*(it.extent for it in block.iters), *wheres]
         frame = Frame(self.sizes, block.vars, operands(exprs), ghosts=False)
         box = frame.universe().intersect_params(self.sizes.context)
@@ -243,8 +240,8 @@ class Models:
     def _build(self, site: Site, number: int) -> Run:
         block = site.block
         mapping = dict(zip(block.vars, site.leaf.bindings, strict=True))
-        guards = [cond for g in site.leaf.guards for cond in conjuncts(g.cond)]
-        wheres = [] if block.where is None else conjuncts(substitute(block.where, mapping))
+        guards = [cond for g in site.leaf.guards for cond in build.conjuncts(g.cond)]
+        wheres = [] if block.where is None else build.conjuncts(substitute(block.where, mapping))
         exprs = [level.extent for level in site.levels]
         exprs += [*site.leaf.bindings, *operands(guards), *operands(wheres)]
         frame = Frame(self.sizes, [level.var for level in site.levels], exprs)

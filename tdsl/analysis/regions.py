@@ -16,8 +16,8 @@ from tdsl.analysis.model import Level, levels_of
 from tdsl.analysis.reach import ZERO, Reach, larger, reach
 from tdsl.ir import build
 from tdsl.ir.affine import Affine, linear, tidy
+from tdsl.ir.build import conjuncts
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Expr, Var
-from tdsl.ir.frames import conjuncts
 from tdsl.ir.interval import Interval, interval
 from tdsl.ir.polyhedra import Domain
 from tdsl.ir.stmt import For, Leaf, Program, Stmt

@@ -43,8 +43,8 @@ def _turns(s: Stmt, env: dict[Var, int]) -> int:
     below = [child for child in children(s) if isinstance(child, Stmt)]
     if not isinstance(s, For):
         return sum(_turns(child, env) for child in below)
-    levels = [(p.var, p.extent) for p in s.parts] or [(s.var, s.extent)]
-    return prod(_trips(*level, env) for level in levels) * sum(_turns(x, env) for x in below)
+    trips = prod(_trips(level.var, level.extent, env) for level in s.levels)
+    return trips * sum(_turns(x, env) for x in below)
 
 
 def _trips(var: Var, extent: Expr, env: dict[Var, int]) -> int:

@@ -184,6 +184,15 @@ def conjunction(conds: tuple[Expr, ...] | list[Expr]) -> Expr:
     return result
 
 
+def conjuncts(cond: Expr) -> list[Expr]:
+    """The conditions that must all hold for *cond* to hold."""
+    match cond:
+        case Binary(op=BinaryOp.AND, a=a, b=b) if a.dtype.is_bool:
+            return conjuncts(a) + conjuncts(b)
+        case _:
+            return [cond]
+
+
 def product(extents: tuple[Expr, ...] | list[Expr]) -> Expr:
     """The product of index expressions (1 for none)."""
     result: Expr = index(1)

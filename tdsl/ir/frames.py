@@ -356,7 +356,7 @@ class Frame:
     def conditions(self, e: Expr, *, strict: bool = True) -> list[IslSet]:
         """`condition` of each conjunct; without `strict` those that are not affine are left out."""
         found = []
-        for part in conjuncts(e):
+        for part in build.conjuncts(e):
             try:
                 found.append(self.condition(part))
             except NotAffine:
@@ -387,15 +387,6 @@ _GAPS = {
     BinaryOp.EQ: (False, 0),
     BinaryOp.NE: (False, 0),
 }
-
-
-def conjuncts(e: Expr) -> list[Expr]:
-    """The parts of `a & b & ...`."""
-    match e:
-        case Binary(BinaryOp.AND, a, b):
-            return conjuncts(a) + conjuncts(b)
-        case _:
-            return [e]
 
 
 def _without_remainders(form: Affine) -> Affine:

@@ -14,7 +14,7 @@ from typing import cast
 from tdsl.ir.build import add, ge, index, lt
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Node, Var
 from tdsl.ir.stmt import Block, For, Guard, IterKind, Leaf, LoopKind, Part, Seq, Stmt
-from tdsl.ir.visit import free_vars, leaves, map_children, path_to, substitute
+from tdsl.ir.visit import free_vars, leaves, map_children, own_vars, path_to, substitute
 
 _DIVIDES = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD, BinaryOp.MIN, BinaryOp.MAX)
 
@@ -36,11 +36,6 @@ def derive_inits(stmt: Stmt) -> Stmt:
         anchor = reduction_anchor(path)
         before.setdefault(id(anchor), []).append(_init_nest(leaf, init, path, anchor))
     return _insert(stmt, before) if before else stmt
-
-
-def loop_vars(loop: For) -> tuple[Var, ...]:
-    """The variables that the body may mention: the parts' where the loop is fused."""
-    return tuple(part.var for part in loop.parts) or (loop.var,)
 
 
 def reduction_vars(leaf: Leaf) -> set[Var]:
@@ -67,7 +62,7 @@ def reduction_anchor(path: tuple[Stmt, ...]) -> Stmt:
     reduced = reduction_vars(leaf)
     for s in path:
         if isinstance(s, For) and (
-            s.kind is LoopKind.INSTRUCTION or reduced.intersection(loop_vars(s))
+            s.kind is LoopKind.INSTRUCTION or reduced.intersection(own_vars(s))
         ):
             return s
     return leaf
@@ -85,7 +80,7 @@ class _Copy:
 def _init_nest(leaf: Leaf, init: Block, path: tuple[Stmt, ...], anchor: Stmt) -> Stmt:
     start = next(n for n, s in enumerate(path) if s is anchor)
     inside = [s for s in path[start:] if isinstance(s, For)]
-    inner = {var for loop in inside for var in loop_vars(loop)}
+    inner = {var for loop in inside for var in own_vars(loop)}
     reduced = reduction_vars(leaf) & inner
     data = [
         (it.extent, binding)
@@ -132,13 +127,13 @@ def _spans_whole_extent(binding: Expr, inner: set[Var], reduced: set[Var]) -> bo
 
 def _copy_loops(inside: list[For], wanted: set[Var]) -> _Copy:
     copy = _Copy([], {}, [])
-    kept = {var for loop in inside for var in loop_vars(loop)} & wanted
-    for var in {v for loop in inside for v in loop_vars(loop)} - kept:
+    kept = {var for loop in inside for var in own_vars(loop)} & wanted
+    for var in {v for loop in inside for v in own_vars(loop)} - kept:
         copy.renamed[var] = index(0)
-    mapped = [x for x in inside if x.kind is LoopKind.INSTRUCTION and kept & set(loop_vars(x))]
+    mapped = [x for x in inside if x.kind is LoopKind.INSTRUCTION and kept & set(own_vars(x))]
     vector = mapped[-1] if mapped else None
     for loop in inside:
-        own = [var for var in loop_vars(loop) if var in wanted]
+        own = [var for var in own_vars(loop) if var in wanted]
         if not own:
             continue
         if loop.parts and len(own) < len(loop.parts):
@@ -251,4 +246,4 @@ def _joined(old: Seq, new: Seq) -> Seq:
     return Seq(tuple(body))
 
 
-__all__ = ["derive_inits", "loop_vars", "reduction_anchor", "reduction_vars"]
+__all__ = ["derive_inits", "reduction_anchor", "reduction_vars"]

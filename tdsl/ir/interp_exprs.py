@@ -36,7 +36,7 @@ from tdsl.ir.foreign import as_python
 from tdsl.ir.instruction import PREFIX, instruction_of
 from tdsl.ir.interp_memory import Code, Frame, Memory
 from tdsl.ir.interp_values import Scalar
-from tdsl.ir.visit import walk
+from tdsl.ir.visit import has_effects, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +231,7 @@ class ExprCompiler:
                 return None
 
     def _select(self, e: Select) -> Code:
-        both = self.both_arms and not any(
-            isinstance(n, Extern | Checked) for arm in (e.a, e.b) for n in walk(arm)
-        )
+        both = self.both_arms and not (has_effects(e.a) or has_effects(e.b))
         if e.lanes == 1:
             cond, a, b = self.code(e.cond), self.code(e.a), self.code(e.b)
             if both:
@@ -325,9 +323,7 @@ class ExprCompiler:
     def _looked_up(self, e: Load) -> list[Code]:
         """The loads of an index, which is computed whatever the mask says."""
         inner = [n for i in e.indices for n in walk(i) if isinstance(n, Load) and n.lanes == 1]
-        return [
-            self.code(n) for n in inner if not any(isinstance(x, Checked | Extern) for x in walk(n))
-        ]
+        return [self.code(n) for n in inner if not has_effects(n)]
 
     def _vector_load(self, e: Load, lanes: int) -> Code:
         """One scalar load for each lane whose mask is set."""

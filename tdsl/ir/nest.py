@@ -20,7 +20,6 @@ from tdsl.ir.build import conjunction
 from tdsl.ir.deep import deep_recursion
 from tdsl.ir.expr import AnyExpr, Binary, BinaryOp, Checked, Const, Expr, Var
 from tdsl.ir.expr_text import ExprText
-from tdsl.ir.inits import loop_vars
 from tdsl.ir.scopes import Names
 from tdsl.ir.stmt import (
     Alloc,
@@ -42,7 +41,7 @@ from tdsl.ir.stmt import (
     Store,
     Tail,
 )
-from tdsl.ir.visit import free_vars, leaves, substitute
+from tdsl.ir.visit import free_vars, leaves, own_vars, substitute
 
 _SHORTHANDS = {"sum": "+=", "prod": "*="}
 _ORDERS = {IterKind.REDUCE: "reduction", IterKind.ORDERED: "in order"}
@@ -159,7 +158,7 @@ class _Nest:
             return f" stored at [{self.exprs.indices(layout.outputs)}]"
 
     def _head(self, loop: For) -> str:
-        order = next((self.orders[var] for var in loop_vars(loop) if var in self.orders), "")
+        order = next((self.orders[var] for var in own_vars(loop) if var in self.orders), "")
         note = f"  # {order}" if order else ""
         if loop.parts:
             extents = [self.exprs.index(part.extent) for part in loop.parts]

@@ -20,7 +20,6 @@ from tdsl.ir.frames import (
     Sizes,
     Unknown,
     budget,
-    conjuncts,
     named_point,
     operands,
     smallest,
@@ -68,7 +67,7 @@ class Domain:
     def proves(self, cond: Expr) -> bool:
         """Whether `cond` surely holds everywhere (False: it fails somewhere, or unknown)."""
         try:
-            return all(self._always(part) for part in conjuncts(cond))
+            return all(self._always(part) for part in build.conjuncts(cond))
         except Unknown:
             return False
 

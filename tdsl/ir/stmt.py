@@ -215,6 +215,11 @@ class For(Stmt):
     span: Span | None = field(default=None, compare=False)
     instruction: str = ""
 
+    @property
+    def levels(self) -> tuple[Part, ...]:
+        """What the body sees of its iteration: its parts, or itself where it is not fused."""
+        return self.parts or (Part(self.var, self.extent),)
+
 
 @node
 class Seq(Stmt):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from tdsl.ir.below import BELOW, REBUILD, STATEMENTS
-from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
+from tdsl.ir.expr import Buffer, Checked, Expr, Extern, Load, Node, Var
 from tdsl.ir.stmt import (
     Alloc,
     Block,
@@ -92,9 +92,19 @@ def free_vars(n: Node) -> set[Var]:
     return {m for m in walk(n) if isinstance(m, Var)}
 
 
+def own_vars(loop: For) -> tuple[Var, ...]:
+    """The variables through which the body of *loop* sees its iteration."""
+    return tuple(level.var for level in loop.levels)
+
+
 def loads(e: Node) -> list[Load]:
     """All loads in an expression, outermost first."""
     return [m for m in walk(e) if isinstance(m, Load)]
+
+
+def has_effects(n: Node) -> bool:
+    """Whether it could be seen that *n* is evaluated: an index is checked, or C is called."""
+    return any(isinstance(m, Checked | Extern) for m in walk(n))
 
 
 def leaves(s: Stmt) -> list[Leaf]:

@@ -13,7 +13,7 @@ from typing import cast
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.below import BELOW
 from tdsl.ir.build import index, lt, product
-from tdsl.ir.expr import Buffer, Checked, Expr, Extern, Load, Node, Ramp, Select, Var
+from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
 from tdsl.ir.stmt import (
     Alloc,
     Barrier,
@@ -27,7 +27,7 @@ from tdsl.ir.stmt import (
     Stmt,
     Store,
 )
-from tdsl.ir.visit import children, free_vars, map_children, statements, walk
+from tdsl.ir.visit import children, free_vars, has_effects, map_children, statements, walk
 from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.facts import Facts, holds, in_range, program_facts
 from tdsl.lower.team import BOUND, LOCALS
@@ -309,7 +309,7 @@ def _redirected(s: Stmt, places: _Places) -> Stmt:
                 found = places.get((n.buffer, n.indices))
                 if found is None:
                     return new_store
-                return Store(*found, new_store.value, n.mask if _has_effects(n.value) else None)
+                return Store(*found, new_store.value, n.mask if has_effects(n.value) else None)
             case _:
                 return map_children(n, lambda child: visit(child, stored))
 
@@ -325,8 +325,3 @@ def _stored_under(var: Var, body: Stmt) -> Expr | None:
         elif any(isinstance(e, Expr) and var in free_vars(e) for e in children(s)):
             return None
     return masks.pop() if len(masks) == 1 else None
-
-
-def _has_effects(value: Expr) -> bool:
-    """Whether evaluating a value where it is not stored could be seen."""
-    return any(isinstance(n, Checked | Extern) for n in walk(value))

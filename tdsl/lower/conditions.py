@@ -7,7 +7,7 @@ and folds what it answers: ``if i < N: s`` -> ``s`` where `i < N` is known.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeAlias
 
 from tdsl.ir.build import FALSE, TRUE, const, index, is_const, logical_and
@@ -21,16 +21,6 @@ Judge: TypeAlias = Callable[[Expr, Facts], bool | None]
 
 NOTHING = Seq(())
 _DECIDED = frozenset(op for op in BinaryOp if op.compares) | {BinaryOp.MIN, BinaryOp.MAX}
-
-
-def conjuncts(cond: Expr) -> Iterator[Expr]:
-    """The conditions that must all hold for *cond* to hold."""
-    match cond:
-        case Binary(op=BinaryOp.AND, a=a, b=b) if a.dtype.is_bool:
-            yield from conjuncts(a)
-            yield from conjuncts(b)
-        case _:
-            yield cond
 
 
 def settle(s: Stmt, facts: Facts, judge: Judge, *, eager: bool = True) -> Stmt:

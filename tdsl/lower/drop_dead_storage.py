@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from tdsl.ir.expr import Buffer, Checked, Expr, Extern, Load
+from tdsl.ir.expr import Buffer, Expr, Load
 from tdsl.ir.stmt import Alloc, For, If, Let, Program, Seq, Stmt, Store
-from tdsl.ir.visit import children, statements, walk
+from tdsl.ir.visit import children, has_effects, statements, walk
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.conditions import NOTHING, is_nothing
 from tdsl.target import Target
@@ -33,7 +33,7 @@ def _live(body: Stmt, private: set[Buffer]) -> set[Buffer]:
         loaded = {m.buffer for m in below if isinstance(m, Load)}
         if not isinstance(n, Store):
             live |= loaded
-        elif n.buffer in private and not any(isinstance(m, Checked | Extern) for m in below):
+        elif n.buffer in private and not has_effects(n):
             feeds[n.buffer] |= loaded
         else:
             live |= loaded | {n.buffer}  # a store with a side effect stays, and needs its buffer

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tdsl.ir.affine import linear
-from tdsl.ir.build import FALSE, add, conjunction, ge, index, is_const, sub
+from tdsl.ir.build import FALSE, add, conjunction, conjuncts, ge, index, is_const, sub
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Load, Node, Select, Var
 from tdsl.ir.interval import Interval, bounds, interval
-from tdsl.ir.stmt import For, If, Let, LoopKind, Part, Program, Stmt, Store
+from tdsl.ir.stmt import For, If, Let, LoopKind, Program, Stmt, Store
 from tdsl.ir.visit import children, free_vars, loads, map_children, substitute, walk
 from tdsl.lower.bodies import map_statements, sequence, with_body
-from tdsl.lower.conditions import conjuncts, settle
+from tdsl.lower.conditions import settle
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.facts import NEGATED, Facts, holds, implied, is_index, program_facts
 from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
@@ -239,13 +239,12 @@ def _collect(n: Node, inside: _Inside, scan: _Scan) -> None:
 
 
 def _through(loop: For, inside: _Inside, replicated: bool) -> _Inside:
-    parts = loop.parts or (Part(loop.var, loop.extent),)
     if not replicated:
-        own = frozenset((loop.var, *(part.var for part in parts)))
+        own = frozenset((loop.var, *(part.var for part in loop.parts)))
         return dataclasses.replace(inside, hidden=inside.hidden | own)
     env = dict(inside.env)
     copies, lanes = inside.copies, inside.lanes
-    for part in parts:
+    for part in loop.levels:
         env[part.var] = Interval(index(0), interval(sub(part.extent, 1), env).hi)
         if loop.kind is LoopKind.UNROLLED and isinstance(part.extent, Const):
             copies *= int(part.extent.value)

@@ -7,12 +7,11 @@ whose condition depends on data counts as one that touches the element anyway.
 
 from __future__ import annotations
 
-from tdsl.ir.build import TRUE, conjunction
-from tdsl.ir.expr import Checked, Expr, Extern, Load, Select
+from tdsl.ir.build import TRUE, conjunction, conjuncts
+from tdsl.ir.expr import Expr, Load, Select
 from tdsl.ir.stmt import For, If, LoopKind, Program, Stmt, Store
-from tdsl.ir.visit import loads, walk
+from tdsl.ir.visit import has_effects, loads
 from tdsl.lower.bodies import map_statements, with_body
-from tdsl.lower.conditions import conjuncts
 from tdsl.target import Target
 
 
@@ -36,7 +35,7 @@ def _visit(s: Stmt, *, vector: bool) -> Stmt:
 def _updated(s: If, cond: Expr, store: Store) -> Stmt:
     old = Load(store.buffer, store.indices)
     plain = not (store.atomic or store.stream) and store.mask is None
-    if not plain or old not in loads(store.value) or _has_effects(store):
+    if not plain or old not in loads(store.value) or has_effects(store):
         return s
     data = [c for c in conjuncts(cond) if loads(c)]
     if not data:
@@ -45,8 +44,3 @@ def _updated(s: If, cond: Expr, store: Store) -> Stmt:
     value = Select(conjunction(data), store.value, old)
     new = Store(store.buffer, store.indices, value)
     return new if rest == TRUE else If(rest, new)
-
-
-def _has_effects(store: Store) -> bool:
-    """Whether to evaluate the store where it should not run could be seen."""
-    return any(isinstance(n, Checked | Extern) for n in walk(store))

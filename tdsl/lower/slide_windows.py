@@ -13,12 +13,11 @@ import dataclasses
 from dataclasses import dataclass
 
 from tdsl.ir.affine import Affine, linear
-from tdsl.ir.build import add, ge, is_const, minimum, mul, sub
+from tdsl.ir.build import add, conjuncts, ge, is_const, minimum, mul, sub
 from tdsl.ir.expr import Buffer, Const, Expr, Var
 from tdsl.ir.stmt import Alloc, BlockKind, For, Guard, Leaf, LoopKind, Program, Stmt
 from tdsl.ir.visit import free_vars, leaves, substitute
 from tdsl.lower.bodies import map_statements, with_body
-from tdsl.lower.conditions import conjuncts
 from tdsl.lower.facts import implied
 from tdsl.lower.told import told
 from tdsl.target import Target

@@ -12,12 +12,12 @@ import dataclasses
 from collections.abc import Iterator
 
 from tdsl.ir.affine import Affine, linear
-from tdsl.ir.build import add, ge, index, is_const, sub
+from tdsl.ir.build import add, conjuncts, ge, index, is_const, sub
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Select, Var
 from tdsl.ir.stmt import For, If, Let, LoopKind, Program, Stmt, Store
 from tdsl.ir.visit import free_vars, loads, statements, substitute, walk
 from tdsl.lower.bodies import map_statements, sequence, with_body
-from tdsl.lower.conditions import conjuncts, settle
+from tdsl.lower.conditions import settle
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.facts import Facts, decide, is_index, not_negative, program_facts
 from tdsl.lower.loop_bounds import binding, greatest, least, named, solve

@@ -9,12 +9,11 @@ from __future__ import annotations
 import dataclasses
 
 from tdsl.ir.affine import linear
-from tdsl.ir.build import TRUE, add, conjunction, index, sub
+from tdsl.ir.build import TRUE, add, conjunction, conjuncts, index, sub
 from tdsl.ir.expr import Const, Expr
 from tdsl.ir.stmt import Alloc, For, If, LoopKind, Program, Seq, Stmt
 from tdsl.ir.visit import free_vars, loads, statements, substitute
 from tdsl.lower.bodies import map_statements, with_body
-from tdsl.lower.conditions import conjuncts
 from tdsl.lower.facts import Facts, implied, not_negative, program_facts
 from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
 from tdsl.target import Target

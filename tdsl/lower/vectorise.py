@@ -14,7 +14,7 @@ from functools import reduce
 from typing import cast
 
 from tdsl.errors import warn_user
-from tdsl.ir.build import TRUE, add, const, index, logical_and, mul
+from tdsl.ir.build import TRUE, add, conjuncts, const, index, logical_and, mul
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -48,7 +48,6 @@ from tdsl.ir.stmt import (
 )
 from tdsl.ir.visit import allocated, children, free_vars, map_children, statements, walk
 from tdsl.lower.bodies import sequence, with_body
-from tdsl.lower.conditions import conjuncts
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.facts import Facts, program_facts
 from tdsl.lower.lanes import any_lane, rebuild, widen

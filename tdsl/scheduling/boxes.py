@@ -78,10 +78,7 @@ def _edge_conditions(
         return []
     ranges: dict[Var, Expr | int] = dict(own)
     for loop in around:
-        if loop.parts:
-            ranges |= {part.var: part.extent for part in loop.parts}
-        else:
-            ranges[loop.var] = loop.extent
+        ranges |= {level.var: level.extent for level in loop.levels}
     domain = Domain(ranges, sizes=program.sizes, assume=program.assume)
     return [cond for cond in (ge(binding, 0), lt(binding, extent)) if not domain.proves(cond)]
 

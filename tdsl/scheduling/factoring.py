@@ -9,12 +9,22 @@ from tdsl.ir.affine import equal
 from tdsl.ir.build import FALSE, TRUE, add, conjunction, index, mul, select
 from tdsl.ir.expr import Buffer, Expr, Load, Node, Var
 from tdsl.ir.inits import reduction_vars
-from tdsl.ir.stmt import Block, BlockKind, For, Guard, IterKind, IterVar, Leaf, Reducer, Write
-from tdsl.ir.visit import free_vars, loads, map_children, substitute
+from tdsl.ir.stmt import (
+    Block,
+    BlockKind,
+    Fetch,
+    For,
+    Guard,
+    IterKind,
+    IterVar,
+    Leaf,
+    Reducer,
+    Write,
+)
+from tdsl.ir.visit import free_vars, loads, map_children, own_vars, substitute
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.rewriting import fresh_name
 from tdsl.scheduling.splitting import component_values
-from tdsl.scheduling.tree import own_vars
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,18 @@ def factor(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...], axis: int) 
         _position(loop),
         *walk.loop_vars,
     )
-    return Factored(partial, Leaf(partial, bindings, walk.outer_guards), total, buffers, fill)
+    new = Leaf(partial, bindings, walk.outer_guards, fetches=_fetches(leaf, partial, at))
+    return Factored(partial, new, total, buffers, fill)
+
+
+def _fetches(leaf: Leaf, partial: Block, at: Mapping[Var, Expr]) -> tuple[Fetch, ...]:
+    """What the block asks the caches for, by the iteration variables of the partial results."""
+    found = []
+    for fetch in leaf.fetches:
+        mapping = {v: at[it] for v, it in zip(fetch.inputs, leaf.block.vars, strict=False)}
+        indices = tuple(substitute(i, mapping) for i in fetch.indices)
+        found.append(Fetch(fetch.buffer, partial.vars, indices))
+    return tuple(found)
 
 
 def _where(guards: list[Expr], where: Expr | None) -> Expr:
@@ -163,10 +184,9 @@ def _walk(edit: Edit, leaf: Leaf, loop: For, path: tuple[For, ...]) -> _Walk:
         elif not own <= reduced:
             raise _mixed(edit, other.var.name)
         elif other is not loop:
-            extents = [part.extent for part in other.parts] or [other.extent]
-            for var, extent in zip(own_vars(other), extents, strict=True):
-                new = IterVar(Var(var.name, var.dtype), extent, IterKind.REDUCE)
-                found.append((var, new))
+            for level in other.levels:
+                new = Var(level.var.name, level.var.dtype)
+                found.append((level.var, IterVar(new, level.extent, IterKind.REDUCE)))
     inner = tuple(guard for guard in leaf.guards if free_vars(guard.cond) & reduced)
     for guard in inner:
         if free_vars(guard.cond) & data:

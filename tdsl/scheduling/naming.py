@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.stmt import Alloc, Block, For, Leaf, Program, Seq, Stmt
-from tdsl.scheduling.tree import own_vars, statements
+from tdsl.ir.visit import own_vars
+from tdsl.scheduling.tree import statements
 
 
 @dataclass(frozen=True, slots=True)

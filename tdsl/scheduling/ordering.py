@@ -7,9 +7,9 @@ from dataclasses import replace
 from tdsl.errors import InternalError
 from tdsl.ir.expr import Var
 from tdsl.ir.stmt import Alloc, For, Seq, Stmt
-from tdsl.ir.visit import free_vars
+from tdsl.ir.visit import free_vars, own_vars
 from tdsl.scheduling.edit import Edit
-from tdsl.scheduling.tree import leaves_below, own_vars, statements, swap
+from tdsl.scheduling.tree import leaves_below, statements, swap
 
 
 def reordered(edit: Edit, body: Stmt, order: tuple[Var, ...]) -> Stmt:

@@ -7,9 +7,8 @@ from dataclasses import replace
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Block, For, Guard, IterKind, Leaf, Part, Stmt
-from tdsl.ir.visit import free_vars, substitute
+from tdsl.ir.visit import free_vars, own_vars, substitute
 from tdsl.scheduling.edit import Edit
-from tdsl.scheduling.tree import own_vars
 
 
 def data_nest(edit: Edit, path: tuple[Stmt, ...], at: Stmt, leaf: Leaf, block: Block) -> Stmt:

@@ -10,7 +10,15 @@ from tdsl.ir.build import add, lt, sub
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Expr, Load, Var
 from tdsl.ir.interval import Interval, interval
 from tdsl.ir.stmt import Alloc, Block, BlockKind, For, Guard, IterKind, Leaf, Seq, Stmt
-from tdsl.ir.visit import accessed_buffers, block_reads, free_vars, loop_path, path_to, substitute
+from tdsl.ir.visit import (
+    accessed_buffers,
+    block_reads,
+    free_vars,
+    loop_path,
+    own_vars,
+    path_to,
+    substitute,
+)
 from tdsl.scheduling.boxes import Range, data_dimensions, full_ranges, is_rebuildable, nest_over
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.tree import (
@@ -18,7 +26,6 @@ from tdsl.scheduling.tree import (
     drop_alloc,
     leaves_below,
     nest_of,
-    own_vars,
     sequence,
     statements,
     swap,
@@ -278,9 +285,7 @@ def _written(edit: Edit, loop: For, producer: Leaf, dimension: int) -> Range:
 
 
 def _extents(loop: For) -> list[tuple[Var, Expr]]:
-    if loop.parts:
-        return [(part.var, part.extent) for part in loop.parts]
-    return [(loop.var, loop.extent)]
+    return [(level.var, level.extent) for level in loop.levels]
 
 
 def _with_edges(new: Stmt, block: Block, producer: Leaf, load: Load, loop: For) -> Stmt:

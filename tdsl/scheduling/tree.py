@@ -42,11 +42,6 @@ def loop_vars(root: Stmt) -> set[Var]:
     return found
 
 
-def own_vars(loop: For) -> tuple[Var, ...]:
-    """Variables through which the body of *loop* sees its iteration."""
-    return tuple(part.var for part in loop.parts) if loop.parts else (loop.var,)
-
-
 def with_body(program: Program, body: Stmt) -> Program:
     """*program* with another body."""
     return replace(program, body=body)

@@ -8,9 +8,9 @@ from tdsl.ir.expr import Buffer, Const, Expr, Var
 from tdsl.ir.inits import derive_inits
 from tdsl.ir.nest import print_nest
 from tdsl.ir.stmt import BlockKind, For, IterKind, Leaf, LoopKind, Program, Scope
-from tdsl.ir.visit import block_reads, free_vars, substitute
+from tdsl.ir.visit import block_reads, free_vars, own_vars, substitute
 from tdsl.scheduling.naming import Index
-from tdsl.scheduling.tree import own_vars, with_body
+from tdsl.scheduling.tree import with_body
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,18 @@ def test_prefetch_follows_its_block_through_later_steps():
     check(s)
 
 
+def test_prefetch_stays_with_the_part_of_a_reduction_that_loads():
+    s = scheduled(matmul(5, 6, 12))
+    s.prefetch("C", "B", "i, j, k -> k + 4, j")
+    ko, _ = s.split("C.k", 4)
+    s.rfactor(ko)
+    prefetching = [line.strip() for line in nest(s).splitlines() if "prefetch" in line]
+    assert len(prefetching) == 1
+    assert prefetching[0].startswith("C.rf[")
+    assert prefetching[0].endswith("# prefetch B[ko * 4 + ki + 4, j]")
+    check(s)
+
+
 @pytest.mark.parametrize(("lanes", "lines"), [(8, 1), (16, 1), (32, 2), (64, 4)])
 def test_one_prefetch_for_each_line_of_a_vector(lanes, lines):
     s = scheduled(copies())

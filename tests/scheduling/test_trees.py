@@ -7,6 +7,7 @@ from tdsl.errors import InternalError, ScheduleError
 from tdsl.ir.equal import alpha_equal
 from tdsl.ir.expr import Var
 from tdsl.ir.stmt import Alloc, For, Guard, Leaf, Seq
+from tdsl.ir.visit import own_vars
 from tdsl.scheduling import tree
 from tdsl.scheduling.edit import Edit
 from tests.analysis.nests import expression
@@ -59,8 +60,8 @@ def test_loop_variables_are_those_of_loops_and_of_the_parts_of_fused_ones(s):
     _, one, two, *_ = parts(s.program.body)
     assert {var.name for var in tree.loop_vars(one)} == {"i_j", "i", "j", "k"}
     assert {var.name for var in tree.loop_vars(two)} == {"i", "j"}
-    assert [var.name for var in tree.own_vars(one)] == ["i", "j"]
-    assert tree.own_vars(two) == (two.var,)
+    assert [var.name for var in own_vars(one)] == ["i", "j"]
+    assert own_vars(two) == (two.var,)
 
 
 def test_sequences_are_flat_and_one_statement_is_none(body):

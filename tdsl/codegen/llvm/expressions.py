@@ -41,7 +41,7 @@ from tdsl.ir.expr import (
     Var,
 )
 from tdsl.ir.instruction import PREFIX, Instruction, instruction_of
-from tdsl.ir.visit import walk
+from tdsl.ir.visit import has_effects
 
 
 def evaluate(f: Frame, e: Expr) -> Value:
@@ -86,7 +86,7 @@ def _fma(f: Frame, e: Fma) -> Value:
 
 def _select(f: Frame, e: Select) -> Value:
     cond = f.value(e.cond)
-    if lane_count(cond.type) == 1 and _must_branch(e):
+    if lane_count(cond.type) == 1 and (has_effects(e.a) or has_effects(e.b)):
         return _branching_select(f, cond, e)
     with f.under(cond):
         a = f.value(e.a)
@@ -96,11 +96,6 @@ def _select(f: Frame, e: Select) -> Value:
     if 1 < lane_count(cond.type) != lane_count(a.type):
         cond, a, b = _same_lanes(f, cond, a, b)
     return f.builder.select(cond, a, b)
-
-
-def _must_branch(e: Select) -> bool:
-    """Whether an arm does something that must not happen unless it is taken."""
-    return any(isinstance(n, Extern | Checked) for arm in (e.a, e.b) for n in walk(arm))
 
 
 def _branching_select(f: Frame, cond: Value, e: Select) -> Value:

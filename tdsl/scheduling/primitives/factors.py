@@ -11,7 +11,7 @@ from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Block, BlockKind, For, IterKind, Leaf, Scope, Stmt
-from tdsl.ir.visit import free_vars, loads, loop_path
+from tdsl.ir.visit import free_vars, loads, loop_path, own_vars
 from tdsl.scheduling.arguments import CountArg, LoopArg
 from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
@@ -21,7 +21,7 @@ from tdsl.scheduling.ordering import reordered
 from tdsl.scheduling.partials import data_nest
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.rewriting import allocated_around
-from tdsl.scheduling.tree import leaves_below, nest_of, own_vars, sequence, swap, with_body
+from tdsl.scheduling.tree import leaves_below, nest_of, sequence, swap, with_body
 
 
 @primitive

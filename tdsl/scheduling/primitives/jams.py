@@ -8,7 +8,7 @@ from functools import partial
 from tdsl.ir.affine import linear, tidy
 from tdsl.ir.build import lt, maximum, sub
 from tdsl.ir.expr import Expr, Var
-from tdsl.ir.stmt import Alloc, For, Guard, LoopKind, Part, Seq, Stmt
+from tdsl.ir.stmt import Alloc, For, Guard, LoopKind, Seq, Stmt
 from tdsl.ir.visit import free_vars, substitute
 from tdsl.scheduling.arguments import BlockArg, FactorArg, LoopArg, TailArg
 from tdsl.scheduling.edit import Edit
@@ -59,7 +59,7 @@ def unroll_and_jam(
     """
     target = edit.loop(loop)
     for stmt in statements(target.body):
-        if isinstance(stmt, For) and free_vars(stmt.extent) & {p.var for p in _parts(target)}:
+        if isinstance(stmt, For) and free_vars(stmt.extent) & {p.var for p in target.levels}:
             reason = f"the extent of {stmt.var.name!r} depends on {target.var.name!r}"
             raise edit.error(reason, "only loops over a rectangle can be jammed")
     outer = split_loop(edit, target, (None, factor), tail, edit.names_near(target)).nest
@@ -70,10 +70,6 @@ def unroll_and_jam(
     body = swap(edit.body, target, replace(outer, body=_jammed(inner, inner.body, made)))
     edit.commit(body, unsafe=unsafe)
     return edit.handles(outer.var, *made)
-
-
-def _parts(loop: For) -> tuple[Part, ...]:
-    return loop.parts or (Part(loop.var, loop.extent),)
 
 
 def _jammed(loop: For, stmt: Stmt, made: list[Var]) -> Stmt:
@@ -166,11 +162,11 @@ def _merged(edit: Edit, seq: Seq, hosts: list[For], guests: list[For]) -> Stmt:
     shorter: dict[bool, list[Guard]] = {True: [], False: []}
     extents: list[Expr] = []
     for host, guest in zip(hosts, guests, strict=True):
-        if len(_parts(host)) != len(_parts(guest)):
+        if len(host.levels) != len(guest.levels):
             reason = f"one of {host.var.name!r} and {guest.var.name!r} is fused, the other is not"
             raise edit.error(reason, "fuse both, or neither")
         extents.append(host.extent)
-        for one, two in zip(_parts(host), _parts(guest), strict=True):
+        for one, two in zip(host.levels, guest.levels, strict=True):
             extent = tidy(substitute(two.extent, renamed))
             renamed[two.var] = one.var
             longer = linear(sub(extent, one.extent))

@@ -9,14 +9,14 @@ from tdsl.analysis.regions import needed_box
 from tdsl.errors import ScheduleError
 from tdsl.ir.expr import Buffer, Const, Var
 from tdsl.ir.stmt import Alloc, For, Stmt
-from tdsl.ir.visit import accessed_buffers, free_vars
+from tdsl.ir.visit import accessed_buffers, free_vars, own_vars
 from tdsl.scheduling.arguments import DimArg, LanesArg, MaybeLoopArg, StoredArg, TensorArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.index_map import IndexMap
 from tdsl.scheduling.layouts import clash
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.rings import folded, is_ring, plain_layout
-from tdsl.scheduling.tree import drop_alloc, leaves_below, own_vars, statements, swap
+from tdsl.scheduling.tree import drop_alloc, leaves_below, statements, swap
 
 
 @primitive

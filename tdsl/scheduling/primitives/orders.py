@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from tdsl.ir.build import mul
 from tdsl.ir.expr import Var
-from tdsl.ir.stmt import For, LoopKind, Part
-from tdsl.ir.visit import free_vars
+from tdsl.ir.stmt import For, LoopKind
+from tdsl.ir.visit import free_vars, own_vars
 from tdsl.scheduling.arguments import LoopArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.naming import unique_name
 from tdsl.scheduling.ordering import reordered
 from tdsl.scheduling.primitive import primitive
-from tdsl.scheduling.tree import own_vars, swap
+from tdsl.scheduling.tree import swap
 
 
 @primitive
@@ -86,7 +86,7 @@ def fuse(edit: Edit, a: LoopArg, b: LoopArg, unsafe: bool = False) -> Loop:
         mul(outer.extent, inner.extent),
         inner.body,
         _joint_kind(edit, outer, inner, name),
-        (*_parts(outer), *_parts(inner)),
+        (*outer.levels, *inner.levels),
         edit.core.span(),
     )
     edit.commit(swap(edit.body, outer, fused), unsafe=unsafe)
@@ -99,10 +99,6 @@ def _not_nested(edit: Edit, outer: For, inner: For) -> Exception:
         return edit.error(f"{b!r} is around {a!r}, not inside it", f"fuse({b!r}, {a!r})")
     hint = "bring them together with reorder first"
     return edit.error(f"{b!r} is not the only statement directly inside {a!r}", hint)
-
-
-def _parts(loop: For) -> tuple[Part, ...]:
-    return loop.parts or (Part(loop.var, loop.extent),)
 
 
 def _joint_kind(edit: Edit, outer: For, inner: For, name: str) -> LoopKind:

@@ -6,13 +6,13 @@ from tdsl.ir.build import add, maximum, minimum, sub
 from tdsl.ir.expr import Const, Expr, Var
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import Alloc, For
-from tdsl.ir.visit import substitute
+from tdsl.ir.visit import own_vars, substitute
 from tdsl.scheduling.arguments import LoopArg, PointsArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.splitting import component_values
-from tdsl.scheduling.tree import leaves_below, own_vars, renamed, sequence, statements, swap
+from tdsl.scheduling.tree import leaves_below, renamed, sequence, statements, swap
 
 
 @primitive

@@ -9,14 +9,14 @@ from tdsl.ir.affine import linear, tidy
 from tdsl.ir.build import add, index
 from tdsl.ir.expr import Buffer, Const
 from tdsl.ir.stmt import Alloc, For, Layout, Leaf, Stmt
-from tdsl.ir.visit import accessed_buffers, free_vars, path_to
+from tdsl.ir.visit import accessed_buffers, free_vars, own_vars, path_to
 from tdsl.scheduling.arguments import BlockArg, FactorArg, LoopArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
 from tdsl.scheduling.primitives.shifts import delayed, walkable
 from tdsl.scheduling.rings import folded, is_ring, plain_layout, unfolded
-from tdsl.scheduling.tree import drop_alloc, leaves_below, map_leaves, own_vars, swap
+from tdsl.scheduling.tree import drop_alloc, leaves_below, map_leaves, swap
 
 
 @primitive

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tdsl.ir.inits import reduction_vars
 from tdsl.ir.stmt import For, Leaf, Stmt
+from tdsl.ir.visit import own_vars
 from tdsl.scheduling.arguments import BlockArg, LoopArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.partials import data_nest
 from tdsl.scheduling.primitive import primitive
-from tdsl.scheduling.tree import leaves_below, own_vars, put_before
+from tdsl.scheduling.tree import leaves_below, put_before
 
 
 @primitive

@@ -8,13 +8,13 @@ from tdsl.ir.affine import tidy
 from tdsl.ir.build import add, ge, index, lt, mul, sub
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.polyhedra import Domain
-from tdsl.ir.stmt import For, Guard, Leaf, LoopKind, Part
-from tdsl.ir.visit import free_vars, substitute
+from tdsl.ir.stmt import For, Guard, Leaf, LoopKind
+from tdsl.ir.visit import free_vars, own_vars, substitute
 from tdsl.scheduling.arguments import CountArg, LoopArg, MaybeBlockArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
-from tdsl.scheduling.tree import map_leaves, own_vars, statements, swap
+from tdsl.scheduling.tree import map_leaves, statements, swap
 
 
 @primitive
@@ -36,7 +36,7 @@ def reverse(edit: Edit, loop: LoopArg, unsafe: bool = False) -> Loop:
     """
     target = edit.loop(loop)
     mirror: dict[Var, Expr] = {
-        part.var: sub(tidy(sub(part.extent, 1)), part.var) for part in _parts(target)
+        part.var: sub(tidy(sub(part.extent, 1)), part.var) for part in target.levels
     }
     body = substitute(target.body, mirror)
     edit.commit(swap(edit.body, target, replace(target, body=body)), unsafe=unsafe)
@@ -142,10 +142,6 @@ def skew(
     longer = replace(target, extent=extent, body=body)
     edit.commit(swap(edit.body, target, longer), unsafe=unsafe)
     return edit.handle(target.var)
-
-
-def _parts(loop: For) -> tuple[Part, ...]:
-    return loop.parts or (Part(loop.var, loop.extent),)
 
 
 def walkable(edit: Edit, loop: LoopArg) -> For:
