@@ -174,3 +174,18 @@ def below_allocs(stmt: Stmt) -> Stmt:
     while isinstance(stmt, Alloc):
         stmt = stmt.body
     return stmt
+
+
+def parted(loop: For, count: int) -> tuple[Stmt, For]:
+    """Two loops for one: of the first `count` statements of its body, and of the others.
+
+    What the body allocates at its head is moved around both. The second loop is returned, too; it
+    has a variable of its own, and loops inside keep theirs.
+    """
+    inner = below_allocs(loop.body)
+    items = inner.body if isinstance(inner, Seq) else (inner,)
+    first = replace(loop, body=sequence(*items[:count]))
+    second, mapping = renamed(replace(loop, body=Seq(())))
+    assert isinstance(second, For)
+    second = replace(second, body=substitute(sequence(*items[count:]), mapping))
+    return allocs_around(loop.body, sequence(first, second)), second

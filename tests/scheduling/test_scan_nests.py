@@ -130,6 +130,67 @@ def test_the_new_blocks_come_before_all_that_holds_the_scan():
     check(s)
 
 
+def two_states(order="sh", mutual=False, n=7):
+    """Running sums `s`, and sums `h` of what those were a step before."""
+    x = td.placeholder((n,), "int32", name="X")
+    t = td.scan_axis(n, name="t")
+
+    def step(t, prev):
+        return {"s": prev["h" if mutual else "s"] + x[t], "h": prev["h"] + prev["s"]}
+
+    made = td.scan(t, dict.fromkeys(order, ((), 1)), step, name="S")
+    return td.func("sums_of_sums", [x], [made["s"], made["h"]])
+
+
+def test_a_state_that_adds_another_one_is_split_after_it():
+    """The algorithm makes both states step by step; totals of `h` need all of `s` before."""
+    s = scheduled(two_states())
+    s.fission("t", after="S.s")
+    s.parallel(s.split_scan("S.h.t", 3)[0])
+    s.parallel(s.split_scan("S.s.t", 2)[0])
+    assert s.blocks() == ("S.s.sum", "S.s.carry", "S.s", "S.h.sum", "S.h.carry", "S.h")
+    check(s)
+
+
+def of_a_row(n=6):
+    """A step adds what it computes first, in storage of its own."""
+    x = td.placeholder((n,), "int32", name="X")
+    t = td.scan_axis(n, name="t")
+
+    def step(t, prev):
+        z = td.compute((2,), lambda i: x[t] * td.cast(i + 1, "int32"), name="Z")
+        return {"s": lambda i: prev["s"][i] + z[i]}
+
+    return td.func("rows", [x], [td.scan(t, {"s": ((2,), 0)}, step, name="S")["s"]])
+
+
+def test_what_a_step_computes_first_may_be_added():
+    s = scheduled(of_a_row())
+    s.fission("t", after="Z")
+    s.parallel(s.split_scan("S.s.t", 4)[0])
+    assert s.blocks() == ("Z", "S.s.sum", "S.s.carry", "S.s")
+    check(s)
+
+
+def test_what_is_added_must_be_in_sight_where_totals_are_made():
+    s = scheduled(of_a_row())
+    s.fission("t", after="Z")
+    s.reorder("S.s.i", "S.s.t")
+    s.compute_at("Z", "S.s.i")
+    with pytest.raises(td.ScheduleError, match=r"'Z', which .* adds, is private to a loop") as e:
+        s.split_scan("S.s.t", 4)
+    assert e.value.hint == "split_scan before 'Z' is placed there"
+
+
+@pytest.mark.parametrize(("order", "mutual"), [("hs", False), ("sh", True)])
+def test_what_is_made_with_the_scan_is_not_known_before_it(order, mutual):
+    """Only an unsafe step leaves such a scan a loop of its own."""
+    s = scheduled(two_states(order, mutual))
+    s.fission("t", after=f"S.{order[0]}", unsafe=True)
+    with pytest.raises(td.ScheduleError, match=r"what 'S\.h' adds is made together with it"):
+        s.split_scan("S.h.t", 4)
+
+
 def test_only_loops_of_one_scan_are_split():
     x = td.placeholder((6,), "int32", name="X")
     t = td.scan_axis(6, name="t")

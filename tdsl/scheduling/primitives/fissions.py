@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from tdsl.ir.stmt import For, Seq, Stmt
-from tdsl.ir.visit import substitute
+from tdsl.ir.stmt import Seq
 from tdsl.scheduling.arguments import BlockArg, LoopArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
-from tdsl.scheduling.tree import (
-    allocs_around,
-    below_allocs,
-    leaves_below,
-    renamed,
-    sequence,
-    swap,
-)
+from tdsl.scheduling.tree import below_allocs, leaves_below, parted, swap
 
 
 @primitive
@@ -61,15 +51,6 @@ def fission(edit: Edit, loop: LoopArg, after: BlockArg, unsafe: bool = False) ->
             f"nothing follows {after!r} directly inside {name!r}",
             "split after a block that others follow; fission the loops inside first",
         )
-    first = replace(target, body=sequence(*items[: at[0] + 1]))
-    second = _second(target, items[at[0] + 1 :])
-    both = allocs_around(target.body, sequence(first, second))
+    both, second = parted(target, at[0] + 1)
     edit.commit(swap(edit.body, target, both), unsafe=unsafe)
     return edit.handle(target.var), edit.handle(second.var)
-
-
-def _second(target: For, items: tuple[Stmt, ...]) -> For:
-    """The loop of the second part, over a variable of its own; loops inside keep theirs."""
-    empty, mapping = renamed(replace(target, body=Seq(())))
-    assert isinstance(empty, For)
-    return replace(empty, body=substitute(sequence(*items), mapping))

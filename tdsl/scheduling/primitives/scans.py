@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from tdsl.analysis import Numerics
 from tdsl.analysis.numerics import swaps_exactly
-from tdsl.ir.stmt import For, Leaf, Scope, Stmt
+from tdsl.ir.expr import Buffer
+from tdsl.ir.stmt import Alloc, For, Leaf, Scope, Seq, Stmt
+from tdsl.ir.visit import block_reads
 from tdsl.scheduling.arguments import FactorArg, LoopArg
 from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
+from tdsl.scheduling.proof import refusal
 from tdsl.scheduling.recurrences import Blocks, in_blocks, recurrence_of
-from tdsl.scheduling.rewriting import allocated_around, top_child
+from tdsl.scheduling.rewriting import allocated_around, makes, top_child
 from tdsl.scheduling.splitting import split_loop
-from tdsl.scheduling.tree import leaves_below, put_before, replace_blocks, swap, with_body
+from tdsl.scheduling.tree import (
+    below_allocs,
+    leaves_below,
+    parted,
+    replace_blocks,
+    sequence,
+    statements,
+    swap,
+    with_body,
+)
 
 
 @primitive
@@ -66,11 +78,11 @@ def split_scan(
             "split_scan comes before split, skew and shift of the same loop",
         )
     blocks = in_blocks(edit, found, inner)
-    algorithm = _with_blocks(edit.algorithm.body, leaf, blocks)
+    algorithm = _with_blocks(edit, _alone(edit, leaf, blocks), leaf, blocks)
     body = replace_blocks(edit.body, {leaf.block: blocks.scan})
     target = edit.find(body, target.var)
     parts = split_loop(edit, target, (None, inner), "guard", edit.names_near(edit.loop(loop)))
-    body = _with_blocks(swap(body, target, parts.nest), leaf, blocks)
+    body = _with_blocks(edit, swap(body, target, parts.nest), leaf, blocks)
     exact = swaps_exactly(blocks.total)
     edit.commit(
         body,
@@ -95,12 +107,51 @@ def _scan_below(edit: Edit, loop: For) -> Leaf:
     return leaf
 
 
-def _with_blocks(body: Stmt, leaf: Leaf, blocks: Blocks) -> Stmt:
-    """A tree with the new blocks before everything that holds the scan."""
+def _alone(edit: Edit, leaf: Leaf, blocks: Blocks) -> Stmt:
+    """The algorithm, with the scan in a loop after that of what its steps add, as in the schedule.
+
+    Raises:
+        ScheduleError: that is made together with the scan, one step after the other.
+    """
+    body = edit.algorithm.body
+    (scan,) = [x for x in leaves_below(body) if x.block is leaf.block]
+    loop = top_child(body, scan)
+    made_here = makes(_added(blocks))
+    if not isinstance(loop, For) or not made_here(loop):
+        return body
+    inner = below_allocs(loop.body)
+    items = inner.body if isinstance(inner, Seq) else (inner,)
+    ahead = next(n for n, item in enumerate(items) if any(x is scan for x in leaves_below(item)))
+    both, second = parted(loop, ahead) if ahead else (loop, loop)
+    apart = with_body(edit.algorithm, swap(body, loop, both))
+    if made_here(second) or refusal(edit.algorithm, apart) is not None:
+        raise edit.error(
+            f"what {leaf.block.name!r} adds is made together with it, one step after the other",
+            "only what is known before the scan begins falls into blocks",
+        )
+    return apart.body
+
+
+def _added(blocks: Blocks) -> set[Buffer]:
+    """What the new blocks read but do not make themselves."""
+    reads = {load.buffer for x in (blocks.total, blocks.carry) for load in block_reads(x)}
+    return reads - {write.buffer for x in (blocks.total, blocks.carry) for write in x.writes}
+
+
+def _with_blocks(edit: Edit, body: Stmt, leaf: Leaf, blocks: Blocks) -> Stmt:
+    """A tree with the new blocks before everything that holds the scan.
+
+    Raises:
+        ScheduleError: there, what they read is not in sight.
+    """
     body = replace_blocks(body, {leaf.block: blocks.scan})
     (scan,) = [x for x in leaves_below(body) if x.block is blocks.scan]
-    body = put_before(body, top_child(body, scan), own_nest(blocks.total))
-    (scan,) = [x for x in leaves_below(body) if x.block is blocks.scan]
-    body = put_before(body, top_child(body, scan), own_nest(blocks.carry))
+    place = top_child(body, scan)
+    for stmt in statements(place):
+        if isinstance(stmt, Alloc) and stmt.buffer in _added(blocks):
+            name = stmt.buffer.name
+            reason = f"{name!r}, which {leaf.block.name!r} adds, is private to a loop around it"
+            raise edit.error(reason, f"split_scan before {name!r} is placed there")
+    body = swap(body, place, sequence(own_nest(blocks.total), own_nest(blocks.carry), place))
     made = [blocks.carry.writes[0].buffer, blocks.total.writes[0].buffer]
     return allocated_around(body, made, Scope.GLOBAL)
