@@ -273,7 +273,7 @@ class _Kernel:
         if s.scope in PRIVATE:
             around = frozenset(a.var for a in self.team.axes if a.kind in bound)
             self.privates[s.buffer] = around
-            if not has_loops(s.body, LOCALS):
+            if not has_loops(s.body, LOCALS) and not self._meets(s, bound):
                 return self._step(s, bound, conds)
             return dataclasses.replace(s, body=self._stmt(s.body, bound, conds))
         self._take(s, bound)

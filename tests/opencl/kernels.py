@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import tdsl as td
+from tdsl.codegen.opencl.stages import Stages
 from tdsl.ir.interp import CANONICAL, HOSTILE, interpret
 from tdsl.ir.stmt import Barrier
 from tdsl.ir.visit import walk
@@ -17,6 +18,11 @@ OPENCL = target("opencl")
 def lowered(schedule):
     """What the work-items run."""
     return lower(schedule.program, OPENCL).program
+
+
+def source(schedule):
+    """The OpenCL C of a schedule."""
+    return Stages(schedule.program, schedule.target).module.source
 
 
 def barriers(program):

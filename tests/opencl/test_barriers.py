@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import tdsl as td
+from tdsl.codegen.opencl import emit_module
 from tdsl.errors import LoweringError
-from tdsl.ir.interp import interpret
+from tdsl.ir.interp import HOSTILE, interpret
+from tdsl.ir.parser import parse_program
+from tdsl.lower.map_work_items import map_work_items
 from tests.opencl import kernels
 from tests.opencl.mutations import is_caught, without_barrier
 
@@ -81,3 +84,53 @@ def test_private_tiles_of_a_group_become_registers_of_work_items():
 def test_a_loop_waits_once_an_iteration_on_each_side():
     program = kernels.lowered(kernels.matmul(8))
     assert len(kernels.barriers(program)) == 2
+
+
+def test_what_all_keep_of_what_one_wrote_waits_beside_private_storage_too():
+    program = parse_program("""tdsl-ir 1
+func f(x: f32[4]) -> y: f32[4], z: f32[4]:
+  for g in group.x(1):
+    alloc acc: f32[1] in register:
+      for l in local.x(4):
+        z[l] = x[l]
+      alloc tmp: f32[1] in register:
+        tmp[0] = x[0] + 1.0
+        z[1] = tmp[0]
+        acc[0] = z[1] + z[2]
+      for l in local.x(4):
+        y[l] = acc[0] + z[l]
+""")
+    mapped = map_work_items(program, kernels.OPENCL)
+    for order in HOSTILE:
+        x = np.array([10, 20, 30, 40], np.float32)
+        found = interpret(mapped, {"x": x}, order=order, detect_conflicts=True)
+        np.testing.assert_array_equal(found["y"], 41 + np.array([10, 11, 30, 40], np.float32))
+
+
+def _source(body):
+    text = f"tdsl-ir 1\nfunc f(x: f32[4]) -> y: f32[4]:\n  for g in group.x(1):\n{body}"
+    return emit_module(map_work_items(parse_program(text), kernels.OPENCL)).source
+
+
+TWICE = """\
+    for l in local.x(4):
+      y[l] = 0.0
+    for l in local.x(4):
+      y[3 - l] = x[l]
+"""
+TURNS = """\
+    for k in 4:
+      for l in local.x(4):
+        y[(l + k) % 4] = x[k]
+"""
+
+
+@pytest.mark.parametrize("body", [TWICE, TURNS], ids=["two statements", "a loop"])
+def test_work_items_that_overwrite_what_others_wrote_wait_for_global_memory(body):
+    """Nobody reads it, but a fence for local memory alone does not order the two writes."""
+    assert "barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)" in _source(body)
+
+
+@pytest.mark.parametrize("make", [kernels.matmul, kernels.matmul_tiled])
+def test_results_that_are_written_after_all_barriers_need_no_fence_for_global_memory(make):
+    assert "CLK_GLOBAL_MEM_FENCE" not in kernels.source(make(8))

@@ -22,6 +22,7 @@ from tdsl.runtime.devices import (
     find_device,
     list_devices,
 )
+from tdsl.runtime.devices.device import pyopencl
 from tdsl.runtime.devices.plan import Launch, Plan
 from tests.opencl import kernels
 
@@ -171,6 +172,21 @@ def test_device_arrays_go_from_kernel_to_kernel(opencl):
     into = DeviceArray.empty((9, 5))
     assert transpose(on_device, out=into) is into
     np.testing.assert_array_equal(into.numpy(), x.T)
+
+
+def test_a_call_returns_when_its_numpy_arguments_are_free_again(opencl):
+    """A caller may overwrite an array that was an argument, or let it go."""
+    n = 1 << 18
+    x, z = (td.placeholder((n,), "float32", name=name) for name in "XZ")
+    y = td.compute((n,), lambda i: td.exp(x[i]) * td.tanh(z[i]), name="Y")
+    s = td.Schedule(td.func("f", [x, z], [y]), "opencl")
+    for loop, axis in zip(s.split("Y.i", 64), ("group.x", "local.x"), strict=True):
+        s.bind(loop, axis)
+    kernel = td.build(s)
+    ones = np.ones(n, np.float32)
+    assert isinstance(kernel(DeviceArray.of(ones), ones), DeviceArray)
+    status = pyopencl().command_execution_status
+    assert [e.handle.command_execution_status for e in kernel.events] == [status.COMPLETE]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.bool_, np.int64])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 import tdsl as td
-from tdsl.codegen.opencl.stages import Stages
 from tdsl.ir.expr import Load
 from tdsl.ir.stmt import Store
 from tdsl.ir.visit import statements, walk
 from tdsl.lower import lower
+from tests.opencl import kernels
 
 
 def check(schedule):
@@ -79,4 +81,32 @@ def test_an_atomic_update_reads_its_element_by_the_index_that_it_writes(target):
     read = [n for n in walk(update.value) if isinstance(n, Load) and n.buffer is update.buffer]
     assert read == [Load(update.buffer, update.indices)]
     if target == "opencl":
-        assert "atomic_add(U + " in Stages(s.program, s.target).module.source
+        assert "atomic_add(U + " in kernels.source(s)
+
+
+@pytest.mark.parametrize(("op", "function"), [("min", "atom_cmpxchg"), ("add", "atom_add")])
+def test_atomic_updates_of_64_bits_ask_for_one_extension_only(opencl, op, function):
+    """All but sums and exchanges are in cl_khr_int64_extended_atomics, which a device may lack."""
+    base, X = td.placeholder((3,), "int64", name="base"), td.placeholder((64,), "int64", name="X")
+    i = td.reduce_axis(64, name="i")
+    U = td.update(base, over=i, at=(i % 3,), value=X[i], op=op, name="U")
+    s = td.Schedule(td.func("f", [base, X], [U]), "opencl")
+    s.atomic("U")
+    s.bind("U.i", "group.x")
+    assert re.findall(r"atom_\w+", kernels.source(s)) == [function]
+    check(s)
+
+
+def test_a_condition_on_data_reads_nothing_past_the_tail():
+    """What it mentions twice gets a name, which must not stand in front of the guard."""
+    X, Z = td.placeholder((10,), name="X"), td.placeholder((6,), name="Z")
+    k = td.reduce_axis(6, name="k")
+    Y = td.compute((10,), lambda i: td.sum(Z[k], axis=k, where=(X[i] > 0) & (X[i] < 5)), name="Y")
+    s = td.Schedule(td.func("f", [X, Z], [Y]), "opencl")
+    s.split("Y.i", 4)
+    s.reorder("Y.k", "Y.io", "Y.ii")
+    s.bind("Y.io", "group.x")
+    s.bind("Y.ii", "local.x")
+    _, kernel = kernels.source(s).split("void f_Y_2")
+    assert "X[" in kernel
+    assert kernel.index("< 10)") < kernel.index("X[")

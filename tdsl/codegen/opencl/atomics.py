@@ -44,7 +44,7 @@ def _update(scope: Scope, s: Store) -> None:
     if s.buffer.dtype.bits == 64:
         scope.functions.features.add("int64_atomics")
     match s.value:
-        case Binary(op=op, a=a, b=b) if s.buffer.dtype.is_integer and op in _FUNCTIONS:
+        case Binary(op=op, a=a, b=b) if _has_function(s.buffer.dtype, op):
             other = b if a == own else a if b == own else None
             if other is not None and not _mentions(other, own):
                 _call(scope, s, op, other)
@@ -52,6 +52,14 @@ def _update(scope: Scope, s: Store) -> None:
         case _:
             pass
     _exchange(scope, s, own)
+
+
+def _has_function(dtype: DType, op: BinaryOp) -> bool:
+    """Whether every device with atomic operations on a type has this one.
+
+    Of those on 64 bits an extension of its own (cl_khr_int64_extended_atomics) has all but sums.
+    """
+    return dtype.is_integer and op in _FUNCTIONS and (dtype.bits < 64 or op is BinaryOp.ADD)
 
 
 def _mentions(e: Expr, own: Load) -> bool:

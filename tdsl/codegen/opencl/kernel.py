@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tdsl import dtypes
@@ -12,8 +12,8 @@ from tdsl.codegen.opencl.scope import Scope, Space, Storage
 from tdsl.codegen.opencl.statements import declare_shared, emit
 from tdsl.codegen.opencl.types import Value, memory_name
 from tdsl.ir.expr import Buffer, Const, Expr, Load, Var
-from tdsl.ir.stmt import Alloc, Barrier, For, Prefetch, Scope as Home, Stmt, Store
-from tdsl.ir.visit import children, statements, walk
+from tdsl.ir.stmt import Alloc, Barrier, For, LoopKind, Prefetch, Scope as Home, Stmt, Store
+from tdsl.ir.visit import children, loads, statements, walk
 from tdsl.lower.facts import Facts
 from tdsl.lower.team import GROUPS, LOCALS
 
@@ -100,12 +100,32 @@ def _written(s: Stmt) -> set[Buffer]:
 
 
 def _shares_global(s: Stmt) -> bool:
-    """Whether some buffer in global memory is both written and read, with barriers around."""
-    if not any(isinstance(n, Barrier) for n in statements(s)):
-        return False
+    """Whether barriers order accesses of some buffer in global memory, one of them a write."""
     own = {n.buffer for n in statements(s) if isinstance(n, Alloc)}
-    read = {n.buffer for n in walk(s) if isinstance(n, Load)}
-    return bool((_written(s) & read) - own)
+    read: set[Buffer] = set()  # before the last barrier, and so far
+    written: set[Buffer] = set()
+    sooner: tuple[set[Buffer], set[Buffer]] = set(), set()
+    for n in _in_order(s):
+        if isinstance(n, Barrier):
+            sooner = set(read), set(written)
+            continue
+        loaded = {x.buffer for e in children(n) if isinstance(e, Expr) for x in loads(e)} - own
+        stored = {n.buffer} - own if isinstance(n, Store) else set()
+        if loaded & sooner[1] or stored & (sooner[0] | sooner[1]):
+            return True
+        read |= loaded
+        written |= stored
+    return False
+
+
+def _in_order(s: Stmt) -> Iterator[Stmt]:
+    """The statements as they are run, those of loops in which work-items meet two times."""
+    yield s
+    serial = isinstance(s, For) and s.kind is LoopKind.SERIAL
+    for _ in range(2 if serial and any(isinstance(n, Barrier) for n in statements(s)) else 1):
+        for child in children(s):
+            if isinstance(child, Stmt):
+                yield from _in_order(child)
 
 
 def _shared_bytes(s: Stmt) -> int:

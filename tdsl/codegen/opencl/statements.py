@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from tdsl.codegen.opencl import atomics, memory
 from tdsl.codegen.opencl.expressions import Writer
@@ -14,7 +14,7 @@ from tdsl.ir import stmt as ir
 from tdsl.ir.build import index
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Const, Expr, Load, Ramp, Var
 from tdsl.ir.stmt import LoopKind, Stmt
-from tdsl.ir.visit import walk
+from tdsl.ir.visit import loads, walk
 from tdsl.lower.team import PRIVATE
 
 
@@ -57,7 +57,7 @@ def _is_data(scope: Scope, e: Expr) -> bool:
 
 
 def _if(scope: Scope, s: ir.If) -> None:
-    while s.otherwise is None and isinstance(s.then, ir.If) and s.then.otherwise is None:
+    while s.otherwise is None and _is_plain_if(s.then):
         s = ir.If(Binary(BinaryOp.AND, s.cond, s.then.cond), s.then.then)
     cond = Writer(scope, [s.cond]).index(s.cond)
     with scope.block(f"if ({cond.text})"), scope.given(s.cond):
@@ -65,6 +65,15 @@ def _if(scope: Scope, s: ir.If) -> None:
     if s.otherwise is not None:
         with scope.block("else"):
             _branch(scope, s.otherwise)
+
+
+def _is_plain_if(s: ir.Stmt) -> TypeGuard[ir.If]:
+    """Whether a condition may join the one around it.
+
+    One that reads data may not: what it reads twice gets a name in front of both, where the outer
+    one does not keep it inside its buffer.
+    """
+    return isinstance(s, ir.If) and s.otherwise is None and not loads(s.cond)
 
 
 def _branch(scope: Scope, s: ir.Stmt) -> None:

@@ -44,7 +44,7 @@ class DeviceKernel(Kernel):
 
     Called like a `Kernel`. Numpy arrays are copied to the device and back (devices that share the
     host's memory work on it directly); where an argument is a `DeviceArray`, outputs are too, and
-    the call returns when everything is enqueued.
+    the call returns when everything is enqueued and no numpy array is needed any more.
     """
 
     __slots__ = ()
@@ -114,6 +114,7 @@ class DeviceCall:
         self._names = dict(sizes)
         self._buffers: dict[str, Any] = {}
         self._back: list[tuple[Array, Any]] = []
+        self._lent = False  # whether kernels work on memory of the caller's
         self._check_assumptions()
         for array, param in zip(arrays, caller.signature.params, strict=True):
             own = held.get(id(array))
@@ -148,6 +149,7 @@ class DeviceCall:
             flags = access | cl.mem_flags.USE_HOST_PTR
             flat = array.reshape(-1).view(np.uint8)
             buffer = cl.Buffer(device.context, flags, hostbuf=flat)
+            self._lent = True
         else:
             buffer = allocate(device, nbytes(array.shape, array.dtype))
             if param.role is not Role.OUT:
@@ -177,7 +179,8 @@ class DeviceCall:
                 events.clear()
                 Runner(self._caller.functions.plan, self._names, launch, self._allocate).run()
         self._caller.events = events
-        if count > 1 or self._back or self._status is not None:
+        # the caller may change or free an array as soon as the call returns
+        if count > 1 or self._lent or self._back or self._status is not None:
             self._finish()
 
     def _finish(self) -> None:
