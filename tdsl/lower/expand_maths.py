@@ -15,6 +15,7 @@ from tdsl.ir.expr import Expr, Load, Math, Node, Select, Unary, UnaryOp, Var
 from tdsl.ir.stmt import If, Let, Program, Stmt, Store
 from tdsl.ir.visit import map_children, substitute, transform, walk
 from tdsl.lower.bodies import with_body
+from tdsl.lower.calls import guarded_call, is_call
 from tdsl.lower.maths import expand
 from tdsl.target import Target
 
@@ -102,12 +103,15 @@ class _Calls:
 
 
 def _guarded(arm: Expr, cond: Expr) -> Expr:
-    """The arm of a select whose calls will be made in front of it: their loads get its mask.
+    """The arm of a select whose formulas will stand in front of it: their loads get its mask.
 
-    Loads in vector selects have the masks they need: their arms are evaluated anyway.
+    Foreign functions in them are called where the arm is taken. Loads and calls in vector selects
+    have the masks they need: their arms are evaluated anyway.
     """
 
     def masked(n: Node) -> Node:
+        if isinstance(n, Expr) and is_call(n):
+            return guarded_call(n, cond)
         if not isinstance(n, Load):
             return n
         return dataclasses.replace(n, mask=cond if n.mask is None else logical_and(n.mask, cond))

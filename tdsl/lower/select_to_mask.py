@@ -15,6 +15,7 @@ from tdsl.ir.expr import Checked, Const, Expr, Load, Node, Select, Unary, UnaryO
 from tdsl.ir.stmt import For, If, Let, Prefetch, Program, Stmt, Store
 from tdsl.ir.visit import children, map_children, walk
 from tdsl.lower.bodies import with_body
+from tdsl.lower.calls import has_calls
 from tdsl.lower.facts import Facts, in_range, program_facts
 from tdsl.target import Target
 
@@ -79,7 +80,8 @@ class _Masker:
         test = self.expr(parts[0], conds)
         a = self.expr(parts[1], (*conds, test))
         b = self.expr(parts[2], (*conds, Unary(UnaryOp.NOT, test)))
-        if isinstance(a, Load) and a.mask == conjunction([*conds, test]) and _is_zero(b):
+        masked = isinstance(a, Load) and a.mask == conjunction([*conds, test]) and _is_zero(b)
+        if masked and not has_calls(a):  # a load computes its index whatever its mask says
             return a
         return e if (test, a, b) == parts else Select(test, a, b)
 

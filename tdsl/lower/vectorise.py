@@ -14,7 +14,7 @@ from functools import reduce
 from typing import cast
 
 from tdsl.errors import warn_user
-from tdsl.ir.build import TRUE, add, conjuncts, const, index, logical_and, mul
+from tdsl.ir.build import TRUE, add, conjuncts, index, logical_and, mul
 from tdsl.ir.expr import (
     Binary,
     BinaryOp,
@@ -48,6 +48,7 @@ from tdsl.ir.stmt import (
 )
 from tdsl.ir.visit import allocated, children, free_vars, map_children, statements, walk
 from tdsl.lower.bodies import sequence, with_body
+from tdsl.lower.calls import guarded_call, has_calls
 from tdsl.lower.copies import fresh_copy
 from tdsl.lower.facts import Facts, program_facts
 from tdsl.lower.lanes import any_lane, rebuild, widen
@@ -162,7 +163,7 @@ class _Lanes:
                 raise _CannotVectoriseError("it holds another vectorized loop")
             case Select(cond=cond, a=a, b=b):
                 chosen = self.expr(cond, mask)
-                if chosen.lanes == 1:
+                if chosen.lanes == 1 and not has_calls(e):
                     return rebuild(e, [chosen, self.expr(a, mask), self.expr(b, mask)])
                 opposite = Unary(UnaryOp.NOT, chosen)
                 return rebuild(
@@ -175,18 +176,20 @@ class _Lanes:
     def _call(self, e: Extern, mask: Expr | None) -> Expr:
         """A foreign function takes scalars: it is called for each lane, where that is active."""
         args = [self.expr(a, mask) for a in e.args]
-        if all(a.lanes == 1 for a in args):
-            return rebuild(e, args)
+        uniform = all(a.lanes == 1 for a in args)
         if e.symbol.startswith(PREFIX):
+            if uniform:
+                return rebuild(e, args)
             raise _CannotVectoriseError("it holds a machine instruction")
-        active = [widen(m, self.lanes) for m in (mask, self.arm) if m is not None]
+        masks = [m for m in (mask, self.arm) if m is not None]
+        active = reduce(rebuild_and, masks) if masks else None
+        if uniform:
+            call = rebuild(e, args)
+            return call if active is None else guarded_call(call, any_lane(active))
         calls: list[Expr] = []
         for lane in range(self.lanes):
             call = rebuild(e, [_lane(a, lane) for a in args])
-            if active:
-                one = _lane(reduce(rebuild_and, active), lane)
-                call = Select(one, call, const(0, e.dtype))
-            calls.append(call)
+            calls.append(call if active is None else guarded_call(call, _lane(active, lane)))
         return Shuffle(tuple(calls), tuple(range(self.lanes)))
 
     def _arm(self, e: Expr, mask: Expr | None, cond: Expr) -> Expr:

@@ -1,3 +1,5 @@
+import ctypes
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,49 @@ def test_look_ups_in_arms_have_the_mask_of_what_they_index():
     given = guarded(np.arange(512, dtype=np.int64))  # fills a page to its end
     found = td.build(s)(given, np.arange(1024, dtype=np.int32))
     assert found.tolist() == [*range(3, 512), 0, 0, 0]
+
+
+# Advances the generator of three shorts that it is given the address of: a call leaves a trace.
+DRAW = td.extern_function("test_arms_draw", "int64", ["int64"], ctypes.CDLL(None).nrand48)
+
+ARMS = {
+    "condition of all lanes": lambda i, j, c, d, w, draw: td.select(c[i] > 0, draw(i, j), 0),
+    "condition of a lane": lambda i, j, c, d, w, draw: td.select(d[i, j] > 0, draw(i, j), 0),
+    "both": lambda i, j, c, d, w, draw: td.select(
+        c[i] > 0, td.select(d[i, j] > 0, draw(i, j), 1), 0
+    ),
+    "call for all lanes": lambda i, j, c, d, w, draw: td.select(d[i, j] > 0, draw(i, 0), 0),
+    "argument of a function": lambda i, j, c, d, w, draw: td.select(
+        c[i] > 0, td.sqrt(td.cast(draw(i, j), "float64")), 0.0
+    ),
+    "look-up": lambda i, j, c, d, w, draw: td.select(c[i] > 0, w[draw(i, j) % 8], 0),
+    "look-up of a lane": lambda i, j, c, d, w, draw: td.select(d[i, j] > 0, w[draw(i, j) % 8], 0),
+}
+
+
+@pytest.mark.parametrize("vector", [False, True])
+@pytest.mark.parametrize("arm", ARMS)
+def test_functions_are_called_where_their_arm_is_taken(arm, vector):
+    """A function may be defined for some arguments alone: those that the condition lets through."""
+    states = np.zeros((3, 4, 4), np.uint16)  # 8 bytes each, of which three shorts are used
+    c = td.placeholder((3,), "int32", name="c")
+    d = td.placeholder((3, 4), "int32", name="d")
+    w = td.placeholder((8,), "int64", name="w")
+
+    def value(i, j):
+        return ARMS[arm](
+            i, j, c, d, w, lambda *at: DRAW(states.ctypes.data + at[0] * 32 + at[1] * 8)
+        )
+
+    s = td.Schedule(td.func("arms", [c, d, w], [td.compute((3, 4), value, name="y")]))
+    if vector:
+        s.vectorize("j")
+    given = np.array([[0, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0]], np.int32)
+    td.build(s)(given.max(1), given, np.arange(8))
+    taken = {
+        "condition of all lanes": given.max(1, keepdims=True) > 0,
+        "argument of a function": given.max(1, keepdims=True) > 0,
+        "look-up": given.max(1, keepdims=True) > 0,
+        "call for all lanes": [[False] * 4, [True, *[False] * 3], [True, *[False] * 3]],
+    }.get(arm, given > 0)
+    assert np.array_equal(states.any(2), np.broadcast_to(taken, (3, 4)))
