@@ -58,7 +58,7 @@ def where_something_is(f: Frame, index: Expr, mask: Value | None) -> Value | Non
     """`mask`, false where a checked index had no element at all to be clamped to."""
     b = f.builder
     for n in walk(index):
-        if isinstance(n, Checked) and not isinstance(n.extent, Const):
+        if isinstance(n, Checked) and not (isinstance(n.extent, Const) and n.extent.value > 0):
             extent = f.value(n.extent.a if isinstance(n.extent, Broadcast) else n.extent)
             lanes = lane_count(extent.type)
             some = b.icmp("sgt", extent, literal(0, "i64", lanes))
