@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tdsl.ir.affine import Affine, linear
-from tdsl.ir.build import index, is_const, sub
+from tdsl.ir.build import index, is_const, maximum, minimum, sub
 from tdsl.ir.expr import Buffer, Const, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds, constant_bounds, interval
 from tdsl.ir.stmt import Alloc, For, IterVar, Layout, Leaf, Part, Program, Scope, Stmt
@@ -42,18 +42,22 @@ def _keeps_rows(layout: Layout | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """Where a dimension's storage starts (in terms of outer loops) and how long it is."""
+    """Where a dimension's storage starts (in terms of outer loops) and how long it is.
+
+    `kept_in`: leaves (by identity) that read beyond it, of which only what pads a tail does so.
+    """
 
     origin: Expr
     extent: Expr
+    kept_in: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class _Compacted:
-    """A buffer's storage: `buffer` has the compacted shape, `origin` what to subtract."""
+    """A buffer's storage: `buffer` has the compacted shape, `boxes` say what to subtract."""
 
     buffer: Buffer
-    origin: tuple[Expr, ...]
+    boxes: tuple[_Box, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,18 @@ def _plan(
         case For(body=body):
             _plan(body, facts.inside(s), (*outer, s), plans, vector_bytes)
         case Alloc(buffer=buffer, body=body):
-            boxes = _boxes(s, facts, outer)
+            boxes = tuple(_boxes(s, facts, outer))
             shape = _padded(s, tuple(box.extent for box in boxes), vector_bytes)
-            origin = tuple(box.origin for box in boxes)
-            if shape != buffer.shape or not all(is_const(o, 0) for o in origin):
-                plans[buffer] = _Compacted(dataclasses.replace(buffer, shape=shape), origin)
+            if shape != buffer.shape or not all(map(_changes_nothing, boxes)):
+                plans[buffer] = _Compacted(dataclasses.replace(buffer, shape=shape), boxes)
             _plan(body, facts, outer, plans, vector_bytes)
         case _:
             for child in _statements(s):
                 _plan(child, facts, outer, plans, vector_bytes)
+
+
+def _changes_nothing(box: _Box) -> bool:
+    return is_const(box.origin, 0) and not box.kept_in
 
 
 def _padded(alloc: Alloc, shape: tuple[Expr, ...], vector_bytes: int) -> tuple[Expr, ...]:
@@ -125,8 +132,21 @@ def _boxes(alloc: Alloc, facts: Facts, outer: tuple[For, ...]) -> list[_Box]:
         box = _tight(d, accesses, facts, around) if private else None
         box = box or _whole(d, extent, accesses, facts, around)
         fits = not places or _may_hold(*places[d], box, extent)
-        boxes.append(box if fits else _Box(index(0), extent))
+        boxes.append(box if fits else _fixed(d, alloc.buffer, accesses))
     return boxes
+
+
+def _fixed(d: int, buffer: Buffer, accesses: list[_Access]) -> _Box:
+    """The whole dimension, and no more: a layout has no places beyond it."""
+    extent = buffer.shape[d]
+    beyond = {
+        id(access.leaf)
+        for access in accesses
+        if not any(write.buffer is buffer for write in access.leaf.block.writes)
+        and not _in_domain(access)
+        and not in_range(access.facts, access.indices[d], extent)
+    }
+    return _Box(index(0), extent, frozenset(beyond))
 
 
 def _may_hold(is_anchored: bool, may_grow: bool, box: _Box, extent: Expr) -> bool:
@@ -263,21 +283,28 @@ def _rewrite_leaf(leaf: Leaf, plans: Mapping[Buffer, _Compacted]) -> Leaf:
     bindings = list(leaf.bindings)
     shifts: dict[Buffer, list[Expr]] = {buffer: [] for buffer in used}
     for buffer, plan in used.items():
-        for d, origin in enumerate(plan.origin):
-            if is_const(origin):
-                shifts[buffer].append(origin)
+        for d, box in enumerate(plan.boxes):
+            if is_const(box.origin):
+                shifts[buffer].append(box.origin)
                 continue
             var = Var(f"{buffer.name}.{d}")
             iters.append(IterVar(var, buffer.shape[d]))
-            bindings.append(origin)
+            bindings.append(box.origin)
             shifts[buffer].append(var)
 
     def relative(buffer: Buffer, indices: Indices) -> Indices:
-        return tuple(sub(i, shift) for i, shift in zip(indices, shifts[buffer], strict=True))
+        return tuple(
+            sub(_kept_in(box, i) if id(leaf) in box.kept_in else i, shift)
+            for i, shift, box in zip(indices, shifts[buffer], used[buffer].boxes, strict=True)
+        )
 
     rebuilt = redirect(block, {buffer: plan.buffer for buffer, plan in used.items()}, relative)
     rebuilt = dataclasses.replace(rebuilt, iters=tuple(iters))
     return dataclasses.replace(leaf, block=rebuilt, bindings=tuple(bindings))
+
+
+def _kept_in(box: _Box, i: Expr) -> Expr:
+    return maximum(minimum(i, sub(box.extent, 1)), 0)
 
 
 def _name(buffer: Buffer) -> str:

@@ -1,12 +1,15 @@
 """Storage of buffers with a layout."""
 
+import numpy as np
 import pytest
 
 import tdsl as td
+from tdsl.ir.interp import interpret
 from tdsl.ir.nest import print_expr
 from tdsl.ir.parser import parse_program
 from tdsl.ir.stmt import Alloc, Leaf
 from tdsl.ir.visit import walk
+from tdsl.lower import lower
 from tdsl.lower.apply_layouts import apply_layouts
 from tests.lower.nests import TARGET
 
@@ -54,3 +57,20 @@ func f(x: f32[8]) -> y: f32[8], z: f32[8] layout(i -> 7 - i):
     )
     assert after["y"] is before["y"]
     assert after["z"] is not before["z"]
+
+
+@pytest.mark.parametrize(
+    "layout", ["i -> 6 - i", "i -> (i + 1) // 2, i % 2", "i -> i // 2, (i + 1) % 2"]
+)
+def test_what_pads_a_tail_reads_no_places_that_a_layout_does_not_have(layout):
+    """There are none before the first and none behind the last: storage of these cannot grow."""
+    X = td.placeholder((5,), "int32", name="X")
+    B = td.compute((5,), lambda i: X[i] * 2, name="B")
+    C = td.compute((5,), lambda i: B[i] + 1, name="C")
+    D = td.compute((5,), lambda i: C[i] * 3, name="D")
+    s = td.Schedule(td.func("f", [X], [D]))
+    s.split("C.i", 4, tail="pad")
+    s.transform_layout("B", layout)
+    x = np.arange(5, dtype=np.int32)
+    results = interpret(lower(s.program, s.target).program, {"X": x}, {})
+    assert results["D"].tolist() == (6 * x + 3).tolist()
