@@ -13,7 +13,7 @@ from tdsl.analysis.access import Access, elements, is_affine, relation
 from tdsl.analysis.dependences import Dependence, Hazard
 from tdsl.analysis.flow import moments
 from tdsl.analysis.model import Site
-from tdsl.analysis.order import concurrency, same_prefix, unless_before
+from tdsl.analysis.order import concurrency, same_prefix, unless_before, unordered
 from tdsl.analysis.refusal import Refused
 from tdsl.analysis.state import State
 from tdsl.analysis.witness import element_at, two_moments, value_at
@@ -137,11 +137,16 @@ def _check_reuse(state: State, buffer: Buffer) -> None:
     ]
     if len(writes) == 1 and _safe_in_turn(state, *writes[0]):
         return
-    for writer, access in writes:
-        for other, taking in writes:
-            if state.home(writer, buffer) is not state.home(other, buffer):
-                continue
-            _check_pair(state, (writer, access), (other, taking))
+    pairs = [
+        (one, two)
+        for one in writes
+        for two in writes
+        if state.home(one[0], buffer) is state.home(two[0], buffer)
+    ]
+    for kept, taker in pairs:
+        _check_pair(state, kept, taker)
+    for one, two in pairs:
+        _check_turns(state, one, two)
 
 
 def _safe_in_turn(state: State, p: Site, access: Access) -> bool:
@@ -178,13 +183,11 @@ def _safe_in_turn(state: State, p: Site, access: Access) -> bool:
 
 
 def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Access]) -> None:
-    (p, access), (w, taking) = kept, taker
+    (p, access), (w, _) = kept, taker
     buffer = access.buffer
     depth = state.home(p, buffer).depth
     with budget():
-        written = _elements(state, access, p).apply_range(_rivals(state, buffer, p))
-        clash = written.apply_range(_elements(state, taking, w).reverse())
-        clash = same_prefix(clash, depth)
+        clash = _clash(state, kept, taker)
         if clash.is_empty():
             return
         clash = unless_before(
@@ -211,6 +214,42 @@ def _check_pair(state: State, kept: tuple[Site, Access], taker: tuple[Site, Acce
                     _witness(state, late, dep, c, w),
                     hint="keep more of the tensor: a larger fold factor, or the whole of it",
                 )
+
+
+def _clash(state: State, one: tuple[Site, Access], two: tuple[Site, Access]) -> IslMap:
+    """Times at which different elements are written to one place of one copy."""
+    (p, access), (w, taking) = one, two
+    written = _elements(state, access, p).apply_range(_rivals(state, access.buffer, p))
+    clash = written.apply_range(_elements(state, taking, w).reverse())
+    return same_prefix(clash, state.home(p, access.buffer).depth)
+
+
+def _check_turns(state: State, one: tuple[Site, Access], two: tuple[Site, Access]) -> None:
+    """Refuse a place that is written twice at once, even if neither value is ever read."""
+    (p, access), (w, _) = one, two
+    buffer = access.buffer
+    common = concurrency(p, state.met(p, w).common)
+    start = state.home(p, buffer).depth
+    if not any(common[start:]):
+        return
+    with budget():
+        clash = _clash(state, one, two)
+        race = unordered(clash, common, first=True, start=start, races_only=True)
+    if race is None:
+        return
+    witness = None
+    found = two_moments(race, (p, w), state.deps.models.sizes)
+    if found is not None:
+        first, second, sizes = found
+        witness = Witness(
+            Hazard.WAW.value, buffer.name, element_at(access, first.env),
+            first.loops, second.loops, p.block.name, w.block.name, sizes,
+        )  # fmt: skip
+    raise Refused(
+        f"iterations that may run at once write different elements of {buffer.name} to one place",
+        witness,
+        hint="keep more of the tensor: a larger fold factor, or the whole of it",
+    )
 
 
 def _last_writes(state: State, dep: Dependence, p: Site, c: Site, depth: int) -> IslMap:

@@ -190,3 +190,21 @@ def test_a_place_that_a_later_block_still_reads_is_not_taken():
     assert (witness.first["t"], witness.second["t"], witness.element) == (1, 1, (0,))
     s.fold_storage("H.s", 2)
     built(s)
+
+
+@pytest.mark.parametrize("steps", [("vectorize", "fold"), ("fold", "vectorize")])
+def test_a_place_is_not_written_twice_at_once_even_if_nobody_reads_it(steps):
+    a = td.placeholder((3,), "int32", name="A")
+    b = td.compute((3,), lambda i: a[i] + 1, name="B")
+    c = td.compute((1,), lambda i: b[i + 1], name="C")
+    s = scheduled(td.func("middle", [a], [c]))
+    step = {
+        "vectorize": lambda: s.vectorize("B.i"),
+        "fold": lambda: s.fold_storage("B", 2, dim=0),
+    }
+    step[steps[0]]()
+    with pytest.raises(td.ScheduleError, match="at once") as refused:
+        step[steps[1]]()
+    witness = refused.value.witness
+    assert {witness.first["i"], witness.second["i"]} == {0, 2}
+    built(s)
