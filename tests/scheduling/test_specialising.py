@@ -85,6 +85,37 @@ def test_cases_within_cases():
     built(s, {"N": 16}, {"N": 12}, {"N": 11}, {"N": 0})
 
 
+def test_only_versions_that_may_run_are_written_twice():
+    s = scheduled(increment("N"))
+    s.specialize("N >= 8")
+    large, medium, small = s.specialize("N >= 64")
+    assert nest(s).splitlines() == [
+        "for i in N:",
+        "  if N >= 64: B[i] = A[i] + 1",
+        "for i in N:",
+        "  if N >= 8 and N < 64: B[i] = A[i] + 1",
+        "for i in N:",
+        "  if N < 8: B[i] = A[i] + 1",
+    ]
+    for factor, loop in zip((4, 3, 2), (large, medium, small), strict=True):
+        s.unroll(s.split(loop, factor)[1])
+    built(s, {"N": 100}, {"N": 64}, {"N": 63}, {"N": 8}, {"N": 7}, {"N": 0})
+
+
+def test_cases_beside_cases_are_one_more_each():
+    s = scheduled(increment("N"))
+    for n in range(1, 7):
+        s.specialize(f"N >= {16 * n}")
+    assert len(s.blocks()) == 7
+
+
+def test_a_case_that_is_decided_has_two_versions_as_well():
+    s = scheduled(increment("N"))
+    fast, slow = s.specialize("N >= 0")
+    assert [repr(loop) for loop in (fast, slow)] == ["<Loop B@0.i>", "<Loop B@1.i>"]
+    built(s, {"N": 3})
+
+
 def test_versions_are_kept_in_files(tmp_path):
     s = scheduled(increment("N"))
     s.specialize("N >= 64 ")

@@ -7,13 +7,14 @@ from dataclasses import replace
 from tdsl.errors import DeclarationError
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Unary, UnaryOp, Var
 from tdsl.ir.polyhedra import Domain
-from tdsl.ir.stmt import Alloc, For, Guard, Leaf, Part, Seq, Stmt
+from tdsl.ir.stmt import Alloc, For, Guard, Leaf, Seq, Stmt
+from tdsl.ir.visit import free_vars
 from tdsl.lang.assume import parse_fact
 from tdsl.scheduling.arguments import ConditionArg, MaybeLoopArg
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.loops import Loop
 from tdsl.scheduling.primitive import primitive
-from tdsl.scheduling.tree import guarded, renamed, sequence, statements, swap
+from tdsl.scheduling.tree import guarded, leaves_below, renamed, sequence, statements, swap
 
 _OPPOSITE = {
     BinaryOp.LT: BinaryOp.GE,
@@ -34,6 +35,8 @@ def specialize(
     The nest is written twice, as blocks `C@0` (the condition holds) and `C@1` (it does not), and
     each is scheduled by itself; one of them runs. Conditions that the fast one no longer needs
     disappear there, and `split` knows the condition. Loops around private tensors are shared.
+    Versions of earlier steps are written twice only where both would run for some size: `N >= 8`
+    and then `N >= 64` make three in all.
 
     Args:
         condition: a comparison of sizes such as `"N % 16 == 0"` or `"M == N"`.
@@ -42,7 +45,8 @@ def specialize(
         unsafe: skip the proof.
 
     Returns:
-        The outermost loops of both versions: fast, slow, fast, slow, ...
+        The outermost loops of the fast version, then those of the slow one. Private tensors divide
+        the nest: the same of each piece in turn.
 
     >>> import tdsl as td
     >>> N = td.sizes("N")
@@ -100,11 +104,10 @@ class _Versions:
     def of(self, stmt: Stmt, around: tuple[For, ...]) -> Stmt:
         """Both versions of *stmt*; what holds private tensors is entered, not copied."""
         if not any(isinstance(s, Alloc) for s in statements(stmt)):
-            fast = self._fast(guarded(stmt, (Guard(self.cond),)), around)
-            slow, _ = renamed(guarded(stmt, (Guard(_opposite(self.cond)),)))
-            for version in (fast, slow):
-                self.made += [s.var for s in _outermost(version)]
-            return sequence(fast, slow)
+            versions = self._both(stmt, around)
+            for version in versions:
+                self.made += [s.var for s in version if isinstance(s, For)]
+            return sequence(*versions[0], *versions[1])
         match stmt:
             case For(body=body):
                 return replace(stmt, body=self.of(body, (*around, stmt)))
@@ -114,6 +117,36 @@ class _Versions:
                 return sequence(*(self.of(item, around) for item in items))
             case _:
                 return stmt
+
+    def _both(self, stmt: Stmt, around: tuple[For, ...]) -> tuple[list[Stmt], list[Stmt]]:
+        """The statements of the fast version, and those of the slow one.
+
+        What only runs in one of them, for an earlier step made it a version of something, is not
+        written twice: the program would double with every step.
+        """
+        items = stmt.body if isinstance(stmt, Seq) else (stmt,)
+        opposite = _opposite(self.cond)
+        runs = [(self._may_run(item, self.cond), self._may_run(item, opposite)) for item in items]
+        if not (any(fast for fast, _ in runs) and any(slow for _, slow in runs)):
+            runs = [(True, True)] * len(items)  # two versions are what was asked for
+        fast: list[Stmt] = []
+        slow: list[Stmt] = []
+        for item, (in_fast, in_slow) in zip(items, runs, strict=True):
+            if in_fast and in_slow:
+                fast.append(self._fast(guarded(item, (Guard(self.cond),)), around))
+                slow.append(renamed(guarded(item, (Guard(opposite),)))[0])
+            else:
+                (slow if in_slow else fast).append(item)
+        return fast, slow
+
+    def _may_run(self, stmt: Stmt, cond: Expr) -> bool:
+        """Whether there are sizes, among those that meet a condition, for which *stmt* runs."""
+        sizes, assume = self.edit.program.sizes, self.edit.program.assume
+        for leaf in leaves_below(stmt):
+            known = [g.cond for g in leaf.guards if free_vars(g.cond) <= {*sizes}]
+            if not Domain({}, [cond, *known], sizes=sizes, assume=assume).is_empty():
+                return True
+        return False
 
     def _fast(self, stmt: Stmt, around: tuple[For, ...]) -> Stmt:
         """*stmt* without the guards that the condition makes superfluous."""
@@ -130,9 +163,7 @@ class _Versions:
 
     def _holds(self, guard: Guard, around: tuple[For, ...]) -> bool:
         ranges: dict[Var, Expr | int] = {
-            part.var: part.extent
-            for loop in around
-            for part in loop.parts or (Part(loop.var, loop.extent),)
+            part.var: part.extent for loop in around for part in loop.levels
         }
         program = self.edit.program
         domain = Domain(ranges, [self.cond], sizes=program.sizes, assume=program.assume)
@@ -145,8 +176,3 @@ def _opposite(cond: Expr) -> Expr:
             return Binary(_OPPOSITE[op], a, b)
         case _:
             return Unary(UnaryOp.NOT, cond)
-
-
-def _outermost(stmt: Stmt) -> list[For]:
-    items = stmt.body if isinstance(stmt, Seq) else (stmt,)
-    return [item for item in items if isinstance(item, For)]
