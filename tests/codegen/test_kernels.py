@@ -397,3 +397,16 @@ func kernel(A: {wide}[{n}]) -> C: {narrow}[{n}]:
     on = lanes == 0 if "(0" in test else lanes > n - 2 if ">" in test else lanes == 2
     got = run(text, {"A": a})["C"]
     assert got.tolist() == np.where(on, a, 7).tolist()
+
+
+def test_the_lanes_beside_one_that_is_alone_in_its_register_are_stored_together():
+    text = """
+func kernel(A: f32[32]) -> C: f32[32]:
+  C[ramp(0, 1, 32)] = broadcast(7, 32)
+  C[ramp(0, 1, 32); ramp(0, 1, 32) < broadcast(17, 32)] = A[ramp(0, 1, 32)]
+"""
+    _, code = build(parse(text), flat=True)
+    assert code.count("store float") == 1
+    a = values(32)
+    got = run(text, {"A": a})["C"]
+    assert got.tolist() == np.where(np.arange(32) < 17, a, 7).tolist()

@@ -147,9 +147,12 @@ def _is_ragged(f: Frame, buffer: Buffer, lanes: int) -> bool:
 
 def first_lanes(lanes: int) -> Value:
     """A mask of the next power of two, in which the first lanes are set."""
-    width = 2 * _power(lanes)
-    bits = ", ".join(f"i1 {'true' if k < lanes else 'false'}" for k in range(width))
-    return Value(f"<{bits}>", vector("i1", width))
+    return _literal_mask([k < lanes for k in range(2 * _power(lanes))])
+
+
+def _literal_mask(on: Sequence[bool]) -> Value:
+    bits = ", ".join(f"i1 {'true' if is_on else 'false'}" for is_on in on)
+    return Value(f"<{bits}>", vector("i1", len(on)))
 
 
 _ZEROS = f"internal constant [{_ZEROS_BYTES} x i8] zeroinitializer, align 64"
@@ -272,9 +275,13 @@ def _store_at(
         _store_here(f, s, base, start, stored, None)
     elif stride == 1:
         on = None if mask is None or s.mask is None else literal_lanes(s.mask)
-        if on is not None and _has_lone_lane(on, s.buffer.dtype.bits):
-            _store_lanes(f, s, base, start, stored, on)
-        else:
+        lone = () if on is None else _lone_lanes(on, s.buffer.dtype.bits)
+        for lane in lone:
+            _store_lane(f, s, base, start, stored, lane)
+        if on is not None and lone:
+            on = tuple(is_on and lane not in lone for lane, is_on in enumerate(on))
+            mask = _literal_mask(on)
+        if on is None or any(on):
             _store_here(f, s, base, start, stored, mask)
     elif stride == -1 and mask is None:
         lanes = lane_count(stored.type)
@@ -311,26 +318,23 @@ def _store_here(
         b.store(stored, address, align, buffer)
 
 
-def _has_lone_lane(on: Sequence[bool], bits: int) -> bool:
-    """Whether a literal mask leaves one lane of a register.
+def _lone_lanes(on: Sequence[bool], bits: int) -> tuple[int, ...]:
+    """The lanes that a literal mask leaves alone in their register.
 
-    LLVM 22 makes a scalar store of that one for x86, and where the vector was cut to narrower
+    LLVM 22 makes a scalar store of such a one for x86, and where the vector was cut to narrower
     elements it stores the lane as wide as it was before: it overwrites what lies behind.
     """
     wide = _WIDEST_REGISTER // bits
-    return any(sum(on[n : n + wide]) == 1 for n in range(0, len(on), wide))
+    registers = [range(n, min(n + wide, len(on))) for n in range(0, len(on), wide)]
+    left = [[lane for lane in lanes if on[lane]] for lanes in registers]
+    return tuple(lanes[0] for lanes in left if len(lanes) == 1)
 
 
-def _store_lanes(
-    f: Frame, s: Store, base: Value, start: Value, stored: Value, on: Sequence[bool]
-) -> None:
-    """Some lanes of a vector, one by one."""
+def _store_lane(f: Frame, s: Store, base: Value, start: Value, stored: Value, lane: int) -> None:
     b = f.builder
     type_ = memory_type(s.buffer.dtype)
-    for lane, is_on in enumerate(on):
-        if is_on:
-            address = b.address(base, b.binary("add", start, literal(lane, start.type)), type_)
-            b.store(b.extract(stored, lane, type_), address, s.buffer.dtype.bytes, s.buffer)
+    address = b.address(base, b.binary("add", start, literal(lane, start.type)), type_)
+    b.store(b.extract(stored, lane, type_), address, s.buffer.dtype.bytes, s.buffer)
 
 
 def _store_streaming(f: Frame, buffer: Buffer, stored: Value, address: Value, align: int) -> None:
