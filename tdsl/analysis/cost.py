@@ -19,7 +19,7 @@ from tdsl.ir.affine import tidy
 from tdsl.ir.expr import Binary, Expr, Fma, Math, Unary, UnaryOp, Var
 from tdsl.ir.interval import Interval, interval
 from tdsl.ir.stmt import Block, For, Leaf, Program, Stmt
-from tdsl.ir.visit import accessed_buffers, children, walk
+from tdsl.ir.visit import accessed_buffers, substatements, walk
 
 _FREE = (UnaryOp.NEG, UnaryOp.ABS, UnaryOp.NOT, UnaryOp.ISNAN, UnaryOp.ISINF)
 
@@ -106,7 +106,7 @@ def _executed(s: Stmt, env: Mapping[Var, Interval]) -> tuple[Expr, Expr]:
             flops, asked = _executed(s.body, inner)
             return build.mul(times, flops), build.mul(times, asked)
         case _:
-            parts = [_executed(c, env) for c in children(s) if isinstance(c, Stmt)]
+            parts = [_executed(c, env) for c in substatements(s)]
             zero: Expr = build.index(0)
             return (
                 reduce(build.add, (p[0] for p in parts), zero),

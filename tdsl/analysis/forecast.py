@@ -21,7 +21,7 @@ from tdsl.analysis.model import levels_of
 from tdsl.analysis.witness import value_at
 from tdsl.ir.expr import Binary, BinaryOp, Buffer, Cast, Expr, Fma, Load, Math, Select, Unary, Var
 from tdsl.ir.stmt import Alloc, Block, For, Leaf, LoopKind, Program, Scope, Stmt
-from tdsl.ir.visit import children
+from tdsl.ir.visit import children, substatements
 from tdsl.target import Target
 
 _OPERATIONS_A_CYCLE = 2.0
@@ -121,7 +121,7 @@ class _Walk:
             case _:
                 if isinstance(s, Alloc):
                     self.enter(s, len(path))
-                for child in _below(s):
+                for child in substatements(s):
                     yield from self.summaries(child, path)
 
     def _fetched(self, s: Stmt, path: tuple[Level, ...], cache: _Cache) -> float:
@@ -137,7 +137,7 @@ class _Walk:
                 return inside
             trips = prod(level.trips for level in path[-len(levels_of(s)) :])
             return trips * self._fetched(s.body, path, cache)
-        return sum(self._fetched(child, path, cache) for child in _below(s))
+        return sum(self._fetched(child, path, cache) for child in substatements(s))
 
     def touched(self, s: Stmt, depth: int, sets: int) -> float:
         """Bytes of a cache that keeps what one run of a statement touches."""
@@ -302,7 +302,7 @@ def _nests(s: Stmt, walk: _Walk) -> Iterator[Stmt]:
         return
     if isinstance(s, Alloc):
         walk.enter(s, 0)
-    for child in _below(s):
+    for child in substatements(s):
         yield from _nests(child, walk)
 
 
@@ -310,9 +310,5 @@ def _leaves(s: Stmt) -> Iterator[Leaf]:
     if isinstance(s, Leaf):
         yield s
         return
-    for child in _below(s):
+    for child in substatements(s):
         yield from _leaves(child)
-
-
-def _below(s: Stmt) -> list[Stmt]:
-    return [child for child in children(s) if isinstance(child, Stmt)]

@@ -17,7 +17,7 @@ from tdsl.analysis.regions import needed_box
 from tdsl.analysis.witness import value_at
 from tdsl.ir.expr import Buffer, Var
 from tdsl.ir.stmt import Alloc, For, Leaf, Program, Scope, Stmt
-from tdsl.ir.visit import accessed_buffers, children, walk
+from tdsl.ir.visit import accessed_buffers, substatements, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Traffic:
 
     def _loops(self, s: Stmt, runs: int, open_: tuple[bool, ...]) -> Iterator[LoopTraffic]:
         if not isinstance(s, For):
-            for child in _below(s):
+            for child in substatements(s):
                 yield from self._loops(child, runs, open_)
             return
         moved = tuple(
@@ -100,7 +100,7 @@ class Traffic:
             for level in levels_of(s):
                 extent = value_at(level.extent, self._env)
                 self._env[level.var] = max(0, (extent or 1) - 1)  # of a triangle, the longest row
-        for child in _below(s):
+        for child in substatements(s):
             self._settle(child)
         self._touched[id(s)] = self._distinct(s)
         self._flops[id(s)] = self._operations(s)
@@ -114,7 +114,7 @@ class Traffic:
             case For(body=body):
                 return self._trip(s) * self._flops[id(body)]
             case _:
-                return sum(self._flops[id(child)] for child in _below(s))
+                return sum(self._flops[id(child)] for child in substatements(s))
 
     def _brought(self, s: Stmt, cache: int) -> int:
         touched = self._touched[id(s)]
@@ -126,7 +126,7 @@ class Traffic:
             case _ if touched <= cache:
                 return touched
             case _:
-                parts = [self._moved[id(child), cache] for child in _below(s)]
+                parts = [self._moved[id(child), cache] for child in substatements(s)]
                 return sum(parts) if parts else touched
 
     def _trip(self, loop: For) -> int:
@@ -147,7 +147,3 @@ class Traffic:
             known = [number for number in (extent, most) if number is not None]
             count *= max(0, min(known, default=1))
         return count * buffer.dtype.bytes
-
-
-def _below(s: Stmt) -> list[Stmt]:
-    return [child for child in children(s) if isinstance(child, Stmt)]

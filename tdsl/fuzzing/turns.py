@@ -6,7 +6,7 @@ from math import prod
 
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.stmt import For, Leaf, Program, Stmt
-from tdsl.ir.visit import children
+from tdsl.ir.visit import substatements
 from tdsl.lang.bounds import evaluate
 from tdsl.scheduling import Schedule
 
@@ -40,7 +40,7 @@ def turns(program: Program) -> int:
 def _turns(s: Stmt, env: dict[Var, int]) -> int:
     if isinstance(s, Leaf):
         return 1
-    below = [child for child in children(s) if isinstance(child, Stmt)]
+    below = substatements(s)
     if not isinstance(s, For):
         return sum(_turns(child, env) for child in below)
     trips = prod(_trips(level.var, level.extent, env) for level in s.levels)

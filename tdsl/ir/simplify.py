@@ -25,6 +25,7 @@ from tdsl.ir.expr import (
     Const,
     Expr,
     Extern,
+    Fma,
     Load,
     Ramp,
     Select,
@@ -305,6 +306,8 @@ def _folded(e: Expr) -> Expr | None:
         case Unary(op, Const(x, dtype)):
             unary = values.unary(op, dtype)
             return None if unary is None else build.const(unary(x), e.dtype)
+        case Fma(Const(x, dtype), Const(y), Const(z)):
+            return build.const(values.fma(dtype)(x, y, z), dtype)
         case Cast(Const(x, source), target):
             return build.const(values.cast(source, target)(x), target)
         case Cast(a, target) if a.dtype is target:

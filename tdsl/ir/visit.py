@@ -40,6 +40,12 @@ def walk(n: Node) -> Iterator[Node]:
             stack += read(top)[::-1]
 
 
+def substatements(s: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly below *s*, in order."""
+    read = STATEMENTS[type(s)]
+    return () if read is None else read(s)
+
+
 def statements(s: Stmt) -> Iterator[Stmt]:
     """*s* and the statements in it, parents first; expressions are not entered."""
     stack = [s]

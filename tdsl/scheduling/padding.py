@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import cast
 
 from tdsl.errors import ScheduleError
 from tdsl.ir.affine import tidy
@@ -31,7 +32,6 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
-from tdsl.ir.interp_values import fma
 from tdsl.ir.interval import Interval, interval
 from tdsl.ir.simplify import simplify, simplify_value
 from tdsl.ir.stmt import Block, IterKind, IterVar, Reducer, Write
@@ -187,26 +187,14 @@ def _neutral(
         for operand, value in zip(found, way, strict=True)
         if any(index is axis for index in operand.load.indices)
     }
-    return all(
-        _folded(source, filled) in _neutral_elements(block, reducer, place)
-        for place, source in enumerate(block.sources)
-    )
-
-
-def _folded(source: Expr, filled: Mapping[Node, Expr]) -> Expr:
-    """A term with literals in the place of loads, and of what is computed from literals."""
 
     def visit(n: Node) -> Node:
-        new = filled.get(n) or map_children(n, visit)
-        if not isinstance(new, Fma):
-            return new
-        operands = [simplify_value(e) for e in (new.a, new.b, new.c)]
-        numbers = [e.value for e in operands if isinstance(e, Const)]
-        return new if len(numbers) < 3 else const(fma(new.dtype)(*numbers), new.dtype)
+        return filled.get(n) or map_children(n, visit)
 
-    term = visit(source)
-    assert isinstance(term, Expr)
-    return simplify_value(term)
+    return all(
+        simplify_value(cast("Expr", visit(source))) in _neutral_elements(block, reducer, place)
+        for place, source in enumerate(block.sources)
+    )
 
 
 def _neutral_elements(block: Block, reducer: Reducer, place: int) -> tuple[Expr, ...]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 from tdsl import dtypes
 from tdsl.errors import InternalError
 from tdsl.ir import build
-from tdsl.ir.expr import Binary, BinaryOp, Buffer, Checked, Const, Load, Unary, UnaryOp, Var
+from tdsl.ir.expr import Binary, BinaryOp, Buffer, Checked, Const, Fma, Load, Unary, UnaryOp, Var
 from tdsl.ir.interval import Interval
 from tdsl.ir.printer import print_expr
 from tdsl.ir.simplify import (
@@ -106,6 +106,12 @@ def test_adding_zero_to_a_float_stays_for_minus_zero():
     x = Var("x", dtypes.float32)
     e = Binary(BinaryOp.ADD, x, Const(0.0, x.type))
     assert simplify_value(e) is e
+
+
+def test_a_fused_operation_on_literals_is_rounded_once():
+    x = Const(1 + 2.0**-12, dtypes.float32)  # its square is 1 + 2**-11 + 2**-24, a bit too long
+    rounded_square = Const(-1 - 2.0**-11, dtypes.float32)
+    assert simplify_value(Fma(x, x, rounded_square)) == Const(2.0**-24, dtypes.float32)
 
 
 def test_a_check_is_never_dropped():
