@@ -29,7 +29,7 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
-from tdsl.ir.stmt import Alloc, For, Guard, Layout, Leaf, LoopKind, Program, Scope, Stmt, Tail
+from tdsl.ir.stmt import Alloc, For, Guard, Leaf, LoopKind, Program, Scope, Stmt, Tail
 from tdsl.ir.visit import block_reads, free_vars, map_block, map_children, substitute, walk
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import Facts, holds, implied, in_range, not_negative, program_facts
@@ -38,25 +38,16 @@ from tdsl.target import Target
 
 
 @dataclass(frozen=True, slots=True)
-class _Storage:
-    """What a layout leaves of private storage growing to whatever is accessed in it.
-
-    Along `fixed` dimensions there are no places but those of the logical shape. Along `shared`
-    ones, which include them, elements outside share their places with elements in use.
-    """
-
-    shared: frozenset[int] = frozenset()
-    fixed: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class _Place:
-    """What surrounds a statement: facts, loops that lowering replicates, private storage."""
+    """What surrounds a statement: facts, loops that lowering replicates, private storage.
+
+    `private` gives the dimensions along which private storage is folded.
+    """
 
     facts: Facts
     replicated: frozenset[Var] = frozenset()
     lanes: frozenset[Var] = frozenset()
-    private: Mapping[Buffer, _Storage] = field(default_factory=dict)
+    private: Mapping[Buffer, frozenset[int]] = field(default_factory=dict)
     in_loop: bool = False
 
     def inside(self, s: Stmt) -> _Place:
@@ -73,7 +64,7 @@ class _Place:
                     in_loop=True,
                 )
             case Alloc(buffer=buffer) if is_private(s, in_loop=self.in_loop):
-                private = {**self.private, buffer: _storage(s.layout)}
+                private = {**self.private, buffer: _folded_dimensions(s)}
                 return dataclasses.replace(self, private=private)
             case _:
                 return self
@@ -84,12 +75,15 @@ def is_private(alloc: Alloc, *, in_loop: bool) -> bool:
     return in_loop or alloc.scope is not Scope.GLOBAL
 
 
-def _storage(layout: Layout | None) -> _Storage:
-    if layout is None:
-        return _Storage()
-    known, stays, free = told(layout, unbounded), anchored(layout), grows(layout)
-    fixed = frozenset(d for d in range(len(known)) if stays[d] or not free[d])
-    return _Storage(fixed.union(d for d in range(len(known)) if not known[d]), fixed)
+def _folded_dimensions(alloc: Alloc) -> frozenset[int]:
+    """Dimensions that the place of an element does not tell, or along which storage cannot grow.
+
+    Along these, elements outside the logical shape share their places with elements in use.
+    """
+    if alloc.layout is None:
+        return frozenset()
+    known, fixed, free = told(alloc.layout, unbounded), anchored(alloc.layout), grows(alloc.layout)
+    return frozenset(d for d in range(len(known)) if fixed[d] or not (known[d] and free[d]))
 
 
 def relax_guards(program: Program, target: Target) -> Program:
@@ -169,14 +163,12 @@ def _leaves_shape(cond: Expr, indices: list[Expr], buffer: Buffer, place: _Place
     if len(forms) != 1:
         return False
     excluded = Facts(place.facts.vars, (*place.facts.forms, forms[0] * -1 - 1))
-    storage = place.private[buffer]
-    if any(free_vars(cond) & free_vars(indices[d]) for d in storage.fixed):
-        return False
+    folded = place.private[buffer]
     return any(
         not_negative(excluded, linear(i) - linear(extent))
         or not_negative(excluded, linear(i) * -1 - 1)
         for d, (i, extent) in enumerate(zip(indices, buffer.shape, strict=True))
-        if d not in storage.shared
+        if d not in folded
     )
 
 
@@ -232,17 +224,16 @@ class _Safety:
         return self.rewrite(n, facts) if isinstance(n, Expr) else n
 
     def _load(self, load: Load, facts: Facts) -> Expr:
-        private = self.place.private.get(load.buffer)
-        if private is not None and not private.fixed:
+        if load.buffer in self.place.private:
             return load
         mask: Expr = load.mask or TRUE
         indices = []
-        for d, (i, extent) in enumerate(zip(load.indices, load.buffer.shape, strict=True)):
+        for i, extent in zip(load.indices, load.buffer.shape, strict=True):
             placed = substitute(i, self.mapping)
             mentioned = free_vars(placed)
-            grown = private is not None and d not in private.fixed
-            legitimate = self.varied is not None and not mentioned & self.varied
-            if grown or legitimate or in_range(facts, placed, extent):
+            if (self.varied is not None and not mentioned & self.varied) or in_range(
+                facts, placed, extent
+            ):
                 indices.append(i)
             elif mentioned & self.place.lanes:
                 indices.append(i)
