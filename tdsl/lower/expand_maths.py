@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import cast
 
-from tdsl.ir.build import logical_and
+from tdsl.ir.build import conjunction, logical_and
 from tdsl.ir.expr import Expr, Load, Math, Node, Select, Unary, UnaryOp, Var
 from tdsl.ir.stmt import If, Let, Program, Stmt, Store
 from tdsl.ir.visit import map_children, substitute, transform, walk
@@ -130,15 +130,21 @@ def _inside(s: Store, target: Target) -> Stmt:
 
     hoisted = _Calls(target)
 
-    def visit(n: Node) -> Node:
-        if isinstance(n, Math) and is_own(n):
-            new = map_children(n, visit)
-            assert isinstance(new, Math)
-            expansion = expand(new.fn, new.args, target)
-            return _inline(dict(expansion.lets), expansion.result)
-        return hoisted.replace(n) if isinstance(n, Math) else map_children(n, visit)
+    def visit(n: Node, arms: tuple[Expr, ...]) -> Node:
+        """`arms`: the conditions under which *n* counts, other than those on the element."""
+        if isinstance(n, Select) and n.cond.lanes == 1 and not is_own(n.cond):
+            a, b = (*arms, n.cond), (*arms, Unary(UnaryOp.NOT, n.cond))
+            parts = visit(n.cond, arms), visit(n.a, a), visit(n.b, b)
+            return Select(*cast("tuple[Expr, Expr, Expr]", parts))
+        if isinstance(n, Math) and not is_own(n):
+            return hoisted.replace(_guarded(n, conjunction(arms)) if arms else n)
+        new = map_children(n, lambda child: visit(child, arms))
+        if not isinstance(new, Math):
+            return new
+        expansion = expand(new.fn, new.args, target)
+        return _inline(dict(expansion.lets), expansion.result)
 
-    return hoisted.before(visit(s))
+    return hoisted.before(visit(s, ()))
 
 
 def _inline(lets: Mapping[Var, Expr], result: Expr) -> Expr:

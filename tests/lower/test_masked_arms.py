@@ -106,3 +106,29 @@ def test_functions_are_called_where_their_arm_is_taken(arm, vector):
         "call for all lanes": [[False] * 4, [True, *[False] * 3], [True, *[False] * 3]],
     }.get(arm, given > 0)
     assert np.array_equal(states.any(2), np.broadcast_to(taken, (3, 4)))
+
+
+@pytest.mark.parametrize("on_element", [False, True])
+def test_atomic_updates_call_functions_where_their_arm_is_taken(on_element):
+    """Formulas stand in front of the attempts, but for those that the element itself decides on."""
+    states = np.zeros((6, 4), np.uint16)
+    c = td.placeholder((6,), "int32", name="c")
+    y = td.placeholder((2,), "float64", name="y")
+    r = td.reduce_axis(6, name="r")
+
+    def added(r):
+        drawn = td.exp(td.cast(DRAW(states.ctypes.data + r * 8) % 2, "float64"))
+        return td.select(c[r] > 0, drawn, 1.0)
+
+    if on_element:
+        greater = td.reducer(identity=(0.0,), combine=lambda a, b: td.select(a < b, b, a))
+        u = td.compute((2,), lambda i: greater((added(r),), axis=r)[0] + y[i], name="u")
+    else:
+        u = td.update(y, over=r, at=0, value=added(r), name="u")
+    s = td.Schedule(td.func("drawn", [c, y], [u]))
+    block = next(b for b in s.blocks() if b.startswith("u") and not b.endswith(".base"))
+    s.atomic(block)
+    s.parallel(s.loops(block)[-1])
+    given = np.array([0, 1, 0, 0, 1, 0], np.int32)
+    td.build(s)(given, np.zeros(2))
+    assert np.array_equal(states.any(1), given > 0)
