@@ -137,6 +137,24 @@ def test_cache_write_of_a_scan():
     check(s)
 
 
+@pytest.mark.parametrize("at", [None, "Z.t"])
+def test_what_a_step_computes_first_is_copied_from_its_own_loops(at):
+    x = td.placeholder((5, 2), "int32", name="X")
+    t = td.scan_axis(5, name="t")
+
+    def step(t, prev):
+        z = td.compute((2,), lambda i: x[t, i] * 3, name="Z")
+        return {"s": lambda i: prev["s"][i] + z[i]}
+
+    s = scheduled(td.func("rows", [x], [td.scan(t, {"s": ((2,), 0)}, step, name="S")["s"]]))
+    s.fission("t", after="Z")
+    s.cache_write("Z", "global", at=at)
+    outer = s.loops("Z")[0]
+    assert (s.loops("Z.out")[0] == outer) == (at is not None)
+    assert [loop.name for loop in s.loops("Z.out")] == ["t", "i"]
+    check(s)
+
+
 def test_register_scope_is_shown():
     s = scheduled(chain(16, 1))
     s.set_scope("B", "stack")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from tdsl.ir.expr import Buffer, Expr, Var
-from tdsl.ir.stmt import Alloc, Block, IterKind, Leaf, Role, Scope, Stmt
-from tdsl.ir.visit import block_reads, loop_path, substitute
+from tdsl.ir.stmt import Alloc, Block, For, IterKind, Leaf, Role, Scope, Stmt
+from tdsl.ir.visit import block_reads, free_vars, loop_path, substitute
 from tdsl.scheduling.arguments import BlockArg, MaybeLoopArg, ScopeArg, TensorArg
 from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
@@ -27,6 +28,7 @@ from tdsl.scheduling.rewriting import (
 )
 from tdsl.scheduling.tree import (
     leaves_below,
+    loop_vars,
     nest_of,
     put_after,
     put_before,
@@ -178,7 +180,9 @@ def cache_write(
     last = writers(with_body(edit.program, body), set(caches))[-1]
     anchor = anchor_of(body, last, reads_any(set(old)))
     around = loop_path(body, anchor)
-    body = put_after(body, anchor, own_nest(copy, _times(last, copy)))
+    shared = () if at is None else edit.path_to_loop(edit.loop(at))
+    own = loop_vars(anchor) - {x.var for s in shared if isinstance(s, For) for x in s.levels}
+    body = put_after(body, anchor, own_nest(copy, _times(last, copy, own)))
     body = allocated_around(body, caches, Scope(scope))
     inside = edit.loop(at).var if at is not None else around[-1].var if around else None
 
@@ -216,14 +220,18 @@ def _copy_back(edit: Edit, block: Block, fresh: dict[Buffer, Buffer], *, private
     return copy_block(edit, name, caches, old, index_names(indices), kinds)
 
 
-def _times(writer: Leaf, copy: Block) -> dict[Var, Expr]:
-    """What binds the ordered iteration variables of *copy*, where *writer* stands."""
+def _times(writer: Leaf, copy: Block, own: Collection[Var] = ()) -> dict[Var, Expr]:
+    """What binds the ordered iteration variables of *copy*, where *writer* stands.
+
+    Fission may have given the writer a loop over the time that is not around the copy: of the
+    writer's `own` variables nothing is bound, so that the copy gets such a loop, too.
+    """
     at = dict(zip(writer.block.vars, writer.bindings, strict=True))
     indices = writer.block.writes[0].indices
     return {
         it.var: substitute(index, at)
         for it, index in zip(copy.iters, indices, strict=True)
-        if it.kind is IterKind.ORDERED
+        if it.kind is IterKind.ORDERED and free_vars(substitute(index, at)).isdisjoint(own)
     }
 
 
