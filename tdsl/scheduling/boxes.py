@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tdsl.ir.build import add, ge, index, is_const, lt
@@ -40,7 +40,7 @@ def nest_over(
     bound without a loop of their own; `around` are the loops that the nest will stand in;
     `guards` are added to the leaf.
     """
-    taken = {v.name for loop in around for v in (loop.var, *(part.var for part in loop.parts))}
+    taken = _names(around)
     loops: dict[Var, tuple[Var, Range]] = {}
     bindings: list[Expr] = []
     for it in block.iters:
@@ -83,19 +83,27 @@ def _edge_conditions(
     return [cond for cond in (ge(binding, 0), lt(binding, extent)) if not domain.proves(cond)]
 
 
-def own_nest(block: Block, fixed: Mapping[Var, Expr] | None = None) -> Stmt:
+def own_nest(
+    block: Block, fixed: Mapping[Var, Expr] | None = None, around: Iterable[For] = ()
+) -> Stmt:
     """The canonical nest of a block: serial loops over its iteration variables in order.
 
-    `fixed` variables are bound by loops around, and get none here.
+    `fixed` variables are bound by loops around, and get none here; `around` are the loops whose
+    names are taken where the nest is to stand.
     """
     fixed = fixed or {}
+    taken = _names(around)
     own = [it for it in block.iters if it.var not in fixed]
-    loops = {it.var: Var(it.var.name, it.var.dtype) for it in own}
+    loops = {it.var: Var(unique_name(it.var.name, taken), it.var.dtype) for it in own}
     bindings = {**loops, **fixed}
     nest: Stmt = Leaf(block, tuple(bindings[it.var] for it in block.iters))
     for it in reversed(own):
         nest = For(loops[it.var], it.extent, nest)
     return nest
+
+
+def _names(loops: Iterable[For]) -> set[str]:
+    return {v.name for loop in loops for v in (loop.var, *(part.var for part in loop.parts))}
 
 
 def data_dimensions(block: Block) -> dict[int, Var] | None:

@@ -3,7 +3,7 @@
 import pytest
 
 import tdsl as td
-from tests.scheduling.algorithms import cumsum, increment, matmul
+from tests.scheduling.algorithms import cumsum, histogram, increment, matmul
 from tests.scheduling.running import nest, scheduled, shown
 from tests.scheduling.test_reductions import online_softmax
 from tests.scheduling.test_shapes_of_programs import recurrent
@@ -115,3 +115,16 @@ def test_an_unsafe_step_takes_a_reducer_at_its_word():
         s.rfactor(outer)
     assert s.rfactor(outer, unsafe=True) == "r.rf"
     assert s.blocks() == ("r.rf", "r")
+
+
+def test_loops_of_partial_results_are_called_apart_from_those_around():
+    s = scheduled(histogram(9, 4))
+    s.rfactor("hist.r", axis=1)
+    s.rfactor("hist.r")
+    s.reverse_compute_at("hist", "hist.rf.1.d0")
+    outer, *_ = s.loops("hist.rf.1")
+    with pytest.raises(td.ScheduleError, match="would run twice") as refused:
+        s.rfactor("hist.r")
+    first, second = refused.value.witness.first, refused.value.witness.second
+    assert (first["d0_1"], first["r"]) == (second["d0_1"], second["r"])
+    assert first[outer.name] != second[outer.name]

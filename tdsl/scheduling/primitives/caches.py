@@ -182,7 +182,7 @@ def cache_write(
     around = loop_path(body, anchor)
     shared = () if at is None else edit.path_to_loop(edit.loop(at))
     own = loop_vars(anchor) - {x.var for s in shared if isinstance(s, For) for x in s.levels}
-    body = put_after(body, anchor, own_nest(copy, _times(last, copy, own)))
+    body = put_after(body, anchor, own_nest(copy, _times(last, copy, own), around))
     body = allocated_around(body, caches, Scope(scope))
     inside = edit.loop(at).var if at is not None else around[-1].var if around else None
 

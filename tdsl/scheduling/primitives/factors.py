@@ -79,8 +79,9 @@ def rfactor(edit: Edit, loop: LoopArg, axis: CountArg = 0, unsafe: bool = False)
         if not commutes(block.reducer):
             _keeps_order(edit, leaf, target, path)
     found = factor(edit, leaf, target, path, place)
-    combined = _total_nest(edit, nest, leaf, found.total)
-    new = _steps(found, swap(nest, leaf, found.leaf), combined)
+    around = loop_path(edit.body, nest)
+    combined = _total_nest(edit, nest, leaf, found.total, around)
+    new = _steps(found, swap(nest, leaf, found.leaf), combined, around)
     body = swap(edit.body, nest, allocated_around(new, found.buffers, Scope.GLOBAL))
     floor = Numerics.EXACT if swaps_exactly(block) else Numerics.REASSOCIATES
     algorithm = with_body(edit.algorithm, _rewritten(edit.algorithm.body, block, found))
@@ -155,10 +156,10 @@ def _factored_nest(edit: Edit, leaf: Leaf) -> Stmt:
     return outermost
 
 
-def _total_nest(edit: Edit, nest: Stmt, leaf: Leaf, total: Block) -> Stmt:
+def _total_nest(edit: Edit, nest: Stmt, leaf: Leaf, total: Block, around: tuple[For, ...]) -> Stmt:
     """The nest that combines the partial results: data loops as before, then one over them."""
     if total.kind is BlockKind.UPDATE:
-        return own_nest(total)
+        return own_nest(total, around=around)
     path = edit.path(edit.blocks_below(nest)[0])
     made = data_nest(edit, path, nest, leaf, total)
     (inner,) = leaves_below(made)
@@ -168,8 +169,8 @@ def _total_nest(edit: Edit, nest: Stmt, leaf: Leaf, total: Block) -> Stmt:
     return swap(made, inner, replace(over, body=bound))
 
 
-def _steps(found: Factored, partial: Stmt, total: Stmt) -> Stmt:
-    fill = () if found.fill is None else (own_nest(found.fill),)
+def _steps(found: Factored, partial: Stmt, total: Stmt, around: tuple[For, ...] = ()) -> Stmt:
+    fill = () if found.fill is None else (own_nest(found.fill, around=around),)
     return sequence(*fill, partial, total)
 
 
