@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tdsl.ir.build import add, ge, index, is_const, lt
 from tdsl.ir.expr import Expr, Var
 from tdsl.ir.polyhedra import Domain
-from tdsl.ir.stmt import Block, For, Guard, IterKind, Leaf, LoopKind, Program, Stmt
+from tdsl.ir.stmt import Block, Fetch, For, Guard, IterKind, Leaf, LoopKind, Program, Stmt
 from tdsl.ir.visit import free_vars
 from tdsl.scheduling.naming import unique_name
 
@@ -32,13 +32,13 @@ def nest_over(
     ranges: Mapping[Var, Range],
     fixed: Mapping[Var, Expr],
     around: tuple[For, ...],
-    guards: tuple[Guard, ...] = (),
+    fetches: tuple[Fetch, ...] = (),
 ) -> Stmt:
     """Serial loops over `ranges`, in the order of the block's iteration variables, and the leaf.
 
     Elements of a range that may lie outside the block's domain get a guard. `fixed` variables are
     bound without a loop of their own; `around` are the loops that the nest will stand in;
-    `guards` are added to the leaf.
+    `fetches` are what the leaf asks the caches for.
     """
     taken = _names(around)
     loops: dict[Var, tuple[Var, Range]] = {}
@@ -57,7 +57,7 @@ def nest_over(
         if it.var in loops
         for cond in _edge_conditions(program, loops[it.var][1], binding, it.extent, own, around)
     )
-    nest: Stmt = Leaf(block, tuple(bindings), (*needed, *guards))
+    nest: Stmt = Leaf(block, tuple(bindings), needed, fetches=fetches)
     for it in reversed(block.iters):
         if it.var in loops:
             loop_var, rng = loops[it.var]
@@ -122,7 +122,7 @@ def data_dimensions(block: Block) -> dict[int, Var] | None:
 
 
 def is_rebuildable(nest: Stmt, leaf: Leaf) -> bool:
-    """Whether no step but a placement has touched a nest, so that rebuilding it loses nothing.
+    """Whether no step but a placement has touched a nest's loops: rebuilding it loses nothing.
 
     That is: one serial loop per iteration variable that is bound inside the nest, in the order of
     the iteration variables, each adding to a start that the nest does not change.
@@ -134,7 +134,7 @@ def is_rebuildable(nest: Stmt, leaf: Leaf) -> bool:
             return False
         chain.append(stmt)
         stmt = stmt.body
-    if stmt is not leaf or leaf.atomic or leaf.stream or leaf.fetches:
+    if stmt is not leaf or leaf.atomic or leaf.stream:
         return False
     inner = {loop.var for loop in chain}
     order: list[Var] = []

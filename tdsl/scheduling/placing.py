@@ -59,7 +59,8 @@ def place_producer(edit: Edit, body: Stmt, block: Block, at: Var) -> Stmt:
     ranges = full_ranges(block)
     for dimension, span in enumerate(_needed(edit, rest, loop, block)):
         ranges[dimensions[dimension]] = span
-    new = nest_over(with_body(edit.program, rest), block, ranges, fixed, around)
+    program = with_body(edit.program, rest)
+    new = nest_over(program, block, ranges, fixed, around, leaf.fetches)
     inner = _insert_before_reader(loop.body, new, written)
     for alloc in allocs:
         inner = replace(alloc, body=inner)
@@ -90,7 +91,8 @@ def place_consumer(edit: Edit, body: Stmt, block: Block, at: Var, *, private: bo
             continue
         span = _written(edit, loop, producer, dimension)
         ranges[var] = Range(tidy(sub(span.origin, offset)), span.extent)
-    new = nest_over(with_body(edit.program, rest), block, ranges, fixed, around)
+    program = with_body(edit.program, rest)
+    new = nest_over(program, block, ranges, fixed, around, leaf.fetches)
     new = _with_edges(new, block, producer, load, loop)
     for alloc in _emptied(body, rest):
         new = replace(alloc, body=new)

@@ -472,13 +472,12 @@ def product():
         (lambda: twice(4, 8), lambda s: s.reverse("B.j")),
         (lambda: twice(4, 8), lambda s: s.skew("B.j", by="B.i")),
         (lambda: twice(4, 8), lambda s: s.stream("B")),
-        (lambda: twice(4, 8), lambda s: s.prefetch("B", "A", "i, j -> i + 1, j")),
         (product, lambda s: s.atomic("C")),
         (product, lambda s: s.decompose_reduction("C", "C.i")),
     ],
     ids=[
         "vectorize", "unroll", "parallel", "fuse", "split", "reorder", "reverse", "skew", "stream",
-        "prefetch", "atomic", "decompose",
+        "atomic", "decompose",
     ],
 )  # fmt: skip
 def test_what_a_step_did_to_a_nest_is_not_lost(algorithm, step):

@@ -11,7 +11,7 @@ from tdsl.ir.stmt import Prefetch
 from tdsl.ir.visit import walk
 from tdsl.lower import lower
 from tests.scheduling.algorithms import increment, matmul
-from tests.scheduling.running import check, nest, scheduled
+from tests.scheduling.running import check, nest, scheduled, shown
 
 
 def fetched(s):
@@ -104,11 +104,22 @@ def test_prefetch_with_a_map_that_does_not_fit_is_refused(index_map, message):
         s.prefetch("B", "A", index_map)
 
 
-def test_a_block_that_prefetches_is_not_placed_again():
+def test_a_block_that_is_placed_takes_its_prefetches_along():
     a = td.placeholder((8, 8), "float32", name="A")
     b = td.compute((8, 8), lambda i, j: a[i, j] + 1.0, name="B")
     c = td.compute((8, 8), lambda i, j: b[i, j] + 1.0, name="C")
     s = scheduled(td.func("f", [a], [c]))
     s.prefetch("B", "A", "i, j -> i + 1, j")
-    with pytest.raises(td.ScheduleError, match="compute_at first"):
-        s.compute_at("B", at="C.i")
+    s.compute_at("B", at="C.i")
+    shown(
+        s,
+        """
+        for i in 8:
+          alloc B: f32[8, 8]
+          for i_1 in 1:
+            for j in 8:
+              B[i + i_1, j] = A[i + i_1, j] + 1  # prefetch A[i + i_1 + 1, j]
+          for j in 8:
+            C[i, j] = B[i, j] + 1
+        """,
+    )

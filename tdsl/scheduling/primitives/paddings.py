@@ -102,7 +102,8 @@ def _contraction(edit: Edit, leaf: Leaf) -> Stmt:
     loops = loop_path(edit.body, leaf)
     whole = [it.extent for it in block.iters] == [loop.extent for loop in loops]
     plain = nest is leaf or (isinstance(nest, For) and loops and nest is loops[0])
-    if frozen or leaf.guards or not whole or not plain or not is_rebuildable(nest, leaf):
+    marked = leaf.guards or leaf.fetches
+    if frozen or marked or not whole or not plain or not is_rebuildable(nest, leaf):
         raise edit.error(
             f"block {block.name!r} is scheduled already, and its loops would be rebuilt",
             f"pad_einsum first: pad {block.name!r}, then schedule its new loops",
