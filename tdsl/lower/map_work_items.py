@@ -14,8 +14,9 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from tdsl.errors import LoweringError
-from tdsl.ir.build import TRUE, conjunction, index
+from tdsl.ir.build import TRUE, conjunction, index, lt
 from tdsl.ir.expr import Buffer, Const, Expr, Load, Unary, UnaryOp, Var
+from tdsl.ir.interval import Interval, bounds
 from tdsl.ir.stmt import Alloc, For, If, Let, LoopKind, Program, Scope, Seq, Stmt, Store
 from tdsl.ir.visit import free_vars, loads, statements, substitute, walk
 from tdsl.lower.barriers import insert_barriers
@@ -193,7 +194,7 @@ class _Kernel:
             case Seq(body=body):
                 return sequence(self._stmt(child, bound, conds) for child in body)
             case For(kind=LoopKind.SERIAL | LoopKind.UNROLLED):
-                return map_statements(s, lambda n: self._stmt(n, bound, conds))
+                return self._loop(s, bound, conds)
             case Let() if not loads(s.value):
                 if free_vars(s.value) & self.differing:
                     self.differing.add(s.var)
@@ -209,6 +210,19 @@ class _Kernel:
                 )
             case _:
                 raise LoweringError("local loops depend on data that other work-items make")
+
+    def _loop(self, s: For, bound: dict[LoopKind, int], conds: tuple[Expr, ...]) -> Stmt:
+        """A loop in which work-items may meet: all of them run it equally often.
+
+        One whose iterations are over (the tail of a split ends so) stands by in what is left.
+        """
+        if free_vars(s.extent) & self.differing and not loads(s.extent):
+            axes = {a.var: Interval(index(0), index(a.size - 1)) for a in self.team.axes}
+            _, most = bounds(s.extent, axes)
+            if most is not None and not free_vars(most) & self.differing:
+                conds = (*conds, lt(s.var, s.extent))
+                s = dataclasses.replace(s, extent=most)
+        return map_statements(s, lambda n: self._stmt(n, bound, conds))
 
     def _if(self, s: If, bound: dict[LoopKind, int], conds: tuple[Expr, ...]) -> Stmt:
         if not free_vars(s.cond) & self.differing and not loads(s.cond):

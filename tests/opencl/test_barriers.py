@@ -134,3 +134,20 @@ def test_work_items_that_overwrite_what_others_wrote_wait_for_global_memory(body
 @pytest.mark.parametrize("make", [kernels.matmul, kernels.matmul_tiled])
 def test_results_that_are_written_after_all_barriers_need_no_fence_for_global_memory(make):
     assert "CLK_GLOBAL_MEM_FENCE" not in kernels.source(make(8))
+
+
+def test_work_items_whose_rows_are_over_wait_with_the_others(opencl):
+    """Two rows for each work-item along y, summed by those along x; the last one has one row."""
+    x, k = td.placeholder((7, 8), name="X"), td.reduce_axis(8, name="k")
+    y = td.compute((7,), lambda i: td.sum(x[i, k], axis=k), name="Y")
+    s = td.Schedule(td.func("sums", [x], [y]), target="opencl")
+    group, row, _ = s.split("Y.i", (None, 2, 2))
+    outer, lane = s.split("Y.k", 4)
+    s.reorder(lane, outer)
+    partial = s.rfactor(lane)
+    s.set_scope(partial, "shared")
+    kernels.bind(s, group_x=group, local_y=row, local_x=s.loops(partial)[-2])
+    assert len(kernels.barriers(kernels.lowered(s))) == 2
+    rows = np.arange(56, dtype=np.float32).reshape(7, 8)
+    kernels.check_hostile(s, {"X": rows}, {"Y": rows.sum(axis=1)})
+    np.testing.assert_array_equal(td.build(s)(rows), rows.sum(axis=1))
