@@ -2,7 +2,8 @@
 
 An atom is a variable, a floor division or modulo by a literal, or, where the expression is not
 affine, the expression itself. Equal forms mean equal values, so differences cancel: the form of
-``(i*4 + j)//4 - i`` is the one of ``j//4``.
+``(i*4 + j)//4 - i`` is the one of ``j//4``. Products so large that they may wrap are not affine,
+nor are divisions of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from tdsl.ir import build
 from tdsl.ir.expr import Binary, BinaryOp, Cast, Const, Expr, Select, Unary, UnaryOp, Var
+from tdsl.ir.growth import LARGEST, growth
 from tdsl.ir.visit import free_vars
 
 _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
@@ -265,10 +267,20 @@ def _only_division(form: Affine) -> tuple[Expr, int] | None:
 
 def _product(e: Expr, a: Affine, b: Affine) -> Affine:
     if b.is_constant:
-        return a * b.const
-    if a.is_constant:
-        return b * a.const
-    return _atom(e)
+        form = a * b.const
+    elif a.is_constant:
+        form = b * a.const
+    else:
+        return _atom(e)
+    return _atom(e) if _wraps(form) else form
+
+
+def _wraps(form: Affine) -> bool:
+    """Whether the value may leave int64, so that a division of it is none of its terms."""
+    return any(
+        abs(c) > LARGEST or (not isinstance(atom, Var) and abs(c) * growth(atom) > LARGEST)
+        for atom, c in form.terms.items()
+    )
 
 
 def _division(e: Expr, a: Affine, b: Affine, rule: Callable[[Affine, int], Affine]) -> Affine:
@@ -276,6 +288,8 @@ def _division(e: Expr, a: Affine, b: Affine, rule: Callable[[Affine, int], Affin
         return _atom(e)
     if b.const == 0:
         return Affine({})  # x // 0 and x % 0 are 0
+    if _wraps(a):
+        return _atom(e)
     if b.const < 0:
         # x // -d = -x // d and x % -d = -(-x % d)
         positive = rule(a * -1, -b.const)
@@ -287,7 +301,7 @@ def _extremum(e: Expr) -> Affine:
     assert isinstance(e, Binary)
     a, b = linear(e.a), linear(e.b)
     gap = a - b
-    if gap.is_constant:
+    if gap.is_constant and not _wraps(a):
         first = gap.const <= 0 if e.op is BinaryOp.MIN else gap.const >= 0
         return a if first else b
     return _atom(Binary(e.op, a.expr(), b.expr()))

@@ -40,6 +40,7 @@ class Interval:
 
 
 EVERYTHING = Interval(None, None)
+_WRAPS = 1 << 63
 
 
 def bounds(e: Expr, env: Mapping[Var, Interval]) -> tuple[Expr | None, Expr | None]:
@@ -172,6 +173,8 @@ def _maximum(a: Interval, b: Interval) -> Interval:
 def _product(a: Interval, b: Interval) -> Interval:
     corners = [x * y for x in a.constants for y in b.constants if x is not None and y is not None]
     if len(corners) == 4:
+        if max(map(abs, corners)) >= _WRAPS:
+            return EVERYTHING
         return Interval(build.index(min(corners)), build.index(max(corners)))
     if a.lo is not None and a.lo == a.hi and b.lo is not None and b.lo == b.hi:
         return Interval.at(tidy(build.mul(a.lo, b.lo)))

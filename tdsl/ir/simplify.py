@@ -33,6 +33,7 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
+from tdsl.ir.growth import LARGEST, growth
 from tdsl.ir.interval import Interval, constant_bounds
 from tdsl.ir.rewriting import Rule
 from tdsl.ir.rules import RULES
@@ -342,6 +343,8 @@ def _fits(e: Expr, data: Collection[Var]) -> bool:
             return abs(value) < _LARGE
         case Binary(BinaryOp.SHL, _, _) | Unary(UnaryOp.NOT, _):
             return e.dtype.is_bool
+        case Binary(BinaryOp.MUL, _, _):
+            return growth(e) <= LARGEST
         case _:
             return True
 

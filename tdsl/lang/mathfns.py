@@ -32,12 +32,20 @@ def abs(x: object) -> Value:  # noqa: A001 - numpy's name
 
 
 def popcount(x: object) -> Value:
-    """Number of one bits of an integer, in its type."""
+    """Number of one bits of an integer, in its type.
+
+    Raises:
+        TypeMismatch: a float or a bool.
+    """
     return unary(UnaryOp.POPCOUNT, x)
 
 
 def clz(x: object) -> Value:
-    """Number of leading zero bits of an integer (its width for 0)."""
+    """Number of leading zero bits of an integer (its width for 0).
+
+    Raises:
+        TypeMismatch: a float or a bool.
+    """
     return unary(UnaryOp.CLZ, x)
 
 

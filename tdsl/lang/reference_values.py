@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tdsl.dtypes import DType
+from tdsl.dtypes import DType, bfloat16
 from tdsl.errors import InternalError
 from tdsl.ir.expr import BinaryOp, MathFn, UnaryOp
 
@@ -20,8 +20,20 @@ Array = NDArray[Any]
 
 
 def wrap(values: Array, dtype: DType) -> Array:
-    """Give the values their dtype, rounding or wrapping."""
-    return np.asarray(values).astype(dtype.numpy, copy=False)
+    """Give the values their dtype, rounding once or wrapping."""
+    given = np.asarray(values)
+    if dtype is bfloat16 and given.dtype.itemsize > 2 and given.dtype != np.float32:
+        given = _odd_single(given)
+    return given.astype(dtype.numpy, copy=False)
+
+
+def _odd_single(values: Array) -> Array:
+    """float32, rounded to odd: ml_dtypes takes all numbers through float32, and rounds again."""
+    near = values.astype(np.float32)
+    exact, back = values.astype(np.longdouble), near.astype(np.longdouble)
+    bits = near.view(np.int32)
+    odd = (bits - (np.abs(back) > np.abs(exact))) | 1
+    return np.where(np.isfinite(near) & (back != exact), odd, bits).view(np.float32)
 
 
 def binary(op: BinaryOp, a: Array, b: Array, dtype: DType) -> Array:
@@ -58,8 +70,9 @@ def _float_binary(op: BinaryOp, a: Array, b: Array) -> Array:
         BinaryOp.SUB: np.subtract,
         BinaryOp.MUL: np.multiply,
         BinaryOp.TRUEDIV: np.true_divide,
-        BinaryOp.MIN: np.minimum,
-        BinaryOp.MAX: np.maximum,
+        # numpy's own choose either of two zeros
+        BinaryOp.MIN: lambda x, y: np.where((x <= y) | np.isnan(x), x, y),
+        BinaryOp.MAX: lambda x, y: np.where((x >= y) | np.isnan(x), x, y),
     }
     return table[op](a, b)
 
@@ -165,7 +178,7 @@ def cast(a: Array, source: DType, target: DType) -> Array:
     if target.is_bool:
         return np.not_equal(a, np.zeros((), a.dtype))
     if not (source.is_float and target.is_integer):
-        return a.astype(target.numpy)
+        return wrap(a, target)
     wide = a.astype(np.float64)
     whole = np.trunc(np.where(np.isnan(wide), 0.0, wide))
     low, high = int(target.min), int(target.max)

@@ -22,6 +22,7 @@ from tdsl.ir.expr import (
     Load,
     Var,
 )
+from tdsl.ir.growth import LARGEST, growth
 from tdsl.ir.stmt import Stmt
 from tdsl.ir.visit import walk
 from tdsl.lang.bounds import format_expr
@@ -204,7 +205,9 @@ def as_index(i: object, extent: Expr, name: str) -> Expr:
 
 
 def _needs_check(e: Expr) -> bool:
-    """Whether only the run can tell where the index points: data, or products of variables."""
+    """Whether only the run can tell where the index points: data, products of variables, hashes."""
+    if growth(e) > LARGEST:
+        return True
     for n in walk(e):
         if isinstance(n, Load):
             return True

@@ -394,6 +394,8 @@ def unary(op: UnaryOp, x: object) -> Value:
         raise TypeMismatch(f"'~' of {a.dtype} values")
     if op in (UnaryOp.NEG, UnaryOp.ABS) and a.dtype.is_bool:
         raise TypeMismatch(f"{op.value} of bool values", hint="cast to int32 first")
+    if op in (UnaryOp.POPCOUNT, UnaryOp.CLZ) and not a.dtype.is_integer:
+        raise TypeMismatch(f"td.{op.value} of {a.dtype}", hint="it is for integers")
     return Value(Unary(op, a))
 
 
@@ -430,6 +432,8 @@ def math_call(fn: MathFn, *operands: object) -> Value:
 def cast(x: object, dtype: object) -> Value:
     """Convert to another dtype: float to int saturates, int to int wraps, NaN gives 0.
 
+    Numbers are converted as values are.
+
     >>> cast(3, "float32").dtype.name
     'float32'
 
@@ -438,9 +442,17 @@ def cast(x: object, dtype: object) -> Value:
     """
     target = as_dtype(dtype)
     if is_number(x):
-        return Value(const(x, target))
+        return Value(_converted(x, target))
     e = as_expr(x)
     return Value(e if e.dtype is target else Cast(e, target))
+
+
+def _converted(x: Any, target: DType) -> Const:
+    """A number as a constant: floats too large for an integer type give its ends."""
+    value: float = x.item() if hasattr(x, "item") else x
+    if target.is_integer and isinstance(value, float):
+        value = 0 if math.isnan(value) else max(target.min, min(value, target.max))
+    return const(value, target)
 
 
 def select(cond: object, a: object, b: object) -> Value:

@@ -26,11 +26,9 @@ from tdsl.ir.expr import (
     UnaryOp,
     Var,
 )
+from tdsl.ir.growth import LARGEST, growth
 from tdsl.ir.stmt import For, Let, Part, Program
 from tdsl.ir.visit import free_vars, walk
-
-# Literals beyond this one are those of hash functions and random numbers, which mean to wrap.
-LARGEST = 1 << 32
 
 # Steps of one proof. Goals about tiles and halos take fewer than twenty.
 FUEL = 160
@@ -111,14 +109,14 @@ def _upper(part: Part) -> list[Affine]:
 
 
 def is_index(e: Expr) -> bool:
-    """Whether *e* is index arithmetic, which never wraps; arithmetic on loaded data may."""
+    """Whether *e* is index arithmetic, which never wraps; that of data and of hashes may."""
     if e.dtype is not dtypes.INDEX or e.lanes > 1:
         return False
     if isinstance(e, Var | Const):
         return True
-    found = list(walk(e))
-    if any(isinstance(n, Const) and abs(n.value) > LARGEST for n in found):
+    if growth(e) > LARGEST:
         return False
+    found = list(walk(e))
     data = [n for n in found if isinstance(n, Load | Extern)]
     if not data:
         return True

@@ -29,8 +29,8 @@ from tdsl.ir.expr import (
     Shuffle,
     Unary,
 )
+from tdsl.ir.growth import LARGEST, growth
 from tdsl.ir.visit import walk
-from tdsl.lower.facts import LARGEST
 
 _WIDEST_RAMP = 1 << 30  # steps of a ramp that are handled in 32 bits
 _DIVISIONS = (BinaryOp.FLOORDIV, BinaryOp.FLOORMOD)
@@ -107,7 +107,8 @@ def binary(op: BinaryOp, a: Expr, b: Expr) -> Expr:
 def _scalar(op: BinaryOp, a: Expr, b: Expr) -> Expr:
     fold = _FOLDS.get(op)
     if fold is not None and a.dtype is dtypes.INDEX and b.dtype is dtypes.INDEX:
-        return fold(a, b)
+        folded = fold(a, b)
+        return const(folded.value, dtypes.INDEX) if isinstance(folded, Const) else folded
     return Binary(op, a, b)
 
 
@@ -181,9 +182,8 @@ def _divide_ramp(op: BinaryOp, a: Expr, b: Expr) -> Expr | None:
 
 def _is_index(e: Expr) -> bool:
     """Whether *e* is arithmetic of indices, which does not wrap."""
-    return not any(
-        isinstance(n, Load | Cast | Bitcast) or (isinstance(n, Const) and abs(n.value) > LARGEST)
-        for n in walk(e)
+    return growth(e) <= LARGEST and not any(
+        isinstance(n, Load | Cast | Bitcast | Extern) for n in walk(e)
     )
 
 

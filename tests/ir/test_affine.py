@@ -1,8 +1,11 @@
+import pytest
 from hypothesis import given, settings, strategies as st
 
+from tdsl import dtypes
 from tdsl.ir import build
 from tdsl.ir.affine import affine, difference, equal, linear, stride_of, tidy
 from tdsl.ir.expr import Binary, BinaryOp, Const, Expr, Select, Unary, UnaryOp, Var
+from tdsl.ir.interp_values import binary
 from tdsl.ir.interval import Interval, bounds, constant_bounds
 from tdsl.ir.visit import free_vars
 
@@ -109,6 +112,52 @@ def test_nested_divisions_merge():
 def test_products_of_variables_are_not_affine():
     assert affine(build.mul(i, N)) is None
     assert linear(build.mul(i, N)).terms
+
+
+def hashed(e, steps=5):
+    for _ in range(steps):
+        e = build.mul(e, 65599)
+    return e
+
+
+def mixed(e):
+    x = build.mul(e, 1540483477)
+    return build.mul(Binary(BinaryOp.XOR, x, Binary(BinaryOp.SHR, x, build.index(15))), 1540483477)
+
+
+def wrapped(e: Expr, value):
+    """The value of *e* as a machine computes it, of variables that are all `value`."""
+    match e:
+        case Const(value=v):
+            return v
+        case Binary(op, a, b):
+            return binary(op, dtypes.INDEX)(wrapped(a, value), wrapped(b, value))
+    return value
+
+
+@pytest.mark.parametrize("value", [3, 77, 12_345])
+@pytest.mark.parametrize(
+    "e",
+    [
+        build.floormod(hashed(i), 1000),
+        build.floormod(build.add(build.mul(hashed(i), 13), 7), 10),
+        build.floordiv(build.mul(i, 1 << 62), 1 << 62),
+        build.floormod(build.mul(i, 6364136223846793005), 10),
+        build.floormod(mixed(i), 1000),
+        build.floormod(Binary(BinaryOp.SHL, i, build.index(60)), 7),
+    ],
+)
+def test_divisions_of_products_that_wrap_are_of_what_is_left_of_them(e, value):
+    assert wrapped(tidy(e), value) == wrapped(e, value)
+    assert affine(e) is None
+
+
+def test_products_that_may_wrap_have_no_bounds():
+    few, many = ({i: Interval.of_extent(n)} for n in (2, 3))
+    e = build.mul(i, 1 << 62)
+    assert constant_bounds(e, few) == (0, 1 << 62)
+    assert constant_bounds(e, many) == (None, None)
+    assert constant_bounds(build.floormod(e, 10), many) == (0, 9)
 
 
 def test_strides():

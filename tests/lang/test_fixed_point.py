@@ -118,3 +118,21 @@ def test_floats_and_the_widest_integers_are_refused():
     z = td.placeholder((4,), "int8", name="z")
     with pytest.raises(td.TypeMismatch, match="mixes int64 and int8"):
         td.saturating_add(y[0], z[0])
+
+
+@pytest.mark.parametrize("to", INTEGERS)
+def test_numbers_are_cast_as_values_are(to):
+    dtype = BY_NAME[to]
+    for x in (2.9, -2.9, 1e30, -1e30, float("inf"), float("-inf"), np.float64(300.5)):
+        assert td.cast(x, to).expr.value == clamp(int(max(-1e40, min(x, 1e40))), dtype), x
+    assert td.cast(float("nan"), to).expr.value == 0
+    for x in (300, -1, 1 << 63):
+        assert (td.cast(x, to).expr.value - x) % (1 << dtype.bits) == 0, x
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool"])
+@pytest.mark.parametrize("count", [td.popcount, td.clz])
+def test_bits_are_counted_of_integers(count, dtype):
+    x = td.placeholder((4,), dtype, name="x")
+    with pytest.raises(td.TypeMismatch, match=f"of {dtype}"):
+        count(x[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -142,6 +144,41 @@ def test_out_of_range_data_raises_index_error() -> None:
     np.testing.assert_array_equal(td.reference(f)(table, good), table[good])
     with pytest.raises(IndexError, match="index 8 is outside"):
         td.reference(f)(table, np.array([1, 8, 0, 0], np.int32))
+
+
+@pytest.mark.parametrize(
+    ("source", "x"),
+    [("float64", 1 + 2**-8 + 2**-40), ("int32", 2**30 + 2**22 + 1), ("uint64", 2**63 + 2**55 + 1)],
+)
+def test_numbers_round_to_bfloat16_once(source: str, x: float) -> None:
+    # just above the middle of two neighbours: rounded to float32 first, it would be the middle
+    X = td.placeholder((2,), source, name="X")
+    Y = td.compute((2,), lambda i: td.cast(X[i], "bfloat16"), name="Y")
+    f = td.func("rounded", [X], [Y])
+    below = 2.0 ** math.floor(math.log2(x))
+    for run in (td.reference(f), td.build(f)):
+        y = run(np.array([x, 3], source)).astype(np.float64)
+        assert y.tolist() == [below * (1 + 2**-7), 3.0]
+
+
+def test_of_two_zeros_the_first_is_the_least_and_the_greatest() -> None:
+    X = td.placeholder((2,), name="X")
+    Y = td.compute(
+        (2,), lambda i: (td.minimum(X[i], X[1 - i]), td.maximum(X[i], X[1 - i])), name="Y"
+    )
+    f = td.func("extremes", [X], list(Y))
+    for run in (td.reference(f), td.build(f)):
+        for y in run(np.array([0.0, -0.0], np.float32)):
+            assert np.signbit(y).tolist() == [False, True]
+
+
+def test_an_index_that_wraps_is_checked_as_data_are() -> None:
+    T = td.placeholder((4,), "int64", name="T")
+    E = td.compute((4,), lambda i: T[(i * 2**62) // 2**62], name="E")
+    f = td.func("wrap", [T], [E])
+    for run in (td.reference(f), td.build(f)):
+        with pytest.raises(IndexError, match="-2 is out"):  # 2 * 2**62 is -(2**63)
+            run(np.arange(4))
 
 
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])

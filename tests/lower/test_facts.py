@@ -294,6 +294,10 @@ def test_of_numbers_that_may_wrap_nothing_follows():
         (Load(Buffer("x", dtypes.int64, (M,)), (I,)), False),
         (add(I, Extern("f", (), dtypes.int64)), False),
         (Checked(Extern("f", (), dtypes.int64), M), True),
+        (mul(I, 65599), True),
+        (mul(mul(I, 65599), 65599), False),  # may not fit: such is a hash, not an index
+        (floormod(mul(mul(I, 65599), 65599), 10), True),  # whatever it is of
+        (Cast(Cast(I, dtypes.uint64), dtypes.int64), False),
     ],
 )
 def test_only_numbers_of_loops_and_sizes_are_indices(e, whether):

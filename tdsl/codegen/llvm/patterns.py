@@ -87,15 +87,15 @@ def literal_lanes(mask: Expr) -> tuple[bool, ...] | None:
 def pattern(e: Expr) -> Pattern | None:
     """The lanes of an index vector as one base and literal distances, None where they are not."""
     found = _pattern(e)
-    if found is None or e.dtype is dtypes.INDEX:
-        return found
-    if not (found.is_known and e.dtype.is_integer):
+    if found is None or not found.is_known:
+        return found if e.dtype is dtypes.INDEX else None
+    if not e.dtype.is_integer:
         return None
     return Pattern(found.base, tuple(int(const(n, e.dtype).value) for n in found.offsets))
 
 
 def _pattern(e: Expr) -> Pattern | None:
-    """The same of lanes that do not wrap; those of narrow integers do."""
+    """The same of lanes that do not wrap."""
     match e:
         case Broadcast(a=Const(value=value), count=lanes):
             return Pattern(index(0), (int(value),) * lanes)

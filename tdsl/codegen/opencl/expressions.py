@@ -45,6 +45,7 @@ from tdsl.ir.expr import (
     Unary,
     Var,
 )
+from tdsl.ir.growth import LARGEST, growth
 from tdsl.ir.visit import walk
 from tdsl.lower.facts import not_negative
 
@@ -57,7 +58,7 @@ class Writer:
         self._sharing = Sharing(tuple(roots))
         self._named: dict[int, Value] = {}
         self._lanes: dict[tuple[int, int], Value] = {}
-        self.in_index = 0  # index arithmetic never leaves its range
+        self.in_index = 0  # index arithmetic never leaves its range; that of hashes does
 
     # -- whole values ---------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ class Writer:
         mentioned = [n for n in walk(e) if isinstance(n, Load | Var)]
         if any(isinstance(n, Load) or n in self.scope.data for n in mentioned):
             return True
-        return not self.in_index and not _is_small_index(e)
+        return growth(e) > LARGEST or (not self.in_index and not _is_small_index(e))
 
     # -- single lanes ---------------------------------------------------------------------------
 
