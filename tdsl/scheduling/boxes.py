@@ -10,7 +10,7 @@ from tdsl.ir.expr import Expr, Var
 from tdsl.ir.polyhedra import Domain
 from tdsl.ir.stmt import Block, Fetch, For, Guard, IterKind, Leaf, LoopKind, Program, Stmt
 from tdsl.ir.visit import free_vars
-from tdsl.scheduling.naming import unique_name
+from tdsl.scheduling.naming import loop_names, unique_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def nest_over(
     bound without a loop of their own; `around` are the loops that the nest will stand in;
     `fetches` are what the leaf asks the caches for.
     """
-    taken = _names(around)
+    taken = loop_names(around)
     loops: dict[Var, tuple[Var, Range]] = {}
     bindings: list[Expr] = []
     for it in block.iters:
@@ -92,7 +92,7 @@ def own_nest(
     names are taken where the nest is to stand.
     """
     fixed = fixed or {}
-    taken = _names(around)
+    taken = loop_names(around)
     own = [it for it in block.iters if it.var not in fixed]
     loops = {it.var: Var(unique_name(it.var.name, taken), it.var.dtype) for it in own}
     bindings = {**loops, **fixed}
@@ -100,10 +100,6 @@ def own_nest(
     for it in reversed(own):
         nest = For(loops[it.var], it.extent, nest)
     return nest
-
-
-def _names(loops: Iterable[For]) -> set[str]:
-    return {v.name for loop in loops for v in (loop.var, *(part.var for part in loop.parts))}
 
 
 def data_dimensions(block: Block) -> dict[int, Var] | None:

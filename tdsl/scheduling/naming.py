@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tdsl.ir.expr import Buffer, Var
@@ -91,8 +92,12 @@ def index_program(program: Program) -> Index:
 
 def names_around(path: tuple[Stmt, ...], stmt: Stmt) -> set[str]:
     """Names of the loops above *stmt* (in *path*) and at or below it, parts of fused ones too."""
-    near = [s for s in (*path, *statements(stmt)) if isinstance(s, For)]
-    return {loop.var.name for loop in near} | {v.name for loop in near for v in own_vars(loop)}
+    return loop_names(s for s in (*path, *statements(stmt)) if isinstance(s, For))
+
+
+def loop_names(loops: Iterable[For]) -> set[str]:
+    """Names of loops, and of the parts of fused ones."""
+    return {v.name for loop in loops for v in (loop.var, *own_vars(loop))}
 
 
 def unique_name(name: str, taken: set[str]) -> str:

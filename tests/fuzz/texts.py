@@ -11,12 +11,18 @@ from tdsl.ir.parser import parse_program
 from tdsl.ir.printer import print_program
 from tdsl.ir.verify import Stage, problems
 from tdsl.scheduling import replay
+from tdsl.scheduling.naming import index_program
 
 
 def round_trips(s: td.Schedule) -> Disagreement | None:
-    """The program is well formed, and its text forms and its trace rebuild it."""
+    """The program is well formed, each loop can be named, and its text and trace rebuild it."""
     for _, text in problems(s.program, Stage.SCHEDULED):
         return Disagreement("verifier", text)
+    index = index_program(s.program)
+    for leaf in index.leaves:
+        names = [loop.var.name for loop in index.loop_path(leaf)]
+        if len(set(names)) < len(names):
+            return Disagreement("names", f"two of the loops around {leaf} have one name: {names}")
     for program in (s.program, s.algorithm):
         if not alpha_equal(parse_program(print_program(program)), program):
             return Disagreement("text", "the parsed text is another program")

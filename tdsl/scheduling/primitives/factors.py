@@ -17,6 +17,7 @@ from tdsl.scheduling.boxes import own_nest
 from tdsl.scheduling.edit import Edit
 from tdsl.scheduling.factoring import Factored, factor
 from tdsl.scheduling.identities import check_identity
+from tdsl.scheduling.naming import loop_names, unique_name
 from tdsl.scheduling.ordering import reordered
 from tdsl.scheduling.partials import data_nest
 from tdsl.scheduling.primitive import primitive
@@ -164,7 +165,9 @@ def _total_nest(edit: Edit, nest: Stmt, leaf: Leaf, total: Block, around: tuple[
     made = data_nest(edit, path, nest, leaf, total)
     (inner,) = leaves_below(made)
     last = total.iters[-1]
-    over = For(Var(last.var.name, last.var.dtype), last.extent, inner, span=edit.core.span())
+    name = unique_name(last.var.name, loop_names((*around, *loop_path(made, inner))))
+    var = Var(name, last.var.dtype)
+    over = For(var, last.extent, inner, span=edit.core.span())
     bound = replace(inner, bindings=(*inner.bindings, over.var))
     return swap(made, inner, replace(over, body=bound))
 
