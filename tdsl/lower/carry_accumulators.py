@@ -13,7 +13,7 @@ from typing import cast
 from tdsl.ir.affine import Affine, linear
 from tdsl.ir.below import BELOW
 from tdsl.ir.build import index, lt, product
-from tdsl.ir.expr import Buffer, Checked, Expr, Load, Node, Ramp, Select, Var
+from tdsl.ir.expr import Buffer, Checked, Const, Expr, Load, Node, Ramp, Select, Var
 from tdsl.ir.stmt import (
     Alloc,
     Barrier,
@@ -30,7 +30,8 @@ from tdsl.ir.stmt import (
 from tdsl.ir.visit import children, free_vars, has_effects, map_children, statements, walk
 from tdsl.lower.bodies import map_statements, sequence, with_body
 from tdsl.lower.facts import Facts, holds, in_range, program_facts
-from tdsl.lower.team import BOUND, LOCALS
+from tdsl.lower.own_elements import AtOnce
+from tdsl.lower.team import BOUND
 from tdsl.target import Target
 
 
@@ -46,12 +47,12 @@ def carry_accumulators(program: Program, target: Target) -> Program:
 class _Limits:
     """What may be carried: buffers that are not in registers yet, as many as the target has.
 
-    `items`: the indices of the work-item that runs the statement at hand.
+    `at_once`: the loops around the statement at hand whose iterations may run at the same time.
     """
 
     target: Target
     registers: frozenset[Buffer]
-    items: frozenset[Var] = frozenset()
+    at_once: AtOnce = field(default_factory=AtOnce)
 
     def fits(self, elements: list[_Element]) -> bool:
         needed = 0
@@ -74,7 +75,7 @@ class _Element:
     stream: bool = False
     direct: bool = False  # touched in every iteration, not only in inner loops or branches
     fresh: bool = False  # each iteration stores it before anything else: no value comes in
-    maybe: bool = False  # not every work-item that comes by stores it
+    maybe: bool = False  # not every iteration that comes by stores it
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ class _Use:
 
 def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
     inner = facts
+    below = replace(limits, at_once=limits.at_once.inside(s))
     if isinstance(s, For):
         inner = facts.inside(s)
         if s.kind is LoopKind.SERIAL and not _meets(s):
@@ -93,11 +95,9 @@ def _visit(s: Stmt, facts: Facts, limits: _Limits) -> Stmt:
             if carried:
                 # what is left in the loop may be carried by the loops inside it
                 return _wrapped(s, carried, facts, limits)
-        elif s.kind in LOCALS:
-            limits = replace(limits, items=limits.items | {s.var})
     elif isinstance(s, If) and s.otherwise is None:
         inner = facts.given(s.cond)
-    return map_statements(s, lambda n: _visit(n, inner, limits))
+    return map_statements(s, lambda n: _visit(n, inner, below))
 
 
 def _meets(loop: For) -> bool:
@@ -111,15 +111,15 @@ def _meets(loop: For) -> bool:
 def _carried(loop: For, facts: Facts, limits: _Limits) -> list[_Element]:
     uses: dict[Buffer, _Use] = {}
     bound = {loop.var} | {n.var for n in statements(loop.body) if isinstance(n, For | Let)}
-    _scan(loop.body, uses, bound, limits.items, direct=True, sure=True)
+    _scan(loop.body, uses, bound, direct=True, sure=True)
     local = {n.buffer for n in statements(loop.body) if isinstance(n, Alloc)}
     chosen: list[_Element] = []
     for buffer, use in uses.items():
         if buffer in local or buffer in limits.registers or use.elements is None:
             continue
         updated = any(e.loaded and e.stored for e in use.elements)
-        if limits.items and any(e.maybe for e in use.elements):
-            continue  # put back by all, it would undo what another work-item stored
+        if not all(limits.at_once.owns(buffer, e.indices) for e in use.elements if e.maybe):
+            continue  # put back by all, it would undo what another iteration stored
         if updated and _apart(use.elements) and _safe(use.elements, loop, facts):
             chosen += use.elements
     return chosen if chosen and limits.fits(chosen) else []
@@ -129,7 +129,6 @@ def _scan(
     n: Node,
     uses: dict[Buffer, _Use],
     bound: set[Var],
-    items: frozenset[Var],
     *,
     direct: bool,
     sure: bool,
@@ -144,12 +143,11 @@ def _scan(
         return
     inside = direct and not isinstance(n, For | If | Select)
     if isinstance(n, Store) and n.mask is not None:
-        inside = sure = False  # the value may only be computed where the mask holds
-    below = sure and not isinstance(n, If)
-    if isinstance(n, For) and free_vars(n.extent) & items:
-        below = False
+        inside = False  # the value may only be computed where the mask holds
+    runs = isinstance(n, For) and isinstance(n.extent, Const) and n.extent.value > 0
+    below = sure and (runs or not isinstance(n, For | If))
     for child in read(n):
-        _scan(child, uses, bound, items, direct=inside, sure=below)
+        _scan(child, uses, bound, direct=inside, sure=below)
     match n:
         case Load() | Store():  # a store comes after the loads of its value
             _note(n, uses, bound, direct=direct, sure=sure)
@@ -261,7 +259,8 @@ def _wrapped(loop: For, elements: list[_Element], facts: Facts, limits: _Limits)
         (e.buffer, e.indices): (slot, _place(e)) for e, slot in zip(elements, slots, strict=True)
     }
     body = _redirected(loop.body, places)
-    inner = _visit(body, facts.inside(loop), limits)
+    within = replace(limits, at_once=limits.at_once.inside(loop))
+    inner = _visit(body, facts.inside(loop), within)
     before = [
         Store(slot, _place(e), Load(e.buffer, e.indices, e.mask))
         for e, slot in zip(elements, slots, strict=True)

@@ -21,7 +21,6 @@ from tdsl.ir.expr import (
     Buffer,
     Checked,
     Expr,
-    Extern,
     Load,
     Node,
     Select,
@@ -30,7 +29,15 @@ from tdsl.ir.expr import (
     Var,
 )
 from tdsl.ir.stmt import Alloc, For, Guard, Leaf, LoopKind, Program, Scope, Stmt, Tail
-from tdsl.ir.visit import block_reads, free_vars, map_block, map_children, substitute, walk
+from tdsl.ir.visit import (
+    block_reads,
+    free_vars,
+    has_effects,
+    map_block,
+    map_children,
+    substitute,
+    walk,
+)
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import Facts, holds, implied, in_range, not_negative, program_facts
 from tdsl.lower.told import anchored, grows, told, unbounded
@@ -134,7 +141,7 @@ def _is_tame(leaf: Leaf, place: _Place) -> bool:
     if any(isinstance(n, Load | Checked) for i in indices for n in walk(i)):
         return False
     values = [write.value for write in block.writes]
-    return not any(isinstance(n, Extern | Checked) for value in values for n in walk(value))
+    return not any(has_effects(e) for e in (*values, block.where or TRUE))
 
 
 def _may_drop(guard: Guard, leaf: Leaf, mapping: Mapping[Var, Expr], place: _Place) -> bool:

@@ -12,7 +12,7 @@ from tdsl.ir.affine import linear
 from tdsl.ir.build import TRUE, add, conjunction, conjuncts, index, sub
 from tdsl.ir.expr import Const, Expr
 from tdsl.ir.stmt import Alloc, For, If, LoopKind, Program, Seq, Stmt
-from tdsl.ir.visit import free_vars, loads, statements, substitute
+from tdsl.ir.visit import free_vars, has_effects, loads, statements, substitute
 from tdsl.lower.bodies import map_statements, with_body
 from tdsl.lower.facts import Facts, implied, not_negative, program_facts
 from tdsl.lower.loop_bounds import binding, greatest, least, named, solve
@@ -34,14 +34,19 @@ def _visit(s: Stmt, facts: Facts) -> Stmt:
     match new:
         case For():
             return _tightened(new, facts)
-        case Alloc(body=If(cond=cond, then=then, otherwise=None)) if not loads(cond):
+        case Alloc(body=If(cond=cond, then=then, otherwise=None)) if _is_free(cond):
             return If(cond, dataclasses.replace(new, body=then))
         case Seq():
             return _joined(new)
-        case If(then=If(cond=cond, then=then, otherwise=None), otherwise=None) if not loads(cond):
-            return If(conjunction([new.cond, cond]), then)  # both sides of an `and` are evaluated
+        case If(then=If(cond=cond, then=then, otherwise=None), otherwise=None) if _is_free(cond):
+            return If(conjunction([new.cond, cond]), then)
         case _:
             return new
+
+
+def _is_free(cond: Expr) -> bool:
+    """Whether a condition may be asked where others fail: an `and` evaluates both sides."""
+    return not loads(cond) and not has_effects(cond)
 
 
 def _joined(s: Seq) -> Stmt:
@@ -67,7 +72,7 @@ def _tightened(loop: For, facts: Facts) -> Stmt:
             conds = list(conjuncts(cond))
         case _:
             return loop
-    outside = [c for c in conds if not loads(c) and not free_vars(c) & own]
+    outside = [c for c in conds if _is_free(c) and not free_vars(c) & own]
     inside = [c for c in conds if c not in outside]
     start: list[Expr] = []
     end: list[Expr] = []
@@ -92,7 +97,7 @@ def _bound(cond: Expr, loop: For, start: list[Expr], end: list[Expr]) -> bool:
     """
     forms = list(implied(cond))
     solved = [solve(form, loop.var) for form in forms]
-    if loads(cond) or not forms or None in solved:
+    if not _is_free(cond) or not forms or None in solved:
         return False
     if loop.kind is LoopKind.UNROLLED and not all(isinstance(e, Const) for e in solved):
         return False

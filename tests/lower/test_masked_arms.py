@@ -132,3 +132,17 @@ def test_atomic_updates_call_functions_where_their_arm_is_taken(on_element):
     given = np.array([0, 1, 0, 0, 1, 0], np.int32)
     td.build(s)(given, np.zeros(2))
     assert np.array_equal(states.any(1), given > 0)
+
+
+def test_conditions_call_functions_where_those_around_them_hold():
+    states = np.zeros((8, 4), np.uint16)  # six are of iterations, two lie beyond the tail
+    n = td.sizes("n")
+    c = td.placeholder((n,), "int32", name="c")
+    r = td.reduce_axis(n, name="r")
+    drawn = DRAW(states.ctypes.data + r * 8) >= 0
+    y = td.compute((2,), lambda i: td.sum(c[r], axis=r, where=drawn), name="y")
+    s = td.Schedule(td.func("conditional", [c], [y]))
+    _, inner = s.split("y.r", 4)
+    s.unroll(inner)
+    assert td.build(s)(np.arange(6, dtype=np.int32)).tolist() == [15, 15]
+    assert states.any(1).tolist() == [True] * 6 + [False] * 2
