@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from tdsl.ir.build import FALSE, TRUE, const, index, is_const, logical_and
 from tdsl.ir.expr import Binary, BinaryOp, Expr, Load, Node, Select, Unary, UnaryOp
-from tdsl.ir.stmt import For, If, Let, Seq, Stmt, Store
+from tdsl.ir.stmt import For, If, Let, LoopKind, Seq, Stmt, Store
 from tdsl.ir.visit import map_children, substitute, walk
 from tdsl.lower.facts import Facts
 
@@ -89,7 +89,8 @@ class _Settler:
 
     def _for(self, s: For, facts: Facts) -> Stmt:
         extent = self.expr(s.extent, facts)
-        if is_const(extent, 1) and not s.parts:
+        # an instruction is matched by its loops, be they of one iteration
+        if is_const(extent, 1) and not s.parts and s.kind is not LoopKind.INSTRUCTION:
             return self._body(substitute(s.body, {s.var: index(0)}), facts)
         body = self._body(s.body, facts.inside(s))
         if is_nothing(body):

@@ -111,11 +111,19 @@ class _Mapped:
     def _run(self, operand: Buffer, load: Load, axes: Sequence[Var], loops: Sequence[Var]) -> Expr:
         """The index of all elements of an operand: they must follow one another."""
         (place,) = load.indices
-        wanted, step = {}, 1
+        wanted: dict[Var, int] = {}  # of axes along which there is more than one element
+        step = 1
         for var, extent in reversed(list(zip(axes, operand.shape, strict=True))):
             assert isinstance(extent, Const)
-            wanted[var] = step
+            if extent.value > 1:
+                wanted[var] = step
             step *= int(extent.value)
+        if step == 1:
+            raise LoweringError(
+                f"{self.found.name!r} takes {operand.name!r} as a vector of a single element",
+                hint="declare it for more than one, or leave these loops to the compiler",
+                span=self.nest.span,
+            )
         strides = {var: stride_of(place, var) for var in wanted}
         if strides != wanted:
             raise LoweringError(

@@ -222,6 +222,21 @@ def test_users_declare_instructions_of_their_own():
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("outermost", ["ji", "ki"])
+def test_operands_of_one_element_are_no_vectors(outermost):
+    """Loops of one iteration are the instruction's too, the first of them as well."""
+    name = f"mac4_{outermost}"
+    td.instruction(
+        name, dot_products(4, 1, ("int32", "int32"), "int32", name=name), "llvm.none",
+        ["<4 x i32>", "<1 x i32>", "<4 x i32>"], features=["no-such-feature"],
+    )  # fmt: skip
+    s, _ = ready(matmul(3, 8, 3, "int32", "int32"), depth=1, lanes=4)
+    s.reorder(f"C.{outermost}", "C.ki" if outermost == "ji" else "C.ji")
+    s.tensorize(f"C.{outermost}", name)
+    with pytest.raises(td.LoweringError, match="as a vector of a single element"):
+        td.build(s)
+
+
 @pytest.mark.parametrize(
     ("types", "message"),
     [
