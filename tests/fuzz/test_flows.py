@@ -46,7 +46,7 @@ def test_places_that_nobody_reads_disturb_nothing():
         (dead,) = (buffer.name for buffer in s.index.allocs)
         s.fold_storage(dead, 1, dim=0)
 
-    assert verdicts(algorithm(pair), fold, lambda s: s.parallel("i")) == (None, None)
+    assert verdicts(algorithm(pair), fold, lambda s: s.reverse("i")) == (None, None)
 
 
 def test_a_place_taken_after_the_last_read_is_free():

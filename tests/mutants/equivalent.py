@@ -136,8 +136,6 @@ EQUIVALENT: dict[str, str] = {
     "tdsl/analysis/model.py: removed_branch: if isinstance(bind, isl().MultiAff): -> if False:": (
         "isl takes a plain function where it expects one in pieces"
     ),
-    "tdsl/analysis/cost.py: forgotten_filter: for c in children(s) if isinstance(c, Stmt) -> "
-    "for c in children(s)": "expressions of loops and allocations execute nothing",
     "tdsl/analysis/cost.py: swapped_arguments: build.mul(times, extent) -> "
     "build.mul(extent, times)": "a product, which is tidied at the end",
     "tdsl/analysis/cost.py: swapped_arguments: build.mul(times, flops) -> "
