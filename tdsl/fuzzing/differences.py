@@ -10,6 +10,7 @@ import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
+_SOON = 2  # bytes of types that overflow soon
 _LOOSE = {2: 6e-2, 4: 2e-4, 8: 1e-9}
 
 
@@ -57,9 +58,13 @@ def _wrong_bits(wanted: Array, got: Array) -> Array:
 
 
 def _wrong_values(wanted: Array, got: Array, size: int) -> Array:
-    """Elements further apart than rounding explains; overflow counts as rounding."""
+    """Elements further apart than rounding explains.
+
+    Overflow counts as rounding, and in types that overflow soon so does what is no number then.
+    """
     a, b = wanted.astype(np.float64), got.astype(np.float64)
     finite = np.isfinite(a) & np.isfinite(b)
     scale = max(1.0, float(np.max(np.abs(a), where=finite, initial=0.0)))
     with np.errstate(invalid="ignore"):
-        return finite & (np.abs(a - b) > _LOOSE[size] * scale)
+        far = finite & (np.abs(a - b) > _LOOSE[size] * scale)
+    return far if size == _SOON else far | (np.isnan(a) != np.isnan(b))

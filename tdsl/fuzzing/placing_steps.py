@@ -10,6 +10,8 @@ from tdsl.scheduling.arguments import SCOPES
 from tdsl.scheduling.view import BlockView, LoopView
 
 _MOST_PADDED = 3
+_PASSED = 0.2  # share of layouts that are of arguments and results
+_PREPACKED = 0.8  # share of those that the caller packs
 
 
 def compute_at(v: View) -> Step | None:
@@ -241,34 +243,47 @@ def set_scope(v: View) -> Step | None:
 
 
 def transform_layout(v: View) -> Step | None:
-    """Dimensions swapped, rotated, or one of them cut in two; now and then elements meet."""
+    """Dimensions swapped, rotated, or one of them cut in two; now and then elements meet.
+
+    Of arguments and results too: those that are not packed by the caller are refused.
+    """
     buffers = {a.tensor: a.buffer for b in v.blocks for a in b.accesses if a.buffer.rank}
     inner = {a.tensor for b in v.blocks for a in b.accesses if a.scope is not None}
     if not buffers:
         return None
-    name = v.draw.choice(sorted(inner & set(buffers)) if inner & set(buffers) else sorted(buffers))
+    arguments, made = sorted(set(buffers) - inner), sorted(inner & set(buffers))
+    passed = not made or (bool(arguments) and v.draw.chance(_PASSED))
+    name = v.draw.choice(arguments if passed else made)
     names = list("abcd"[: buffers[name].rank])
-    outputs = list(names)
-    factor = v.draw.integer(2, 4)
+    outputs = _places(v, names)
+    options: list[tuple[str, object]] = []
+    if v.draw.chance(0.15):
+        options.append(("pad", tuple(v.draw.integer(0, 2) for _ in outputs)))
+    if passed and v.draw.chance(_PREPACKED):
+        options.append(("prepacked", True))
+    index_map = f"{', '.join(names)} -> {', '.join(outputs)}"
+    return Step("transform_layout", (name, index_map), tuple(options))
+
+
+def _places(v: View, names: list[str]) -> list[str]:
+    """Where an index map sends an element."""
+    outputs, factor = list(names), v.draw.integer(2, 4)
     match v.draw.integer(0, 4):
         case 0 if len(names) > 1:
             outputs = v.draw.shuffled(names)
         case 1:
-            chosen = v.draw.choice(names)
-            outputs = [f"{n} // {factor}" if n == chosen else n for n in names]
-            outputs.append(f"{chosen} % {factor}")
+            cut = v.draw.choice(names)
+            outputs = [f"{n} // {factor}" if n == cut else n for n in names]
+            outputs.append(f"{cut} % {factor}")
         case 2:
-            chosen = v.draw.choice(names)
-            outputs = [f"{chosen} % {factor}", *outputs]
-            outputs[names.index(chosen) + 1] = f"{chosen} // {factor}"
+            cut = v.draw.choice(names)
+            outputs = [f"{cut} % {factor}", *outputs]
+            outputs[names.index(cut) + 1] = f"{cut} // {factor}"
         case 3:
             outputs = _meeting(v, names)
         case _:
             outputs = [*names[1:], names[0]]
-    options: Options = ()
-    if v.draw.chance(0.15):
-        options = (("pad", tuple(v.draw.integer(0, 2) for _ in outputs)),)
-    return Step("transform_layout", (name, f"{', '.join(names)} -> {', '.join(outputs)}"), options)
+    return outputs
 
 
 def _meeting(v: View, names: list[str]) -> list[str]:

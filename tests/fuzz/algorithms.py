@@ -52,17 +52,22 @@ class Dim:
 
 @dataclass(frozen=True)
 class Input:
-    """An argument. Where `below` is given, its numbers lie in [0, below): it holds indices."""
+    """An argument. Where `below` is given, its numbers lie in [0, below): it holds indices.
+
+    `strided`: it is declared, and passed, with gaps between its elements.
+    """
 
     name: str
     shape: tuple[Extent, ...]
     dtype: str
     below: Extent | None = None
     inout: bool = False
+    strided: bool = False
 
     def source(self) -> str:
         shape = ", ".join(map(str, self.shape)) + ("," if len(self.shape) == 1 else "")
-        made = f'td.placeholder(({shape}), "{self.dtype}", name="{self.name}")'
+        strides = ', strides="any"' if self.strided else ""
+        made = f'td.placeholder(({shape}), "{self.dtype}", name="{self.name}"{strides})'
         return f"{self.name} = td.inout({made})" if self.inout else f"{self.name} = {made}"
 
 
@@ -159,8 +164,8 @@ class Algorithm:
     def arrays(self, seed: int = 0) -> Arrays:
         """Random arguments.
 
-        Odd seeds give many equal indices, half of them nothing but zeros, and many integers at the
-        ends of their range.
+        Odd seeds give many equal indices, half of them nothing but zeros, many integers at the ends
+        of their range, and a few floats that are zeros of either sign, infinite, or no numbers.
         """
         rng = np.random.default_rng(seed + 1)
         values = {d.name: d.value for d in self.dims}
@@ -168,6 +173,8 @@ class Algorithm:
 
 
 _AT_AN_END = 0.4  # share of the integers of odd seeds
+_SPECIAL = 0.08  # share of the floats: many would make most results of reductions no number
+_SPECIALS = (0.0, -0.0, np.inf, -np.inf, np.nan)
 
 
 def _array(rng: np.random.Generator, x: Input, dims: dict[str, int], seed: int) -> np.ndarray:
@@ -181,7 +188,10 @@ def _array(rng: np.random.Generator, x: Input, dims: dict[str, int], seed: int) 
     if dtype.is_bool:
         return rng.integers(0, 2, shape).astype(np.bool_)
     if dtype.is_float:
-        return rng.normal(size=shape).astype(dtype.numpy)
+        data = rng.normal(size=shape)
+        if seed % 2:
+            data = np.where(rng.random(shape) < _SPECIAL, rng.choice(_SPECIALS, shape), data)
+        return data.astype(dtype.numpy)
     low, high = (0, 200) if dtype.min == 0 else (-100, 100)
     data = rng.integers(low, high, shape).astype(dtype.numpy)
     if seed % 2 == 0:

@@ -22,7 +22,9 @@ def _dims(draw: Draw) -> list[Dim]:
     free = draw.chance(0.35)
     dims = []
     for name in names:
-        value = draw.weighted({1: 1, 2: 2, 3: 4, 4: 4, 5: 5, 6: 4, 7: 2, 8: 1})
+        value = draw.weighted(
+            {1: 1, 2: 2, 3: 4, 4: 4, 5: 5, 6: 4, 7: 2, 8: 1, 11: 0.4, 16: 0.4, 19: 0.4}
+        )
         dims.append(Dim(name, value, free and draw.chance(0.7)))
     return dims
 

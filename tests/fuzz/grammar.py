@@ -79,7 +79,8 @@ class Builder:
         inout: bool = False,
     ) -> Known:  # fmt: skip
         name = self.fresh("A")
-        self.inputs.append(Input(name, tuple(shape), dtype, below, inout))
+        strided = bool(shape) and self.draw.chance(0.08)
+        self.inputs.append(Input(name, tuple(shape), dtype, below, inout, strided))
         self.tensors.append(Known(name, tuple(shape), dtype, below))
         return self.tensors[-1]
 
@@ -321,11 +322,16 @@ def _normalise(b: Builder) -> None:
     b.declare("inner reduction", [Known(name, shape, dtype, exact=False)], lines, scope)
 
 
-_REDUCERS = {
-    "0, 1": "(a[0] + b[0], a[1] * b[1])",
-    "0, 0": "(a[0] ^ b[0], a[1] | b[1])",
-    "0, -1": "(a[0] + b[0], a[1] & b[1])",
-}
+_ANY, _INTEGER, _SIGNED = 0, 1, 2
+# identity, combination, and the types that it is for
+_REDUCERS = (
+    ("0, 1", "(a[0] + b[0], a[1] * b[1])", _ANY),
+    ("0, 0", "(a[0] ^ b[0], a[1] | b[1])", _INTEGER),
+    ("0, -1", "(a[0] + b[0], a[1] & b[1])", _SIGNED),
+    # these do not commute: affine functions, one after the other; the first that is not 0
+    ("1, 0", "(a[0] * b[0], a[1] * b[0] + b[1])", _INTEGER),
+    ("0, 0", "tuple(td.select(a[0] != 0, x, y) for x, y in zip(a, b))", _ANY),
+)
 
 
 def _user_reducer(b: Builder) -> None:
@@ -334,11 +340,11 @@ def _user_reducer(b: Builder) -> None:
     scope = b.scope(shape)
     inner = scope.with_variables(*axes)
     dtype = b.dtype()
-    signed = dtype in ("int8", "int16", "int32", "int64")
-    identity = "0, 1" if dtype in FLOATS else b.draw.choice(list(_REDUCERS)[: 3 if signed else 2])
+    kind = _ANY if dtype in FLOATS else _INTEGER if dtype.startswith("u") else _SIGNED
+    identity, combination, _ = b.draw.choice([r for r in _REDUCERS if r[2] <= kind])
     reducer = b.fresh("red")
     lines.append(
-        f"{reducer} = td.reducer(identity=({identity}), combine=lambda a, b: {_REDUCERS[identity]})"
+        f"{reducer} = td.reducer(identity=({identity}), combine=lambda a, b: {combination})"
     )
     parts = [_moving(inner, axes, dtype, expression(inner, dtype, 1)) for _ in range(2)]
     sources = f"({', '.join(parts)})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
 from unittest.mock import patch
 
 import tdsl as td
@@ -13,12 +12,11 @@ from tdsl.codegen import lowering as codegen
 from tdsl.fuzzing.differences import Disagreement, difference
 from tdsl.fuzzing.subject import has_maths
 from tdsl.lower import LoweringWarning
+from tdsl.runtime.kernel import Kernel
 from tests.fuzz import lowering
 from tests.fuzz.algorithms import Algorithm, Arrays
 from tests.fuzz.oracles import canonical_results, known_sizes
-from tests.guarded import guarded
-
-Kernel = Callable[..., object]
+from tests.guarded import guarded, with_gaps
 
 _UNWRITTEN = 77  # what results hold before the kernel runs
 
@@ -42,15 +40,17 @@ def against_canonical(
     """A kernel's results against the unscheduled program's, bit for bit where it is exact."""
     arrays, expected = canonical_results(algorithm, data)
     free = _free_sizes(algorithm)
-    found = run_guarded(kernel, arrays, expected, free, at_end=data % 2 == 0)
+    strided = frozenset(x.name for x in algorithm.inputs if x.strided)
+    found = run_guarded(kernel, arrays, expected, free, at_end=data % 2 == 0, strided=strided)
     exact = s.numerics is Numerics.EXACT and not has_maths(algorithm.func)
     wrong = difference(expected, found, exact=exact, narrowest=algorithm.narrowest)
     return Disagreement("kernel", wrong) if wrong else None
 
 
 def run_guarded(
-    kernel: Kernel, arrays: Arrays, expected: Arrays, sizes: dict[str, int], *, at_end: bool
-) -> Arrays:
+    kernel: Kernel, arrays: Arrays, expected: Arrays, sizes: dict[str, int], *,
+    at_end: bool, strided: frozenset[str] = frozenset(),
+) -> Arrays:  # fmt: skip
     """A kernel's results where memory behind each array may not be touched, or in front of it.
 
     Args:
@@ -58,9 +58,14 @@ def run_guarded(
         arrays: arguments, not changed.
         expected: results of the shapes and types that the kernel's have.
         sizes: those that no argument's shape fixes.
-        at_end: whether what lies behind is forbidden.
+        at_end: whether what lies behind is forbidden. If not, prepacked arguments are packed here,
+            and not by the kernel.
+        strided: arguments that are passed with gaps between their elements.
     """
-    given = {name: guarded(array, at_end=at_end) for name, array in arrays.items()}
+    given = {
+        name: (with_gaps if name in strided else guarded)(array, at_end=at_end)
+        for name, array in arrays.items()
+    }
     # results that are arguments (inout) are changed in place
     made = {
         name: guarded(array, at_end=at_end) for name, array in expected.items() if name not in given
@@ -69,7 +74,9 @@ def run_guarded(
         array.fill(_UNWRITTEN)
     out = tuple(made.values())
     options = {"out": out[0] if len(out) == 1 else out} if out else {}
-    kernel(*given.values(), **sizes, **options)
+    packed = () if at_end else kernel.packed
+    passed = [kernel.pack(n, x) if n in packed else x for n, x in given.items()]
+    kernel(*passed, **sizes, **options)
     return given | made
 
 

@@ -12,7 +12,7 @@ _SCANNED = ("int32", "int64", "float32", "float64")
 
 
 def scan(b: Builder) -> None:
-    """A recurrence: one or two states of no, one dimension; maybe a reduction in the step."""
+    """A recurrence: one or two states of no, one dimension; maybe a tensor made in the step."""
     axis, extent = b.fresh("t"), b.extent()
     dtype = b.draw.choice([d for d in b.dtypes if d in _SCANNED] or ["int32"])
     row = b.draw.chance(0.6)
@@ -28,7 +28,7 @@ def scan(b: Builder) -> None:
     text = ", ".join(str(e) for e in shape) + ("," if row else "")
     states = ", ".join(f'"{key}": (({text}), {_initial(b, scope, shape, dtype)})' for key in keys)
     if row and b.draw.chance(0.4):
-        step = _reducing_step(b, scope, x, dtype, shape[0], axis, name, keys, lines)
+        step = _computing_step(b, scope, x, dtype, shape[0], axis, name, keys, lines)
     else:
         lead = "lambda i: " if row else ""
         bodies = [f'"{key}": {lead}{_next(scope, key, keys, dtype, row=row)}' for key in keys]
@@ -59,18 +59,25 @@ def _next(scope: Scope, key: str, keys: list[str], dtype: str, *, row: bool) -> 
     return f"({before}{factor}) + {expression(scope, dtype, 1)}"
 
 
-def _reducing_step(
+def _computing_step(
     b: Builder, scope: Scope, x: Known, dtype: str, extent: Extent, axis: str, name: str,
     keys: list[str], lines: list[str],
 ) -> str:  # fmt: skip
+    """A step that computes a tensor of its own first: what the state is multiplied by, or a sum."""
     k, step, inner = b.fresh("k"), b.fresh("step"), b.fresh("Z")
-    W = b.a_tensor((extent, extent), dtype)
+    if b.draw.chance(0.7):
+        W = b.a_tensor((extent, extent), dtype)
+        lines.append(f'{k} = td.reduce_axis({extent}, name="{k}")')
+        text = f'td.sum({W.name}[i, {k}] * prev["s"][{k}], axis={k})'
+    else:
+        W = b.a_tensor((extent,), dtype)
+        row = Scope(b.draw, scope.dims, scope.symbolic, (), scope.variables[1:])
+        text = f'prev["s"][{index_into(row, extent)}] + {W.name}[i]'
+        scope.assume |= row.assume
     scope.used.add(W.name)
     lines += [
-        f'{k} = td.reduce_axis({extent}, name="{k}")',
         f"def {step}({axis}, prev):",
-        f"    {inner} = td.compute(({extent},), lambda i: td.sum({W.name}[i, {k}] * "
-        f'prev["s"][{k}], axis={k}), name="{inner}")',
+        f'    {inner} = td.compute(({extent},), lambda i: {text}, name="{inner}")',
     ]
     scale = " * 0.1" if dtype in FLOATS else ""
     bodies = [f'"{key}": lambda i: {inner}[i]{scale} + {x.name}[{axis}, i]' for key in keys]

@@ -20,13 +20,16 @@ from tdsl.fuzzing.makers import makers, random_step, without_maker
 from tdsl.fuzzing.step import Step
 from tdsl.ir.interp import interpret
 from tests.fuzz import brute
+from tests.fuzz.algorithms import Algorithm, Dim, Extent, Input, Stage
 from tests.fuzz.case import Options, check_schedule, replay, run_case
 from tests.fuzz.draw import HypothesisDraw
 from tests.fuzz.driver import save_failure
 from tests.fuzz.generate import algorithms, random_algorithm
+from tests.fuzz.kernels import build
 from tests.fuzz.oracles import canonical_against_reference
 from tests.fuzz.shrink import shrink
 from tests.fuzz.tally import Tally
+from tests.guarded import with_gaps
 
 _QUICK = settings(
     max_examples=25,
@@ -231,3 +234,39 @@ def test_replay_passes_a_case_that_passed():
     result = run_case("replay.1", Options(compiled=False, judged=0.0))
     assert result.failure is None
     assert replay(*result.case, compiled=False) is None
+
+
+def test_what_is_no_number_differs_from_a_number():
+    number, none = np.array([1.0], np.float32), np.array([np.nan], np.float32)
+    for one, other in ((number, none), (none, number)):
+        found = difference({"y": one}, {"y": other}, exact=False)
+        assert found is not None
+        assert "(1 of 1 wrong)" in found
+    assert difference({"y": none}, {"y": none}, exact=False) is None
+    half = {"y": none.astype(np.float16)}
+    assert difference({"y": number.astype(np.float16)}, half, exact=False) is None
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 1), (0,), (2, 0)])
+@pytest.mark.parametrize("at_end", [True, False])
+def test_arrays_with_gaps_hold_the_same_elements(shape, at_end):
+    array = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+    spaced = with_gaps(array, at_end=at_end)
+    np.testing.assert_array_equal(spaced, array)
+    assert spaced.flags.c_contiguous == (array.size < 2 or (at_end and shape[-1] == 1))
+
+
+def test_prepacked_arguments_pass_all_checks():
+    N, M = Dim("N", 5, symbolic=False), Dim("M", 3, symbolic=False)
+    made = Input("B", (Extent("N"), Extent("M")), "int32")
+    line = 'B = td.compute((N, M), lambda i, j: A[i, j] * 2 + A[N - 1 - i, 0], name="B")'
+    stage = Stage((made,), (line,), frozenset({"A"}))
+    algorithm = Algorithm((N, M), (replace(made, name="A", strided=True),), (stage,), ("B",))
+    step = Step(
+        "transform_layout", ("A", "a, b -> b, a // 2, a % 2"),
+        (("pad", (0, 1, 0)), ("prepacked", True)),
+    )  # fmt: skip
+    assert replay(algorithm, (step,)) is None
+    s = td.Schedule(algorithm.func)
+    step.apply(s)
+    assert list(build(s).packed) == ["A"]
