@@ -18,8 +18,8 @@ from tdsl.ir.affine import Affine, linear
 from tdsl.ir.build import index, is_const, maximum, minimum, sub
 from tdsl.ir.expr import Buffer, Const, Expr, Node, Var
 from tdsl.ir.interval import Interval, bounds, constant_bounds, interval
-from tdsl.ir.stmt import Alloc, For, IterVar, Layout, Leaf, Part, Program, Scope, Stmt
-from tdsl.ir.visit import block_reads, children, free_vars, map_children, substitute
+from tdsl.ir.stmt import Alloc, For, IterVar, Layout, Leaf, Program, Scope, Stmt
+from tdsl.ir.visit import block_reads, free_vars, map_children, substatements, substitute
 from tdsl.lower.accesses import Indices, redirect, touched_buffers
 from tdsl.lower.bodies import with_body
 from tdsl.lower.facts import Facts, in_range, not_negative, program_facts
@@ -96,7 +96,7 @@ def _plan(
                 plans[buffer] = _Compacted(dataclasses.replace(buffer, shape=shape), boxes)
             _plan(body, facts, outer, plans, vector_bytes)
         case _:
-            for child in _statements(s):
+            for child in substatements(s):
                 _plan(child, facts, outer, plans, vector_bytes)
 
 
@@ -115,10 +115,6 @@ def _padded(alloc: Alloc, shape: tuple[Expr, ...], vector_bytes: int) -> tuple[E
             return (*shape[:-1], index(-(-int(extent) // lanes) * lanes))
         case _:
             return shape
-
-
-def _statements(s: Stmt) -> Iterable[Stmt]:
-    return [n for n in children(s) if isinstance(n, Stmt)]
 
 
 def _boxes(alloc: Alloc, facts: Facts, outer: tuple[For, ...]) -> list[_Box]:
@@ -157,22 +153,21 @@ def _may_hold(is_anchored: bool, may_grow: bool, box: _Box, extent: Expr) -> boo
     return may_grow or (more.is_constant and more.const >= 0)
 
 
-def _ranges(loops: Iterable[For]) -> dict[Var, Interval]:
-    """Ranges of loop variables, each in terms of sizes and of loops that are not given."""
-    env: dict[Var, Interval] = {}
+def _ranges(
+    loops: Iterable[For], known: Mapping[Var, Interval] | None = None
+) -> dict[Var, Interval]:
+    """Ranges of loop variables beside *known* ones, in terms of sizes and of loops not given."""
+    env = dict(known or {})
     for loop in loops:
-        for part in loop.parts or (Part(loop.var, loop.extent),):
-            env[part.var] = Interval(index(0), interval(sub(part.extent, 1), env).hi)
+        for level in loop.levels:
+            env[level.var] = Interval(index(0), interval(sub(level.extent, 1), env).hi)
     return env
 
 
 def _accesses(s: Stmt, buffer: Buffer, facts: Facts, env: Mapping[Var, Interval]) -> list[_Access]:
     match s:
         case For(body=body):
-            inner = dict(env)
-            for part in s.parts or (Part(s.var, s.extent),):
-                inner[part.var] = Interval(index(0), interval(sub(part.extent, 1), inner).hi)
-            return _accesses(body, buffer, facts.inside(s), inner)
+            return _accesses(body, buffer, facts.inside(s), _ranges((s,), env))
         case Leaf(block=block, bindings=bindings):
             known = facts.given(*(g.cond for g in s.guards))
             mapping = dict(zip(block.vars, bindings, strict=True))
@@ -183,7 +178,7 @@ def _accesses(s: Stmt, buffer: Buffer, facts: Facts, env: Mapping[Var, Interval]
                 for indices in reads + writes
             ]
         case _:
-            return [a for child in _statements(s) for a in _accesses(child, buffer, facts, env)]
+            return [a for child in substatements(s) for a in _accesses(child, buffer, facts, env)]
 
 
 def _tight(

@@ -10,14 +10,12 @@ indices that differ between lanes become masked loads.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tdsl.ir.affine import linear
-from tdsl.ir.build import TRUE, ge, index, logical_and, lt, maximum, minimum, sub
+from tdsl.ir.build import TRUE, conjuncts, ge, index, logical_and, lt, maximum, minimum, sub
 from tdsl.ir.expr import (
-    Binary,
-    BinaryOp,
     Buffer,
     Checked,
     Expr,
@@ -148,21 +146,12 @@ def _may_drop(guard: Guard, leaf: Leaf, mapping: Mapping[Var, Expr], place: _Pla
     """Whether every instance that the guard excludes writes outside the logical shape only."""
     if guard.tail in (Tail.PEEL, Tail.BALANCE) or not free_vars(guard.cond) & place.replicated:
         return False
-    conds = list(_conjuncts(guard.cond))
+    conds = conjuncts(guard.cond)
     return all(
         _leaves_shape(cond, [substitute(i, mapping) for i in write.indices], write.buffer, place)
         for cond in conds
         for write in leaf.block.writes
     )
-
-
-def _conjuncts(cond: Expr) -> Iterator[Expr]:
-    match cond:
-        case Binary(op=BinaryOp.AND, a=a, b=b):
-            yield from _conjuncts(a)
-            yield from _conjuncts(b)
-        case _:
-            yield cond
 
 
 def _leaves_shape(cond: Expr, indices: list[Expr], buffer: Buffer, place: _Place) -> bool:

@@ -182,10 +182,6 @@ EQUIVALENT: dict[str, str] = {
     ),
     "tdsl/lower/compact_storage.py: removed_branch: if not plans: -> if False:": _FAST_PATH,
     "tdsl/lower/compact_storage.py: removed_branch: if not used: -> if False:": _FAST_PATH,
-    "tdsl/lower/compact_storage.py: forgotten_filter: "
-    "for n in children(s) if isinstance(n, Stmt) -> for n in children(s)": (
-        "expressions hold no storage and no blocks"
-    ),
     "tdsl/lower/fit_vectors.py: swapped_comparison: lanes < 2 -> lanes <= 2": (
         "two is a length that devices have, which is asked too"
     ),
