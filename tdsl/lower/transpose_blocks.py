@@ -216,22 +216,22 @@ def _rows_in_order(key: _Key, moments: Sequence[int]) -> Sequence[int] | None:
     behind it in an earlier column. None: no order of the rows keeps all of them.
     """
     rows = range(key.lanes)
-    sign = _sign(key.stride)
+    ascends = _ascends(key.stride)
     apart = isinstance(key.stride, Const) and abs(int(key.stride.value)) >= key.lanes
     first_to_last = apart or all(a < b for a, b in pairwise(moments))
     last_to_first = all(a > b for a, b in pairwise(moments))
-    if sign is None or not (first_to_last or last_to_first):
+    if ascends is None or not (first_to_last or last_to_first):
         return None
-    return rows[::-1] if (sign > 0) is first_to_last else rows
+    return rows[::-1] if ascends is first_to_last else rows
 
 
-def _sign(stride: Expr) -> int | None:
-    """1 or -1, or None where it is not plain."""
+def _ascends(stride: Expr) -> bool | None:
+    """Whether a stride is positive, or None where that is not plain."""
     form = linear(stride)
     signs = {n > 0 for n in (*form.terms.values(), form.const) if n}
     if len(signs) != 1 or not all(_is_count(atom) for atom in form.terms):
         return None
-    return 1 if signs.pop() else -1
+    return signs.pop()
 
 
 def _is_count(e: Expr) -> bool:

@@ -48,12 +48,13 @@ def test_an_iteration_has_what_its_indices_tell(indices, whether):
     assert owns(nest) is whether
 
 
-def test_what_else_is_touched_at_the_same_time_counts():
-    nest = """\
+@pytest.mark.parametrize("touches", ["z[p] = y[0, p * 4 + {far}]", "y[0, p * 4 + {far}] = 2"])
+def test_what_else_is_touched_at_the_same_time_counts(touches):
+    nest = f"""\
   for p in parallel(4):
-    z[p] = y[0, p * 4 + {far}]
+    {touches}
     for j in 4:
-      y[0, p * 4 + {near}] = 1
+      y[0, p * 4 + {{near}}] = 1
 """
     assert owns(nest.format(near=0, far=3))
     assert not owns(nest.format(near=0, far=4))

@@ -177,9 +177,23 @@ def test_what_is_added_must_be_in_sight_where_totals_are_made():
     s.fission("t", after="Z")
     s.reorder("S.s.i", "S.s.t")
     s.compute_at("Z", "S.s.i")
-    with pytest.raises(td.ScheduleError, match=r"'Z', which .* adds, is private to a loop") as e:
+    with pytest.raises(td.ScheduleError, match=r"'Z', which .* reads, is private to a loop") as e:
         s.split_scan("S.s.t", 4)
     assert e.value.hint == "split_scan before 'Z' is placed there"
+
+
+def test_what_a_scan_begins_with_must_be_in_sight_where_carries_are_made():
+    x, y = td.placeholder((6, 4), "int32", name="X"), td.placeholder((4,), "int32", name="Y")
+    first = td.compute((4,), lambda i: y[i] * 2, name="first")
+    t = td.scan_axis(6, name="t")
+    state = td.scan(
+        t, {"s": ((4,), first)}, lambda t, prev: {"s": lambda i: prev["s"][i] + x[t, i]}, name="S"
+    )["s"]
+    s = scheduled(td.func("f", [x, y], [state]))
+    s.reorder("S.s.i", "S.s.t")
+    s.compute_at("first", "S.s.i")
+    with pytest.raises(td.ScheduleError, match=r"'first', which .* reads, is private to a loop"):
+        s.split_scan("S.s.t", 4)
 
 
 @pytest.mark.parametrize(("order", "mutual"), [("hs", False), ("sh", True)])

@@ -150,7 +150,7 @@ def _with_blocks(edit: Edit, body: Stmt, leaf: Leaf, blocks: Blocks) -> Stmt:
     for stmt in statements(place):
         if isinstance(stmt, Alloc) and stmt.buffer in _added(blocks):
             name = stmt.buffer.name
-            reason = f"{name!r}, which {leaf.block.name!r} adds, is private to a loop around it"
+            reason = f"{name!r}, which {leaf.block.name!r} reads, is private to a loop around it"
             raise edit.error(reason, f"split_scan before {name!r} is placed there")
     body = swap(body, place, sequence(own_nest(blocks.total), own_nest(blocks.carry), place))
     made = [blocks.carry.writes[0].buffer, blocks.total.writes[0].buffer]
