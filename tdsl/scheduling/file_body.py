@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from tdsl.errors import FormatError, Span, TdslError, close_names
+from tdsl.ir.frames import READ_BACK, allowance
 from tdsl.scheduling.combinator import COMBINATORS
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.schedule import Schedule
@@ -163,10 +164,10 @@ class _Runner:
                 if name not in PRIMITIVES:
                     hint = close_names(name, PRIMITIVES)
                     raise self._error(call, f"there is no primitive {name!r}", hint)
-                with _Located(self, call):
+                with _Located(self, call), allowance(READ_BACK):
                     return self.schedule.apply(name, *args, **options)
             case ast.Name(id=name) if _is_combinator(name):
-                with _Located(self, call):
+                with _Located(self, call), allowance(READ_BACK):
                     return COMBINATORS[name](self.schedule, *args, **options)
             case ast.Name(id=name):
                 hint = (

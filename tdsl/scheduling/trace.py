@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tdsl.errors import FormatError, Span
 from tdsl.ir.expr import Var
+from tdsl.ir.frames import READ_BACK, allowance
 
 if TYPE_CHECKING:
     from tdsl.scheduling.schedule import Schedule
@@ -193,7 +194,8 @@ def replay(data: Mapping[str, object], schedule: Schedule) -> None:
     version = data.get("tdsl_trace")
     if version != VERSION:
         raise FormatError(f"not a trace of version {VERSION}: tdsl_trace is {version!r}")
-    _replay_steps(data.get("steps"), schedule)
+    with allowance(READ_BACK):
+        _replay_steps(data.get("steps"), schedule)
 
 
 def _replay_steps(steps: object, schedule: Schedule) -> None:
