@@ -12,7 +12,6 @@ from tdsl.fuzzing.draw import Draw
 from tdsl.fuzzing.makers import makers, random_step, swarm
 from tdsl.fuzzing.step import Step
 from tdsl.fuzzing.turns import is_sparse
-from tdsl.ir.frames import TRIED, allowance
 from tdsl.ir.stmt import For, LoopKind
 from tdsl.lang.func import Func
 from tdsl.schedules.rules.tiles import register_tile
@@ -51,8 +50,7 @@ def attempt(s: Schedule, step: Step) -> ScheduleError | None:
     """
     before = _state(s)
     try:
-        with allowance(TRIED):
-            step.apply(s)
+        step.apply(s)
     except ScheduleError as error:
         if before != _state(s):
             detail = f"{step.source()} was refused but changed the schedule"

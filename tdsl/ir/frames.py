@@ -1,20 +1,15 @@
 """The way into isl: its context, budgets, and expressions as affine functions and sets.
 
 Everything lives in one private isl context under one lock (operations hold the GIL, and a budget
-is per context). Each query may spend 30 000 isl operations, which takes up to 40 ms; whatever goes
-wrong inside isl under that budget is `Unknown`, and unknown is never taken for yes.
-
-How many operations a query takes depends a little on those before it: isl simplifies sets in place
-that others share. So what is near the limit may be decided once and not the next time. What is read
-back therefore has twice the allowance that it was accepted with, and what is tried at random half
-of it (`allowance`).
+is per context). Each query may spend 30 000 isl operations, which is deterministic and takes up to
+40 ms; whatever goes wrong inside isl under that budget is `Unknown`, and unknown is never taken
+for yes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from threading import RLock
 from typing import Any, TypeAlias
@@ -27,11 +22,7 @@ from tdsl.ir.visit import free_vars, loads
 BUDGET = 30_000
 GHOST_THRESHOLD = 3  # from so many divisions on, each becomes a dimension of its own
 
-READ_BACK = 2.0  # allowance of steps that were accepted before
-TRIED = 0.5  # of those that are drawn at random
-
 LOCK = RLock()
-_SHARE: ContextVar[float] = ContextVar("tdsl_isl_allowance", default=1.0)
 
 # islpy has no type stubs that mypy could use; these names say what is meant
 IslSet: TypeAlias = Any
@@ -68,16 +59,6 @@ def context() -> Any:
 
 
 @contextmanager
-def allowance(share: float) -> Iterator[None]:
-    """Let each query inside spend this many times the budget."""
-    token = _SHARE.set(share)
-    try:
-        yield
-    finally:
-        _SHARE.reset(token)
-
-
-@contextmanager
 def budget() -> Iterator[None]:
     """Give the queries inside a fresh allowance; raise `Unknown` when isl gives up.
 
@@ -87,7 +68,7 @@ def budget() -> Iterator[None]:
     with LOCK:
         ctx = context()
         ctx.reset_operations()
-        ctx.set_max_operations(max(1, int(BUDGET * _SHARE.get())))
+        ctx.set_max_operations(BUDGET)
         try:
             yield
         except isl().Error as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tdsl.ir.frames import READ_BACK, allowance
 from tdsl.records.schema import RecordError
 from tdsl.scheduling import Schedule
 from tdsl.scheduling.core import ScheduleCore
@@ -80,8 +79,7 @@ def replay_steps(schedule: Schedule, steps: Iterable[object]) -> None:
             raise RecordError(f"step {number} of a record does not fit: {step!r}") from error
         if options.get("unsafe"):
             raise RecordError(f"step {number} of a record skips its proof: {step!r}")
-        with allowance(READ_BACK):
-            schedule.apply(primitive, *args, **options)
+        schedule.apply(primitive, *args, **options)
 
 
 def decode_step(

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from tdsl.errors import FormatError, Span, TdslError, close_names
-from tdsl.ir.frames import READ_BACK, allowance
 from tdsl.scheduling.combinator import COMBINATORS
 from tdsl.scheduling.primitive import PRIMITIVES
 from tdsl.scheduling.schedule import Schedule
@@ -164,10 +163,10 @@ class _Runner:
                 if name not in PRIMITIVES:
                     hint = close_names(name, PRIMITIVES)
                     raise self._error(call, f"there is no primitive {name!r}", hint)
-                with _Located(self, call), allowance(READ_BACK):
+                with _Located(self, call):
                     return self.schedule.apply(name, *args, **options)
             case ast.Name(id=name) if _is_combinator(name):
-                with _Located(self, call), allowance(READ_BACK):
+                with _Located(self, call):
                     return COMBINATORS[name](self.schedule, *args, **options)
             case ast.Name(id=name):
                 hint = (

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tdsl.errors import FormatError, Span
 from tdsl.ir.expr import Var
-from tdsl.ir.frames import READ_BACK, allowance
 
 if TYPE_CHECKING:
     from tdsl.scheduling.schedule import Schedule
@@ -194,8 +193,7 @@ def replay(data: Mapping[str, object], schedule: Schedule) -> None:
     version = data.get("tdsl_trace")
     if version != VERSION:
         raise FormatError(f"not a trace of version {VERSION}: tdsl_trace is {version!r}")
-    with allowance(READ_BACK):
-        _replay_steps(data.get("steps"), schedule)
+    _replay_steps(data.get("steps"), schedule)
 
 
 def _replay_steps(steps: object, schedule: Schedule) -> None:

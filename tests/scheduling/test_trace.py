@@ -1,15 +1,11 @@
 import json
-from contextlib import suppress
 
 import pytest
 
 import tdsl as td
-from tdsl.fuzzing.step import Step
-from tdsl.fuzzing.walk import attempt
-from tdsl.ir import frames
 from tdsl.ir.equal import alpha_equal
 from tdsl.scheduling import replay
-from tests.scheduling.algorithms import blur, increment, matmul, softmax
+from tests.scheduling.algorithms import increment, matmul, softmax
 from tests.scheduling.running import check, nest, scheduled
 
 
@@ -221,32 +217,3 @@ def test_two_combinators_of_one_name_are_refused():
     other.__module__ = "elsewhere"
     with pytest.raises(td.TdslError, match="registered already"):
         td.combinator(other)
-
-
-def test_what_is_read_back_may_cost_more_to_prove_than_what_is_tried(monkeypatch):
-    """The least budget, in steps of 8 %, that a proof takes by a call, at random, and read back."""
-    step = Step("compute_at", ("X", "Y.i"))
-
-    def least(take):
-        for n in range(100):
-            s = td.Schedule(blur())
-            with monkeypatch.context() as patch, suppress(td.ScheduleError, frames.Unknown):
-                patch.setattr(frames, "BUDGET", int(100 * 1.08**n))
-                take(s)
-                return frames.BUDGET
-        raise AssertionError("no budget is enough")
-
-    def tried(s):
-        error = attempt(s, step)
-        if error is not None:
-            raise error
-
-    text = step_taken(td.Schedule(blur()), step).trace.json()
-    direct = least(lambda s: step_taken(s, step))
-    assert least(tried) == pytest.approx(2 * direct, rel=0.2)
-    assert least(lambda s: replay(text, s)) == pytest.approx(direct / 2, rel=0.2)
-
-
-def step_taken(s, step):
-    step.apply(s)
-    return s
