@@ -32,7 +32,7 @@ def guarded(array: np.ndarray[Any, Any], *, at_end: bool = True) -> np.ndarray[A
 def with_gaps(array: np.ndarray[Any, Any], *, at_end: bool = True) -> np.ndarray[Any, Any]:
     """As `guarded`, but not contiguous: every other place of a row, or else all backwards.
 
-    What lies between the elements is not what any of them is.
+    Between the elements lie numbers that are none of them, or hardly any: 99.
     """
     if not at_end:
         backwards = tuple(slice(None, None, -1) for _ in array.shape)

@@ -32,7 +32,7 @@ _TURNS = (33, 27, 21, 15, 9, 3)  # odd: blocks a power of two apart would meet i
 _GROUPS = 4  # vectors of blocks that a scan must have
 _MOST_LANES = 16  # squares that are turned in registers
 _VECTORS = 4  # of a row, side by side
-_LONG_ROW = 1 << 12  # elements: two rows of them stay in the L1 cache
+_LONG_ROW = 1 << 12  # elements: two such rows of floats stay in the L1 cache
 
 
 @combinator
@@ -111,8 +111,7 @@ class Blocks(Plan):
         scan_in_blocks(s, self.block, self.steps, self.lanes, whole if rest else 0, sums)
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
-        fitting = (turns * self.lanes for turns in _TURNS)
-        return {"steps": tuple(n for n in fitting if n * self.lanes * _GROUPS <= self.extent)}
+        return {"steps": _steps(self.extent, self.lanes)}
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,8 @@ class Rows(Plan):
         )
 
     def knobs(self) -> Mapping[str, tuple[int, ...]]:
-        return {"chunk": tuple(self.width * n for n in (1, 2, 4, 8, 16, 32))}
+        # a square is turned where nothing comes between its steps and its lanes
+        return {} if self.turn else {"chunk": tuple(self.width * n for n in (1, 2, 4, 8, 16, 32))}
 
 
 def match(group: Group, target: Target) -> Plan | None:
@@ -152,9 +152,14 @@ def match(group: Group, target: Target) -> Plan | None:
     time = block.block.iters[times[0]].var
     if block.data:
         return _rows(block, times[0], time, lanes, target)
-    extent = block.extent(time)
-    turns = [n for n in _TURNS if extent is not None and n * lanes * lanes * _GROUPS <= extent]
-    return Blocks(block.name, extent, turns[0] * lanes, lanes) if extent and turns else None
+    extent = block.extent(time) or 0
+    steps = _steps(extent, lanes)
+    return Blocks(block.name, extent, steps[0], lanes) if steps else None
+
+
+def _steps(extent: int, lanes: int) -> tuple[int, ...]:
+    """Lengths of blocks of which there are enough in a scan, the longest first."""
+    return tuple(n * lanes for n in _TURNS if n * lanes * lanes * _GROUPS <= extent)
 
 
 def _rows(block: BlockFacts, at: int, time: Var, lanes: int, target: Target) -> Rows | None:

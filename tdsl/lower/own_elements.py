@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tdsl.ir.affine import Affine, linear
-from tdsl.ir.build import add, index, sub
+from tdsl.ir.build import index, sub
 from tdsl.ir.expr import Broadcast, Buffer, Const, Expr, Load, Ramp, Var
 from tdsl.ir.interval import Interval, constant_bounds, interval
 from tdsl.ir.stmt import Alloc, For, Layout, Let, LoopKind, Stmt, Store
@@ -66,13 +66,13 @@ class AtOnce:
             for n in walk(self.whole)
             if isinstance(n, Load | Store) and n.buffer is buffer
         ]
-        for d, i in enumerate(indices):
+        for d in range(len(indices)):
             runs = [_run(substitute(at[d], lets)) for at in (indices, *touched)]
             reach = _reach(runs)
-            if reach is not None:
+            if runs[0] is not None and reach is not None:
                 offset = Var("offset")
                 ranges[offset] = Interval(index(reach[0]), index(reach[1]))
-                outputs.append(add(_first(substitute(i, lets)), offset))
+                outputs.append((runs[0][0] + linear(offset)).expr())
         return all(told(Layout(others, tuple(outputs)), lambda e: _span(e, ranges)))
 
 
@@ -83,16 +83,6 @@ def _values(s: Stmt) -> dict[Var, Expr]:
         if isinstance(n, Let):
             found[n.var] = substitute(n.value, found)
     return found
-
-
-def _first(i: Expr) -> Expr:
-    match i:
-        case Ramp(base=base):
-            return base
-        case Broadcast(a=a):
-            return a
-        case _:
-            return i
 
 
 def _run(i: Expr) -> tuple[Affine, int] | None:

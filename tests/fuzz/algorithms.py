@@ -54,7 +54,7 @@ class Dim:
 class Input:
     """An argument. Where `below` is given, its numbers lie in [0, below): it holds indices.
 
-    `strided`: it is declared, and passed, with gaps between its elements.
+    `strided`: it is declared with any strides, and passed with gaps or backwards.
     """
 
     name: str
